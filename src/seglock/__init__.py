@@ -1,0 +1,33 @@
+"""seglock: lock a semantic segmentation model behind a secret key."""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from seglock.keys import SecretKey
+    from seglock.transforms import Transform, build_transform, compose
+
+__all__ = ["SecretKey", "Transform", "__version__", "build_transform", "compose"]
+
+_HOMES = {
+    "SecretKey": "seglock.keys",
+    "Transform": "seglock.transforms",
+    "build_transform": "seglock.transforms",
+    "compose": "seglock.transforms",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when they are first used: ``import seglock`` itself is instant."""
+    if name in _HOMES:
+        import importlib
+
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'seglock' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,35 @@
+"""params.yaml as frozen, validated types. The only room that reads YAML; it imports only errors."""
+
+from seglock.config.load import PARAMS_FILE, check_params, find_lock, load_params, nearest_name
+from seglock.config.schema import (
+    BASELINE,
+    NETWORKS,
+    DataParams,
+    EvaluateParams,
+    KeysParams,
+    LockParams,
+    ModelParams,
+    Params,
+    SyntheticParams,
+    TrackingParams,
+    TrainParams,
+)
+
+__all__ = [
+    "BASELINE",
+    "NETWORKS",
+    "PARAMS_FILE",
+    "DataParams",
+    "EvaluateParams",
+    "KeysParams",
+    "LockParams",
+    "ModelParams",
+    "Params",
+    "SyntheticParams",
+    "TrackingParams",
+    "TrainParams",
+    "check_params",
+    "find_lock",
+    "load_params",
+    "nearest_name",
+]

@@ -1,0 +1,111 @@
+"""params.yaml -> Params. The only reader of YAML; every fault of a file is reported at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from seglock.config.schema import LockParams, Params
+from seglock.errors import ConfigError
+
+PARAMS_FILE = Path("params.yaml")
+
+
+def load_params(path: Path = PARAMS_FILE) -> Params:
+    """Read and validate a params file.
+
+    Raises ConfigError with all faults of the file, one a line, each with the nearest known name.
+    """
+    return check_params(read_yaml(path), where=str(path))
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML 1.2 file as plain values; a duplicate key or a syntax error is a ConfigError."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            return YAML(typ="safe", pure=True).load(file)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{path} must exist", got="no such file", fix="run seglock in the project's folder"
+        ) from error
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        text = " ".join(str(error).split())
+        raise ConfigError(
+            f"{path} must be readable YAML", got=text, fix="mend that line"
+        ) from error
+
+
+def check_params(values: Any, *, where: str = "params") -> Params:
+    """Validate plain values as Params, reporting every fault at once."""
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        faults = [fault for detail in error.errors() for fault in _describe(detail)]
+        listed = "\n".join(f"  {fault}" for fault in faults)
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        raise ConfigError(f"{where} has {count}:\n{listed}") from error
+
+
+def find_lock(params: Params, name: str) -> LockParams:
+    """The lock called ``name``; an unknown name lists the nearest known one."""
+    if name not in params.locks:
+        raise ConfigError(
+            "lock must be named under locks: in params.yaml",
+            got=repr(name),
+            fix=nearest_name(name, params.locks),
+        )
+    return params.locks[name]
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str:
+    """``did you mean 'x'?``, or the list of known names where none is near."""
+    known = list(known)
+    close = difflib.get_close_matches(str(name), known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(known)}"
+
+
+def _describe(detail: ErrorDetails) -> list[str]:
+    place = ".".join(str(part) for part in detail["loc"] if part != "[key]")
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        *parents, name = detail["loc"]
+        known = _fields_at(parents)
+        return [f"{place}: no such parameter; {nearest_name(str(name), known)}"]
+    if kind == "missing":
+        return [f"{place}: must be given"]
+    if kind == "value_error":
+        lines = str(detail["ctx"]["error"]).splitlines()
+        own = [
+            f"{place}: {line}" if place and not line.startswith(place) else line for line in lines
+        ]
+        return own
+    message = detail["msg"][0].lower() + detail["msg"][1:]
+    got = detail["input"]
+    if isinstance(got, Mapping | list):
+        got = type(got).__name__
+    text = f"{place}: {message.replace('input should', 'must')}, got {got!r}"
+    if kind == "literal_error":
+        expected = detail["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        close = difflib.get_close_matches(str(got), expected, n=1)
+        text += f"; did you mean {close[0]!r}?" if close else ""
+    return [text]
+
+
+def _fields_at(parents: Iterable[Any]) -> list[str]:
+    model: Any = Params
+    for part in parents:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            field = model.model_fields.get(str(part))
+            model = field.annotation if field else None
+        elif get_args(model):
+            model = get_args(model)[-1]
+    is_model = isinstance(model, type) and issubclass(model, BaseModel)
+    return list(model.model_fields) if is_model else []

@@ -1,0 +1,241 @@
+"""The sections of params.yaml as frozen, validated types. Comments on each knob are in params.yaml."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from seglock.config.steps import (
+    FfxPassword,
+    Step,
+    check_block_divides,
+    check_sequence,
+    parse_step,
+)
+from seglock.errors import SeglockError
+
+BASELINE = "baseline"
+NETWORKS = (
+    "fcn_small",
+    "fcn_resnet50",
+    "fcn_resnet101",
+    "deeplabv3_resnet50",
+    "lraspp_mobilenet_v3_large",
+)
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+
+
+def _check_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"a name must be lower-case letters, digits, '-', '_' or '.', got {name!r}; "
+            "it names a folder and a DVC stage"
+        )
+    return name
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+PositiveInt = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Auto = Literal["auto"] | bool
+
+
+class Section(BaseModel):
+    """Frozen, strict, and closed: an unknown name is a fault."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _pair(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Range = Annotated[tuple[float, float], BeforeValidator(_pair)]
+
+
+class SyntheticParams(Section):
+    """The generated dataset: how many images of which side, and from which seed."""
+
+    train: PositiveInt = 512
+    test: PositiveInt = 128
+    side: Annotated[int, Field(ge=16)] = 64
+    classes: Annotated[int, Field(ge=2, le=20)] = 7
+    seed: int = 0
+
+
+class DataParams(Section):
+    """Where images come from, which classes count, and how they are split and resized."""
+
+    dataset: Name = "synthetic"
+    source: str | None = None
+    extra_source: str | None = None
+    classes: list[str] | None = None
+    train_split: str = "train"
+    val_split: str | PositiveInt = 64
+    test_split: str = "val"
+    split_seed: int = 0
+    image_side: PositiveInt = 64
+    synthetic: SyntheticParams = SyntheticParams()
+
+    @model_validator(mode="after")
+    def _source_fits(self) -> Self:
+        if self.dataset == "synthetic" and self.source is not None:
+            raise ValueError("data.source must be null for the synthetic dataset; it is generated")
+        if self.dataset not in ("synthetic", "voc2012") and self.source is None:
+            raise ValueError(
+                f"data.source must name the folder of dataset {self.dataset!r}, got null; "
+                "only synthetic and voc2012 know where they come from"
+            )
+        return self
+
+
+class KeysParams(Section):
+    """How the pipeline treats keys; the secrets themselves are never here."""
+
+    create_missing: bool = True
+
+
+class LockParams(Section):
+    """One lock: its steps from left to right and the key they are planned from."""
+
+    steps: list[str]
+    key: Name = "main"
+    ffx_password: FfxPassword = "from_key"
+
+    @model_validator(mode="after")
+    def _steps_fit(self) -> Self:
+        try:
+            check_sequence(self.parsed_steps)
+        except SeglockError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    @property
+    def parsed_steps(self) -> list[Step]:
+        """The steps as Step values."""
+        return [parse_step(step) for step in self.steps]
+
+    @property
+    def block_size(self) -> int | None:
+        """The block side all steps share, or None for the baseline."""
+        return self.parsed_steps[0].block_size if self.steps else None
+
+    @property
+    def method(self) -> str:
+        """``baseline``, ``shf``, ``np``, ``ffx``, or a composition such as ``np+shf``."""
+        return "+".join(step.method for step in self.parsed_steps) or BASELINE
+
+
+class ModelParams(Section):
+    """The network and where its weights start."""
+
+    name: Literal[NETWORKS] = "fcn_small"  # type: ignore[valid-type]
+    initial_weights: str = "none"
+    baseline_weights: str = "none"
+    width: PositiveInt = 32
+    norm: Literal["batch", "frozen", "group"] = "batch"
+
+    @model_validator(mode="after")
+    def _baseline_needs_a_start(self) -> Self:
+        if self.baseline_weights == BASELINE:
+            raise ValueError("model.baseline_weights must be none, imagenet, coco or a file")
+        return self
+
+
+class TrainParams(Section):
+    """The recipe. Defaults suit the synthetic set; profile ``paper`` has the paper's."""
+
+    epochs: PositiveInt = 12
+    batch_size: PositiveInt = 32
+    accumulate: PositiveInt = 1
+    drop_last: bool = True
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: Annotated[float, Field(gt=0)] = 0.2
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = False
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0005
+    schedule: Literal["one_cycle", "cosine_restarts", "cosine", "constant"] = "one_cycle"
+    schedule_per: Literal["step", "epoch"] = "step"
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    restart_epochs: PositiveInt = 10
+    min_lr: Annotated[float, Field(ge=0)] = 0.0001
+    clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
+    aux_loss_weight: Annotated[float, Field(ge=0)] = 0.0
+    crop_scale: Range = (0.5, 1.0)
+    crop_ratio: Range = (0.75, 1.3333333333333333)
+    flip: Share = 0.5
+    select: Literal["val_loss", "val_miou", "last"] = "val_loss"
+    seed: int = 0
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    channels_last: Auto = "auto"
+    compile: Auto = "auto"
+    data_on_device: Auto = "auto"
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        low, high = self.crop_scale
+        if not 0 < low <= high <= 1:
+            raise ValueError(f"train.crop_scale must be 0 < low <= high <= 1, got [{low}, {high}]")
+        low, high = self.crop_ratio
+        if not 0 < low <= high:
+            raise ValueError(f"train.crop_ratio must be 0 < low <= high, got [{low}, {high}]")
+        if self.min_lr > self.lr:
+            raise ValueError(f"train.min_lr must be <= train.lr, got {self.min_lr} > {self.lr}")
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                "train.accumulate must divide train.batch_size, "
+                f"got {self.accumulate} and {self.batch_size}"
+            )
+        return self
+
+
+class EvaluateParams(Section):
+    """How each lock is judged."""
+
+    wrong_keys: Annotated[int, Field(ge=2)] = 20
+    batch_size: PositiveInt = 64
+    pictures: Annotated[int, Field(ge=0)] = 4
+
+
+class TrackingParams(Section):
+    """Where runs are grouped in MLflow."""
+
+    experiment: str = "seglock"
+    timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
+    required: bool = True
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    data: DataParams = DataParams()
+    keys: KeysParams = KeysParams()
+    locks: dict[Name, LockParams]
+    model: ModelParams = ModelParams()
+    train: TrainParams = TrainParams()
+    evaluate: EvaluateParams = EvaluateParams()
+    tracking: TrackingParams = TrackingParams()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        faults = []
+        if BASELINE not in self.locks:
+            faults.append(
+                "locks must contain baseline: {steps: []}; every figure is compared with it"
+            )
+        for name, lock in self.locks.items():
+            if (name == BASELINE) != (not lock.steps):
+                faults.append(
+                    f"locks.{name}: only the lock named baseline has no steps, and it must have none"
+                )
+            for step in lock.parsed_steps:
+                try:
+                    check_block_divides(step.block_size, self.data.image_side)
+                except SeglockError as error:
+                    faults.append(f"locks.{name}: {error}")
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self

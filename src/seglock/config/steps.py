@@ -1,0 +1,147 @@
+"""The name of a transform step, ``METHOD-BLOCK[-fPERCENT]``, and which steps may follow each other.
+
+Pure text and numbers: the transforms themselves are built from these in ``seglock.transforms``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from seglock.errors import ConfigError, TransformError
+
+Method = Literal["shf", "np", "ffx"]
+FfxPassword = Literal["from_key", "fixed"]
+METHODS: tuple[Method, ...] = get_args(Method)
+CHANNELS = 3
+_STEP = re.compile(r"(?P<method>[a-z]+)-(?P<block>[0-9]+)(?:-f(?P<percent>[0-9]+))?")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One transform step: a method, its block side in pixels, and how many positions it touches.
+
+    ``percent`` is None for the paper's share: all positions for SHF, half for NP and FFX.
+    """
+
+    method: Method
+    block_size: int
+    percent: int | None = None
+
+    @property
+    def positions(self) -> int:
+        """Values in a flattened block: 3 * M * M."""
+        return CHANNELS * self.block_size * self.block_size
+
+    @property
+    def count(self) -> int:
+        """How many positions of a block the step touches.
+
+        >>> parse_step("np-2").count, parse_step("shf-2").count, parse_step("np-4-f25").count
+        (6, 12, 12)
+        """
+        if self.percent is None:
+            return self.positions if self.method == "shf" else self.positions // 2
+        return self.positions * self.percent // 100
+
+    def __str__(self) -> str:
+        text = f"{self.method}-{self.block_size}"
+        return text if self.percent is None else f"{text}-f{self.percent}"
+
+
+def parse_step(name: str) -> Step:
+    """Read a step's name.
+
+    Raises ConfigError for anything that is not ``METHOD-BLOCK[-fPERCENT]``.
+
+    >>> parse_step("np-4-f25")
+    Step(method='np', block_size=4, percent=25)
+    """
+    match = _STEP.fullmatch(name) if isinstance(name, str) else None
+    if match is None:
+        raise ConfigError(
+            "a step must read METHOD-BLOCK or METHOD-BLOCK-fPERCENT",
+            got=repr(name),
+            fix="write for example shf-4, np-2 or ffx-8-f25",
+        )
+    method = match["method"]
+    if method not in METHODS:
+        raise ConfigError(
+            f"a step's method must be one of {', '.join(METHODS)}",
+            got=repr(name),
+            fix=_nearest(method, METHODS),
+        )
+    block = int(match["block"])
+    if block < 1:
+        raise ConfigError(
+            "a step's block side must be at least 1", got=repr(name), fix="use 2, 4, 8, ..."
+        )
+    percent = None if match["percent"] is None else int(match["percent"])
+    if percent is not None and percent > 100:
+        raise ConfigError(
+            "a step's percentage must be at most 100", got=repr(name), fix="use -f1 to -f100"
+        )
+    return Step(method, block, percent)  # type: ignore[arg-type]
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
+    return f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(known)}"
+
+
+def check_sequence(steps: Iterable[Step]) -> None:
+    """Check that steps, applied from left to right, stay inside the one formula.
+
+    Allowed: any SHF and NP, then at most one FFX, then SHF only; all with the same block side.
+    Raises TransformError naming the order to use.
+    """
+    steps = list(steps)
+    names = ", ".join(map(str, steps))
+    sides = {step.block_size for step in steps}
+    if len(sides) > 1:
+        raise TransformError(
+            "the steps of one lock must share one block side",
+            got=f"[{names}]",
+            fix=f"use one of {', '.join(map(str, sorted(sides)))} for all of them",
+        )
+    methods = [step.method for step in steps]
+    if methods.count("ffx") > 1:
+        raise TransformError(
+            "a lock may have at most one FFX step, since FFX takes 0..255 and gives 0..999",
+            got=f"[{names}]",
+            fix="keep one ffx step, after every np step",
+        )
+    if "ffx" in methods and "np" in methods[methods.index("ffx") :]:
+        first = [s for s in steps if s.method != "ffx"]
+        order = ", ".join(map(str, [*first, *(s for s in steps if s.method == "ffx")]))
+        raise TransformError(
+            "NP must come before FFX, since NP is defined on 0..255 and FFX gives 0..999",
+            got=f"[{names}]",
+            fix=f"write [{order}]",
+        )
+
+
+def divisors(side: int) -> list[int]:
+    """All block sides that divide an image side, in ascending order.
+
+    >>> divisors(12)
+    [1, 2, 3, 4, 6, 12]
+    """
+    small = [d for d in range(1, math.isqrt(side) + 1) if side % d == 0]
+    return sorted({*small, *(side // d for d in small)})
+
+
+def check_block_divides(block_size: int, *sides: int) -> None:
+    """Raise TransformError unless ``block_size`` divides every image side."""
+    if block_size < 1 or any(side % block_size for side in sides):
+        usable = [d for d in divisors(math.gcd(*sides)) if d > 1] or [1]
+        shown = str(sides[0]) if len(set(sides)) == 1 else "x".join(map(str, sides))
+        raise TransformError(
+            "block_size must divide the image side",
+            got=f"block_size={block_size}, side={shown}",
+            fix=f"use one of {', '.join(map(str, usable))}",
+        )

@@ -1,0 +1,101 @@
+"""Every error a user can cause, one tree.
+
+SeglockError                 exit 2: the input is at fault
+├── ConfigError              params.yaml, a profile, a step name
+├── TransformError           an image or a plan that the formula does not allow
+├── DataError                a dataset, an image, a mask, an array file
+├── ModelError               an unknown network, weights that do not fit
+├── TrainingError            a loss that is not finite, a checkpoint that cannot be read
+├── EvaluationError          a lock that cannot be judged
+├── TrackingError            a tracking server that cannot be reached, an unknown run
+├── ReportError              result files that are missing or damaged
+├── BusyError                a second process on the same output
+├── StorageError             a write that the disk refused
+└── KeyRefusedError          exit 3: missing, malformed, exposed or wrong key
+
+A message has three parts: the rule that must hold, the value that broke it, and the fix.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class SeglockError(Exception):
+    """Base of all errors shown to users as one message without a traceback.
+
+    >>> print(SeglockError("block_size must divide the image side", got="block_size=3, side=8",
+    ...                    fix="use one of 1, 2, 4, 8"))
+    block_size must divide the image side, got block_size=3, side=8; use one of 1, 2, 4, 8
+    """
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, rule: str, *, got: object = None, fix: str | None = None) -> None:
+        self.rule = rule
+        self.got = got
+        self.fix = fix
+        super().__init__(rule)
+
+    def __str__(self) -> str:
+        text = self.rule
+        if self.got is not None:
+            text += f", got {self.got}"
+        if self.fix:
+            text += f"; {self.fix}"
+        return text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.rule, self.got, self.fix)
+
+
+def _rebuild(
+    kind: type[SeglockError], rule: str, got: object = None, fix: str | None = None
+) -> SeglockError:
+    return kind(rule, got=got, fix=fix)
+
+
+class ConfigError(SeglockError, ValueError):
+    """params.yaml or a name in it breaks a rule."""
+
+
+class TransformError(SeglockError, ValueError):
+    """An image, block size or composition that the transform formula does not allow."""
+
+
+class DataError(SeglockError, ValueError):
+    """A dataset, image, mask or array file that cannot be used."""
+
+
+class ModelError(SeglockError, ValueError):
+    """A network that does not exist, or weights that do not fit it."""
+
+
+class TrainingError(SeglockError, RuntimeError):
+    """Training cannot go on."""
+
+
+class EvaluationError(SeglockError, ValueError):
+    """A lock cannot be judged with what was given."""
+
+
+class TrackingError(SeglockError, RuntimeError):
+    """The tracking server cannot be reached, or does not know the run."""
+
+
+class ReportError(SeglockError, ValueError):
+    """Result files that are missing or damaged."""
+
+
+class BusyError(SeglockError, RuntimeError):
+    """Another process works on the same output."""
+
+
+class StorageError(SeglockError, OSError):
+    """The disk refused a write (full, read-only, no permission)."""
+
+
+class KeyRefusedError(SeglockError, ValueError):
+    """A secret key is missing, malformed, exposed, or not the one that is asked for."""
+
+    exit_code: ClassVar[int] = 3

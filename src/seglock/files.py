@@ -1,0 +1,137 @@
+"""Writing files whole or not at all, JSON, and the lock that keeps a second process out."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from seglock.errors import BusyError, SeglockError, StorageError
+
+_CHUNK = 1 << 20
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside ``path``; it becomes ``path`` if the block ends without error.
+
+    Raises StorageError when the disk refuses the write; ``path`` is then as it was before.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(mode)
+        temporary.replace(path)
+        temporary = None
+    except SeglockError:
+        raise
+    except OSError as error:
+        raise _refused(path, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path``; it takes the place of ``path`` at the end."""
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        temporary.chmod(0o755)
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+        temporary = None
+    except SeglockError:
+        raise
+    except OSError as error:
+        raise _refused(path, error) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refused(path: Path, error: OSError) -> StorageError:
+    reason = error.strerror or str(error)
+    return StorageError(
+        f"{path} must be writable",
+        got=reason.lower(),
+        fix="free some space or permit writing there, then run the same command again; "
+        "nothing that was there before has changed",
+    )
+
+
+def write_bytes(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Write ``content`` to ``path``, whole or not at all."""
+    with replacing(path, mode=mode) as file:
+        file.write(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text to ``path``, whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON; NaN and infinity are refused."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, *, error: type[SeglockError] = SeglockError, fix: str = "") -> Any:
+    """Read a JSON file; ``error`` says what is wrong and ``fix`` what to run."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as cause:
+        raise error(f"{path} must exist", got="no such file", fix=fix or None) from cause
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as cause:
+        raise error(f"{path} must be readable JSON", got=str(cause), fix=fix or None) from cause
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path, *, what: str) -> Iterator[None]:
+    """Hold ``folder/.lock`` for the block; the operating system frees it however we end.
+
+    Raises BusyError at once if another process holds it.
+    """
+    import filelock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise BusyError(
+            f"only one process at a time may work on {what}",
+            got=f"{folder} is in use",
+            fix="wait for the other process or stop it, then run the same command again",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
