@@ -83,10 +83,9 @@ def _describe(detail: ErrorDetails) -> list[str]:
         return [f"{place}: must be given"]
     if kind == "value_error":
         lines = str(detail["ctx"]["error"]).splitlines()
-        own = [
+        return [
             f"{place}: {line}" if place and not line.startswith(place) else line for line in lines
         ]
-        return own
     message = detail["msg"][0].lower() + detail["msg"][1:]
     got = detail["input"]
     if isinstance(got, Mapping | list):

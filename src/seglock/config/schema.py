@@ -1,4 +1,4 @@
-"""The sections of params.yaml as frozen, validated types. Comments on each knob are in params.yaml."""
+"""The sections of params.yaml as frozen, validated types; params.yaml comments on each knob."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class LockParams(Section):
 
     steps: list[str]
     key: Name = "main"
-    ffx_password: FfxPassword = "from_key"
+    ffx_password: FfxPassword = "from_key"  # noqa: S105 - a choice, not a password
 
     @model_validator(mode="after")
     def _steps_fit(self) -> Self:
@@ -229,7 +229,7 @@ class Params(Section):
         for name, lock in self.locks.items():
             if (name == BASELINE) != (not lock.steps):
                 faults.append(
-                    f"locks.{name}: only the lock named baseline has no steps, and it must have none"
+                    f"locks.{name}: the lock named baseline has no steps, every other has some"
                 )
             for step in lock.parsed_steps:
                 try:

@@ -85,7 +85,7 @@ def parse_step(name: str) -> Step:
         raise ConfigError(
             "a step's percentage must be at most 100", got=repr(name), fix="use -f1 to -f100"
         )
-    return Step(method, block, percent)  # type: ignore[arg-type]
+    return Step(method, block, percent)
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -1,0 +1,59 @@
+# Two commands do everything themselves: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# The environment's programs first, so that DVC's stages find `seglock`.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test check lint types imports tests test-gpu lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+env: $(READY) ## make .venv from requirements.lock (downloads about 6 GB with CUDA libraries, once)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "seglock needs Python 3.11 or 3.12, got $$($(PYTHON) -V); try make PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 2; }
+	@echo "Installing the locked environment into $(VENV) (about 6 GB the first time)"
+	@grep -A 60 '^uv==' requirements.lock | awk 'NR > 1 && !/^ /{exit} {print}' > $(VENV)/uv.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock || \
+	  $(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: env ## run the whole pipeline of params.yaml (minutes on two cores), then show the table
+	dvc repro
+	@seglock report --show
+
+test: env check ## lint, types, import rules, then the tests
+
+check: lint types imports tests
+
+lint:
+	ruff format --check .
+	ruff check .
+
+types:
+	mypy
+
+imports:
+	lint-imports
+
+tests:
+	python -m pytest
+
+test-gpu: env ## the tests that need a CUDA device
+	python -m pytest -m gpu
+
+lock: env ## write requirements.lock anew from pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header \
+	  --generate-hashes --group dev pyproject.toml -o requirements.lock
+
+clean: ## remove what the pipeline wrote (not the keys, not DVC's cache)
+	rm -rf data/raw data/prepared data/weights data/encrypted data/models data/evaluations data/reports .seglock

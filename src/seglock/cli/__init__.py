@@ -1,0 +1,41 @@
+"""The command line: parse, call one stage, turn the outcome into an exit code.
+
+Nothing heavy is imported here at start; each command imports its stage when it runs.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import NoReturn
+
+from seglock.errors import SeglockError
+
+INTERRUPTED = 130
+
+
+def main() -> NoReturn:
+    """Run the ``seglock`` command and exit: 0 done, 1 findings, 2 bad input, 3 key refused."""
+    from seglock.cli.app import app
+
+    try:
+        app()
+    except SeglockError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("stopped; run the same command again to continue", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (head, less) is gone; give Python's own flush at exit nowhere to complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        _fail(f"the disk refused a write ({error.strerror}); free some space and run again", 2)
+    sys.exit(0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"seglock: {message}", file=sys.stderr)  # noqa: T201 - the one message a user sees
+    sys.exit(code)

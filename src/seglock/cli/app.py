@@ -1,0 +1,58 @@
+"""The command tree. One line a command; what a command does is in its own module."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from seglock import __version__
+from seglock.cli import data, key, profile, track, weights
+from seglock.cli.audit import audit_command
+from seglock.cli.doctor import doctor_command
+from seglock.cli.lock import evaluate_command, train_command
+from seglock.cli.preview import preview_command
+from seglock.cli.report import report_command
+
+PIPELINE = "The pipeline's stages (dvc repro runs them)"
+LOOK = "Look and check"
+
+app = typer.Typer(
+    name="seglock",
+    no_args_is_help=True,
+    # A traceback that shows local variables could show a key.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Lock a semantic segmentation model behind a secret key.\n\n"
+    "Train on block-wise encrypted images, measure what the key's owner and everyone else get, "
+    "and keep every run in MLflow. `dvc repro` runs the whole pipeline of params.yaml.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"seglock {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    del version
+
+
+app.add_typer(data.app, name="data", rich_help_panel=PIPELINE)
+app.add_typer(key.app, name="key", rich_help_panel=PIPELINE)
+app.add_typer(weights.app, name="weights", rich_help_panel=PIPELINE)
+app.command("train", rich_help_panel=PIPELINE)(train_command)
+app.command("evaluate", rich_help_panel=PIPELINE)(evaluate_command)
+app.command("report", rich_help_panel=PIPELINE)(report_command)
+app.add_typer(profile.app, name="profile", rich_help_panel=LOOK)
+app.command("doctor", rich_help_panel=LOOK)(doctor_command)
+app.command("audit", rich_help_panel=LOOK)(audit_command)
+app.command("preview", rich_help_panel=LOOK)(preview_command)
+app.add_typer(track.app, name="track", rich_help_panel=LOOK)

@@ -1,0 +1,26 @@
+"""``seglock train`` and ``seglock evaluate``: one lock of params.yaml each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+LockName = Annotated[
+    str, typer.Option("--lock", "-l", help="A lock's name under locks: in params.yaml.")
+]
+
+
+def train_command(lock: LockName) -> None:
+    """Train one lock's model on images encrypted with its key; resumes where it was stopped."""
+    from seglock.stages.train import train_lock
+
+    train_lock(lock, Path.cwd())
+
+
+def evaluate_command(lock: LockName) -> None:
+    """Measure mean IoU with the right key, without encryption, and with wrong keys."""
+    from seglock.stages.evaluate import evaluate
+
+    evaluate(lock, Path.cwd())

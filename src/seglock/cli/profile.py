@@ -1,0 +1,35 @@
+"""``seglock profile``: complete alternatives to params.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Complete alternatives to params.yaml.")
+
+
+@app.command("list")
+def list_command() -> None:
+    """List the profiles, and which one params.yaml is."""
+    from seglock.stages.profile import list_profiles
+
+    for profile in list_profiles(Path.cwd()):
+        marker = "*" if profile.in_use else " "
+        typer.echo(f"{marker} {profile.name:<14} {profile.summary}")
+
+
+@app.command("use")
+def use_command(
+    name: Annotated[str, typer.Argument(help="A profile's name, see `seglock profile list`.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a params.yaml with changes of your own.")
+    ] = False,
+) -> None:
+    """Make a profile the project's params.yaml."""
+    from seglock.stages.profile import use_profile
+
+    use_profile(Path.cwd(), name, force=force)
+    typer.echo(f"params.yaml is now profile {name}; `seglock doctor` says what it needs, then:")
+    typer.echo("  dvc repro")

@@ -1,0 +1,48 @@
+"""Stage ``encrypt@LOCK``: the test split as an authorised client would submit it.
+
+Imports no torch: a lock's encryption of uint8 arrays is NumPy alone, and start-up counts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from seglock import files
+from seglock.config import find_lock, load_params
+from seglock.keys import PublicRecord, SecretKey, load_key
+
+ENCRYPTED_FILE = "test.enc"
+
+
+def encryption_nonce(key: SecretKey, lock: str) -> bytes:
+    """The 32 bytes an encrypted split begins with, so that its digest is no oracle for the plan."""
+    return key.nonce(f"encrypted/{lock}")
+
+
+def encrypt_split(lock: str, root: Path) -> Path:
+    """Encrypt data/prepared's test images under a lock's key into data/encrypted/LOCK.
+
+    The baseline's folder holds only the note that nothing is encrypted. Returns the folder.
+    Raises KeyRefusedError when the secret is missing or does not match data/keys.
+    """
+    from seglock.data import PreparedData, write_encrypted
+    from seglock.transforms import compose
+
+    params = load_params(root / "params.yaml")
+    definition = find_lock(params, lock)
+    folder = root / "data" / "encrypted" / lock
+    note: dict[str, object] = {"lock": lock, "steps": definition.steps, "key_id": None, "images": 0}
+    if not definition.steps:
+        with files.replacing_folder(folder) as out:
+            files.write_json(out / "encrypted.json", note)
+        return folder
+    record = PublicRecord.from_file(root / "data" / "keys" / f"{definition.key}.json")
+    key = load_key(definition.key, record=record)
+    transform = compose(definition.steps, key=key, ffx_password=definition.ffx_password)
+    images = PreparedData.open(root / "data" / "prepared").test.images
+    note |= {"key_id": key.id, "images": len(images)}
+    with files.replacing_folder(folder) as out:
+        nonce = encryption_nonce(key, lock)
+        write_encrypted(out / ENCRYPTED_FILE, images, transform.encrypt, nonce)
+        files.write_json(out / "encrypted.json", note)
+    return folder
