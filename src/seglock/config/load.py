@@ -10,7 +10,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from seglock.config.schema import LockParams, Params
+from seglock.config.schema import BASELINE, DataParams, LockParams, Params, lock_faults
+from seglock.config.steps import parse_step
 from seglock.errors import ConfigError
 
 PARAMS_FILE = Path("params.yaml")
@@ -49,6 +50,7 @@ def check_params(values: Any, *, where: str = "params") -> Params:
         return Params.model_validate(values)
     except ValidationError as error:
         faults = [fault for detail in error.errors() for fault in _describe(detail)]
+        faults += [fault for fault in _faults_of_the_whole(values) if fault not in faults]
         listed = "\n".join(f"  {fault}" for fault in faults)
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         raise ConfigError(f"{where} has {count}:\n{listed}") from error
@@ -96,6 +98,30 @@ def _describe(detail: ErrorDetails) -> list[str]:
         close = difflib.get_close_matches(str(got), expected, n=1)
         text += f"; did you mean {close[0]!r}?" if close else ""
     return [text]
+
+
+def _faults_of_the_whole(values: Any) -> list[str]:
+    """The checks across sections, on what of a faulty file can still be read."""
+    sections = values if isinstance(values, Mapping) else {}
+    locks, data = sections.get("locks"), sections.get("data", {})
+    side = data.get("image_side", DataParams().image_side) if isinstance(data, Mapping) else None
+    if not isinstance(locks, Mapping) or not isinstance(side, int) or side < 1:
+        return []
+    steps = {}
+    for name, lock in locks.items():
+        listed = lock.get("steps") if isinstance(lock, Mapping) else None
+        if isinstance(listed, list):
+            steps[str(name)] = [step for step in listed if _reads_as_step(step)]
+    readable = {name: value for name, value in steps.items() if value or name == BASELINE}
+    return lock_faults(readable, side)
+
+
+def _reads_as_step(name: Any) -> bool:
+    try:
+        parse_step(name)
+    except ConfigError:
+        return False
+    return True
 
 
 def _fields_at(parents: Iterable[Any]) -> list[str]:

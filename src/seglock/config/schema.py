@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -36,7 +37,13 @@ def _check_name(name: str) -> str:
     return name
 
 
+def _check_step(name: str) -> str:
+    parse_step(name)
+    return name
+
+
 Name = Annotated[str, AfterValidator(_check_name)]
+StepName = Annotated[str, AfterValidator(_check_step)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Auto = Literal["auto"] | bool
@@ -100,7 +107,7 @@ class KeysParams(Section):
 class LockParams(Section):
     """One lock: its steps from left to right and the key they are planned from."""
 
-    steps: list[str]
+    steps: list[StepName]
     key: Name = "main"
     ffx_password: FfxPassword = "from_key"  # noqa: S105 - a choice, not a password
 
@@ -221,21 +228,25 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        faults = []
-        if BASELINE not in self.locks:
-            faults.append(
-                "locks must contain baseline: {steps: []}; every figure is compared with it"
-            )
-        for name, lock in self.locks.items():
-            if (name == BASELINE) != (not lock.steps):
-                faults.append(
-                    f"locks.{name}: the lock named baseline has no steps, every other has some"
-                )
-            for step in lock.parsed_steps:
-                try:
-                    check_block_divides(step.block_size, self.data.image_side)
-                except SeglockError as error:
-                    faults.append(f"locks.{name}: {error}")
-        if faults:
+        steps = {name: lock.steps for name, lock in self.locks.items()}
+        if faults := lock_faults(steps, self.data.image_side):
             raise ValueError("\n".join(faults))
         return self
+
+
+def lock_faults(locks: Mapping[str, Sequence[str]], image_side: int) -> list[str]:
+    """What is wrong with the locks as a whole; ``locks`` maps each name to its steps' names."""
+    faults = []
+    if BASELINE not in locks:
+        faults.append("locks must contain baseline: {steps: []}; every figure is compared with it")
+    for name, steps in locks.items():
+        if (name == BASELINE) != (not steps):
+            faults.append(
+                f"locks.{name}: the lock named baseline has no steps, every other has some"
+            )
+        for step in steps:
+            try:
+                check_block_divides(parse_step(step).block_size, image_side)
+            except SeglockError as error:
+                faults.append(f"locks.{name}: {error}")
+    return faults

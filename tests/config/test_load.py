@@ -1,0 +1,137 @@
+"""params.yaml: every fault at once, each with its place, value and fix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from seglock.config import check_params, find_lock, load_params
+from seglock.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+LOCKS: dict[str, Any] = {"baseline": {"steps": []}, "shf-4": {"steps": ["shf-4"]}}
+
+
+def faults(values: Any) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        check_params(values)
+    return str(caught.value).splitlines()[1:]
+
+
+@pytest.mark.parametrize("path", [ROOT / "params.yaml", *sorted((ROOT / "profiles").glob("*"))])
+def test_every_shipped_file_is_valid(path: Path) -> None:
+    assert "baseline" in load_params(path).locks
+
+
+def test_checked_in_params_are_the_synthetic_profile() -> None:
+    assert (ROOT / "params.yaml").read_bytes() == (ROOT / "profiles/synthetic.yaml").read_bytes()
+
+
+def test_paper_profile_is_the_papers_experiment() -> None:
+    params = load_params(ROOT / "profiles" / "paper.yaml")
+    assert len(params.locks) == 25
+    assert {lock.ffx_password for lock in params.locks.values() if lock.method == "ffx"} == {
+        "fixed"
+    }
+    train = params.train
+    assert (train.lr, train.momentum, train.weight_decay) == (0.1, 0.9, 0.005)
+    assert (train.epochs, train.batch_size, train.restart_epochs) == (100, 256, 10)
+    assert (params.data.val_split, params.evaluate.wrong_keys) == (146, 100)
+
+
+def test_all_faults_are_reported_together_with_nearest_names() -> None:
+    listed = faults(
+        {
+            "data": {"image_sidee": 3, "dataset": "Foo"},
+            "locks": {"shf-3": {"steps": ["shf-3", "nq-4", "shf4"]}, "bare": {}},
+            "train": {"epochs": 0, "optimizer": "sdg"},
+            "mdel": {},
+        }
+    )
+    text = "\n".join(listed)
+    for expected in (
+        "data.image_sidee: no such parameter; did you mean 'image_side'?",
+        "data.dataset: a name must be lower-case",
+        "did you mean 'np'?",
+        "got 'shf4'",
+        "locks.bare.steps: must be given",
+        "locks must contain baseline",
+        "locks.shf-3: block_size must divide the image side, got block_size=3, side=64",
+        "train.epochs: must be greater than or equal to 1, got 0",
+        "did you mean 'sgd'?",
+        "mdel: no such parameter; did you mean 'model'?",
+    ):
+        assert expected in text
+    assert len(listed) == len(set(listed))
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "expected"),
+    [
+        ("train", {"crop_scale": [0.9, 0.1]}, "0 < low <= high <= 1"),
+        ("train", {"batch_size": 10, "accumulate": 3}, "must divide"),
+        ("train", {"min_lr": 1.0}, "train.min_lr must be <= train.lr"),
+        ("train", {"epochs": "12"}, "train.epochs: must be a valid integer, got '12'"),
+        ("data", {"dataset": "mine"}, "data.source must name the folder"),
+        ("data", {"source": "x"}, "must be null for the synthetic dataset"),
+        ("model", {"baseline_weights": "baseline"}, "must be none, imagenet, coco or a file"),
+        ("model", {"name": "fcn_resnet5"}, "did you mean 'fcn_resnet50'?"),
+        ("evaluate", {"wrong_keys": 1}, "greater than or equal to 2"),
+    ],
+)
+def test_a_bad_value_is_named(section: str, value: dict[str, Any], expected: str) -> None:
+    listed = faults({"locks": LOCKS, section: value})
+    assert len(listed) == 1
+    assert expected in listed[0]
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (["shf-4", "np-8"], "share one block side"),
+        (["ffx-4", "np-4"], "write [np-4, ffx-4]"),
+        (["ffx-4", "ffx-4"], "at most one FFX"),
+        (["np-4-f101"], "at most 100"),
+        ([], "every other has some"),
+    ],
+)
+def test_impossible_locks(steps: list[str], expected: str) -> None:
+    assert expected in "\n".join(faults({"locks": LOCKS | {"x": {"steps": steps}}}))
+
+
+def test_params_are_frozen() -> None:
+    params = check_params({"locks": LOCKS})
+    with pytest.raises(ValidationError):
+        params.train.epochs = 3  # type: ignore[misc]
+
+
+def test_unknown_lock_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"got 'sfh-4'; did you mean 'shf-4'\?"):
+        find_lock(check_params({"locks": LOCKS}), "sfh-4")
+
+
+def test_method_and_block_size_of_a_lock() -> None:
+    params = check_params({"locks": LOCKS | {"mixed": {"steps": ["np-4", "shf-4"]}}})
+    assert [lock.method for lock in params.locks.values()] == ["baseline", "shf", "np+shf"]
+    assert [lock.block_size for lock in params.locks.values()] == [None, 4, 4]
+
+
+@pytest.mark.parametrize("text", ["locks: [", "a: 1\na: 2\n", "\xff\x00"])
+def test_broken_yaml_is_one_message(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ConfigError, match="must be readable YAML"):
+        load_params(path)
+
+
+def test_missing_file_says_where_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="run seglock in the project's folder"):
+        load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("values", [None, 3, "text", [], {"locks": None}, {"locks": {"a": 1}}])
+def test_a_file_of_the_wrong_shape_is_a_config_error(values: Any) -> None:
+    assert faults(values)

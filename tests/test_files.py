@@ -1,0 +1,88 @@
+"""Files appear whole or not at all, and one process at a time works on an output."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+
+from seglock import files
+from seglock.errors import BusyError, DataError, StorageError
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    files.write_json(path, {"a": 1})
+    with pytest.raises(RuntimeError), files.replacing(path) as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert files.read_json(path) == {"a": 1}
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_full_disk_is_one_message_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.txt"
+    files.write_text(path, "old")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="no space left on device"):
+        files.write_text(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_real_full_disk(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    with pytest.raises(OSError, match="No space left"), Path("/dev/full").open("wb") as file:
+        file.write(b"x")
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "stale").touch()
+    with files.replacing_folder(folder) as new:
+        (new / "fresh").touch()
+        assert (folder / "stale").exists()
+    assert os.listdir(folder) == ["fresh"]
+    with pytest.raises(KeyboardInterrupt), files.replacing_folder(folder):
+        raise KeyboardInterrupt
+    assert os.listdir(folder) == ["fresh"]
+    assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("content", ["{", "\xff"])
+def test_damaged_json_names_the_file(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(DataError, match=r"x\.json must be readable JSON.*run this"):
+        files.read_json(path, error=DataError, fix="run this")
+
+
+def _hold(folder: Path, ready: multiprocessing.Event, done: multiprocessing.Event) -> None:  # type: ignore[valid-type]
+    with files.exclusive(folder, what="a lock"):
+        ready.set()  # type: ignore[attr-defined]
+        done.wait(60)  # type: ignore[attr-defined]
+
+
+def test_a_second_process_is_told_at_once_and_a_killed_one_frees_the_folder(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    process = context.Process(target=_hold, args=(tmp_path, ready, done))
+    process.start()
+    assert ready.wait(60)
+    with pytest.raises(BusyError, match="only one process at a time may work on shf-4"):
+        files.exclusive(tmp_path, what="shf-4").__enter__()
+    process.kill()
+    process.join()
+    with files.exclusive(tmp_path, what="shf-4"):
+        pass
