@@ -1,1 +1,25 @@
-"""models."""
+"""Networks by name, their normalisation, and their weights on disk and at the start.
+
+May touch: torch, safetensors, torchvision (inside functions), weight files.
+May not: keys, transforms, images, MLflow. A network never knows which lock it is trained under.
+"""
+
+from seglock.models.device import pick_device
+from seglock.models.initial import fetch_weights, load_initial_weights
+from seglock.models.networks import build_model, count_parameters
+from seglock.models.norm import FrozenBatchNorm2d, replace_norm
+from seglock.models.weights import load_weights, read_metadata, read_weights, save_weights
+
+__all__ = [
+    "FrozenBatchNorm2d",
+    "build_model",
+    "count_parameters",
+    "fetch_weights",
+    "load_initial_weights",
+    "load_weights",
+    "pick_device",
+    "read_metadata",
+    "read_weights",
+    "replace_norm",
+    "save_weights",
+]

@@ -1,0 +1,177 @@
+"""Where a network's weights start: nothing, ImageNet, COCO, a file, or a trained baseline.
+
+``fetch_weights`` puts them into a folder, without building a network; ``load_initial_weights``
+loads that folder into one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seglock.config import BASELINE
+from seglock.errors import ModelError
+from seglock.files import read_json, sha256_file, write_json
+from seglock.models.networks import HEADS, Network, find_network
+from seglock.models.weights import read_weights, save_weights, shape, weights_do_not_fit
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from seglock.config import ModelParams
+
+WEIGHTS_JSON = "weights.json"
+WEIGHTS_FILE = "weights.safetensors"
+PUBLISHED = ("imagenet", "coco")
+
+
+def fetch_weights(
+    params: ModelParams, out: Path, *, trained: Path | None = None, progress: bool = True
+) -> None:
+    """Write the initial weights that ``params.initial_weights`` names into the folder ``out``.
+
+    ``weights.json`` says {"source", "network", "file", "sha256"}; ``weights.safetensors`` is
+    there unless the source is ``none``. Published weights (``imagenet``: the backbone; ``coco``:
+    the whole network, 21 classes) come through torchvision's loader and torch's download cache.
+    ``trained`` is the file of the trained baseline, for the source ``baseline``.
+
+    Raises ModelError when the network has no such weights, when they cannot be downloaded, or
+    when a file is missing, damaged or not safetensors.
+    """
+    out = Path(out)
+    source = params.initial_weights
+    target = out / WEIGHTS_FILE
+    kind = source if source in ("none", BASELINE, *PUBLISHED) else "file"
+    about: dict[str, Any] = {"source": kind, "network": params.name, "file": None, "sha256": None}
+    if kind == "none":
+        target.unlink(missing_ok=True)
+    else:
+        if kind in PUBLISHED:
+            about["file"], tensors = _published(params.name, kind, progress)
+        else:
+            path = _given_file(source, trained if kind == BASELINE else Path(source))
+            about["file"], tensors = path.name, read_weights(path)
+        save_weights(target, tensors, {"source": kind, "network": params.name})
+        about["sha256"] = sha256_file(target)
+    write_json(out / WEIGHTS_JSON, about)
+
+
+def _given_file(source: str, path: Path | None) -> Path:
+    if path is None:
+        raise ModelError(
+            "initial weights from the baseline need its trained weights",
+            got="none",
+            fix="run `seglock weights get`, which trains them",
+        )
+    path = path.expanduser()
+    if not path.is_file():
+        raise ModelError(
+            "model.initial_weights must be none, imagenet, coco, baseline or a safetensors file",
+            got=f"{source!r}, where no file is",
+            fix="check the name",
+        )
+    if path.suffix != ".safetensors":
+        raise ModelError(
+            "a weights file must be safetensors, which cannot run code when it is read",
+            got=str(path),
+            fix="convert it with safetensors.torch.save_file(torch.load(FILE, weights_only=True), "
+            "TARGET)",
+        )
+    return path
+
+
+def _published(name: str, kind: str, progress: bool) -> tuple[str, dict[str, Tensor]]:
+    network = find_network(name)
+    weights_name = network.imagenet if kind == "imagenet" else network.coco
+    if weights_name is None:
+        raise ModelError(
+            f"model.initial_weights must be one that {name} has",
+            got=repr(kind),
+            fix="use none, baseline or a safetensors file",
+        )
+    from torchvision.models import get_weight
+
+    weights = get_weight(weights_name)
+    file = str(weights.url).rsplit("/", 1)[-1]
+    with _download_errors(str(weights.url), file):
+        state = weights.get_state_dict(progress=progress, check_hash=True, weights_only=True)
+    tensors = _as_backbone(state, network) if kind == "imagenet" else dict(state)
+    return file, tensors
+
+
+def _as_backbone(state: dict[str, Tensor], network: Network) -> dict[str, Tensor]:
+    dropped = ("fc.", "classifier.")
+    return {
+        "backbone." + name.removeprefix(network.stem): tensor
+        for name, tensor in state.items()
+        if not name.startswith(dropped)
+    }
+
+
+@contextlib.contextmanager
+def _download_errors(url: str, file: str) -> Iterator[None]:
+    import pickle
+
+    from torch import hub
+
+    cache = Path(hub.get_dir()) / "checkpoints"
+    try:
+        yield
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        raise ModelError(
+            f"published weights must be downloaded from {url}",
+            got=" ".join(str(error).split()) or type(error).__name__,
+            fix=f"go online, or bring that file from elsewhere and put it at {cache / file}, "
+            "or set model.initial_weights to a safetensors file you have",
+        ) from error
+
+
+def load_initial_weights(model: nn.Module, folder: Path) -> list[str]:
+    """Load what ``fetch_weights`` wrote into ``model``; returns the names that stay fresh.
+
+    The backbone must be there and fit. Of the classifiers, what is missing or belongs to
+    another number of classes keeps its fresh values and is named in the answer, sorted. Names
+    the network does not use (a second classifier, BatchNorm statistics where it has GroupNorm)
+    are ignored.
+
+    Raises ModelError, before anything is changed, when files are missing or damaged or the
+    backbone is another one.
+    """
+    folder = Path(folder)
+    about = read_json(
+        folder / WEIGHTS_JSON, error=ModelError, fix="run `dvc repro weights`, or dvc pull it"
+    )
+    if not isinstance(about, dict) or not isinstance(about.get("source"), str):
+        raise ModelError(f"{folder / WEIGHTS_JSON} must name its source", got=repr(about))
+    if about["source"] == "none":
+        return []
+    path = folder / WEIGHTS_FILE
+    tensors = read_weights(path)
+    fitting, fresh, faults = _match(model.state_dict(), tensors)
+    if faults:
+        raise weights_do_not_fit(path, faults)
+    model.load_state_dict(fitting, strict=False)
+    return sorted(fresh)
+
+
+def _match(
+    state: dict[str, Tensor], tensors: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], list[str], list[str]]:
+    fitting: dict[str, Tensor] = {}
+    fresh: list[str] = []
+    faults: list[str] = []
+    for name, own in state.items():
+        given = tensors.get(name)
+        if given is not None and given.shape == own.shape:
+            fitting[name] = given
+        elif name.endswith("num_batches_tracked"):
+            continue  # a counter, absent from older files
+        elif name.startswith(HEADS):
+            fresh.append(name)
+        elif given is None:
+            faults.append(f"{name} is missing")
+        else:
+            faults.append(f"{name} is {shape(given)}, not {shape(own)}")
+    return fitting, fresh, faults

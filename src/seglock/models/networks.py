@@ -1,0 +1,130 @@
+"""Networks by name. To add one: its name in ``config.NETWORKS`` and one entry in ``REGISTRY``.
+
+Parameters that depend on the classes must be under ``classifier.`` or ``aux_classifier.``, all
+others under ``backbone.``; ``tests/contracts/test_networks.py`` runs over every entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from seglock.errors import ModelError
+from seglock.models.fcn_small import SmallFCN
+from seglock.models.norm import replace_norm
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from seglock.config import ModelParams
+
+HEADS = ("classifier.", "aux_classifier.")
+Builder = Callable[["ModelParams", int, bool], "nn.Module"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """How a network is built, and which published weights it has.
+
+    ``imagenet`` and ``coco`` are names of torchvision weights, or None. ``stem`` is what the
+    names of the classifier's ImageNet weights begin with where the backbone's begin with
+    ``backbone.``.
+    """
+
+    build: Builder
+    has_aux: bool = False
+    imagenet: str | None = None
+    coco: str | None = None
+    stem: str = ""
+
+
+def _small(params: ModelParams, num_classes: int, _aux: bool) -> nn.Module:
+    return SmallFCN(num_classes, params.width)
+
+
+def _torchvision(name: str, *, has_aux: bool = True) -> Builder:
+    def build(_params: ModelParams, num_classes: int, aux: bool) -> nn.Module:
+        from torchvision.models import segmentation
+
+        options: dict[str, Any] = {"aux_loss": aux} if has_aux else {}
+        model: nn.Module = getattr(segmentation, name)(
+            weights=None, weights_backbone=None, num_classes=num_classes, **options
+        )
+        return model
+
+    return build
+
+
+REGISTRY: Mapping[str, Network] = {
+    "fcn_small": Network(_small),
+    "fcn_resnet50": Network(
+        _torchvision("fcn_resnet50"),
+        has_aux=True,
+        imagenet="ResNet50_Weights.IMAGENET1K_V1",
+        coco="FCN_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1",
+    ),
+    "fcn_resnet101": Network(
+        _torchvision("fcn_resnet101"),
+        has_aux=True,
+        imagenet="ResNet101_Weights.IMAGENET1K_V1",
+        coco="FCN_ResNet101_Weights.COCO_WITH_VOC_LABELS_V1",
+    ),
+    "deeplabv3_resnet50": Network(
+        _torchvision("deeplabv3_resnet50"),
+        has_aux=True,
+        imagenet="ResNet50_Weights.IMAGENET1K_V1",
+        coco="DeepLabV3_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1",
+    ),
+    "lraspp_mobilenet_v3_large": Network(
+        _torchvision("lraspp_mobilenet_v3_large", has_aux=False),
+        imagenet="MobileNet_V3_Large_Weights.IMAGENET1K_V1",
+        coco="LRASPP_MobileNet_V3_Large_Weights.COCO_WITH_VOC_LABELS_V1",
+        stem="features.",
+    ),
+}
+
+
+def find_network(name: str) -> Network:
+    """The registry's entry; an unknown name lists the nearest known one (ModelError)."""
+    from seglock.config import nearest_name
+
+    if name not in REGISTRY:
+        raise ModelError(
+            "model.name must be a known network", got=repr(name), fix=nearest_name(name, REGISTRY)
+        )
+    return REGISTRY[name]
+
+
+def build_model(params: ModelParams, num_classes: int, *, aux: bool = False) -> nn.Module:
+    """Build the network ``params.name`` with fresh weights and ``params.norm``.
+
+    Fresh weights come from torch's global generator: seed it first for repeatable ones.
+
+    Shape: the module maps (B, 3, H, W) float to {"out": (B, num_classes, H, W)} logits at the
+    input's size, H and W at least 16; with ``aux`` and a network that has an auxiliary
+    classifier, also "aux" of the same shape.
+
+    Raises ModelError for an unknown network or fewer than one class.
+
+    >>> import torch
+    >>> from seglock.config import ModelParams
+    >>> model = build_model(ModelParams(name="fcn_small", width=8), num_classes=7).eval()
+    >>> {name: tuple(logits.shape) for name, logits in model(torch.zeros(1, 3, 32, 32)).items()}
+    {'out': (1, 7, 32, 32)}
+    """
+    if num_classes < 1:
+        raise ModelError("num_classes must be at least 1", got=num_classes)
+    network = find_network(params.name)
+    model = network.build(params, num_classes, aux and network.has_aux)
+    return replace_norm(model, params.norm)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """How many trainable numbers a network has.
+
+    >>> from seglock.config import ModelParams
+    >>> count_parameters(build_model(ModelParams(name="fcn_small", width=32), num_classes=7))
+    47559
+    """
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
