@@ -1,0 +1,90 @@
+"""The key by its name, for the pipeline: from the environment or the store, always checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from seglock.errors import KeyRefusedError
+from seglock.files import write_bytes
+from seglock.keys.environment import environment_key, variable_name
+from seglock.keys.record import PublicRecord
+from seglock.keys.secret import SecretKey
+from seglock.keys.store import KeyStore, check_name, missing_secret, refuse_demonstration
+
+
+def load_key(
+    name: str, *, record: PublicRecord | None = None, store: KeyStore | None = None
+) -> SecretKey:
+    """The secret key called ``name``, verified against ``record`` (default: the store's).
+
+    ``SEGLOCK_KEY_<NAME>`` comes first, then the store. Raises KeyRefusedError if the key is
+    malformed, exposed, not the recorded one, or missing: then naming the id to ask for.
+    """
+    store = store or KeyStore()
+    key = environment_key(check_name(name))
+    if key is not None:
+        if record is None and name in store:
+            record = store.record(name)
+    elif name in store:
+        key = store.load(name)
+        if record == store.record(name):
+            record = None  # verified already
+    elif record is not None:
+        raise missing_secret(name, record, store)
+    else:
+        raise KeyRefusedError(
+            f"key {name!r} must exist",
+            got=f"none in {store.folder} and no {variable_name(name)}",
+            fix=f"make it with `seglock key new {name}`",
+        )
+    if record is not None:
+        record.verify(key)
+    return refuse_demonstration(key, name)
+
+
+def publish_key(
+    name: str, *, target: Path, create_missing: bool, store: KeyStore | None = None
+) -> PublicRecord:
+    """See that ``target`` (``data/keys/NAME.json``) holds the public record of key ``name``.
+
+    A record already there stays byte for byte, and the secret on this machine must match it.
+    Otherwise the store's record is copied byte for byte; a key from the environment that the store
+    does not know gets a new record; and if there is no key at all, one is made where
+    ``create_missing`` allows it. Raises KeyRefusedError in every other case.
+    """
+    store = store or KeyStore()
+    if target.exists():
+        record = read_record(target)
+        load_key(name, record=record, store=store)
+        return record
+    key = environment_key(check_name(name))
+    if key is None and create_missing and name not in store:
+        _make(name, store)
+    key = load_key(name, store=store)
+    content = store.record_bytes(name) if name in store else PublicRecord.of(key).to_bytes()
+    write_bytes(target, content)
+    return PublicRecord.from_bytes(content)
+
+
+def read_record(path: Path) -> PublicRecord:
+    """Read a public record file; a KeyRefusedError names the file."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise KeyRefusedError(
+            f"{path} must be a readable key record",
+            got=(error.strerror or str(error)).lower(),
+            fix="run `seglock key publish`",
+        ) from error
+    try:
+        return PublicRecord.from_bytes(content)
+    except KeyRefusedError as error:
+        raise KeyRefusedError(f"{path}: {error.rule}", got=error.got, fix=error.fix) from error
+
+
+def _make(name: str, store: KeyStore) -> None:
+    try:
+        store.new(name)
+    except KeyRefusedError:
+        if name not in store:  # else another process has just made it: use that one
+            raise

@@ -1,0 +1,210 @@
+"""KeyStore: the folder outside the repository where secrets live, each with its public record.
+
+``FOLDER/NAME/secret`` holds the 32 bytes, ``FOLDER/NAME/record.json`` the record. Both are written
+to a hidden folder that is then renamed to NAME: a key exists whole or not at all, whatever
+interrupts, and of two processes that make one name, one is refused.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from seglock.errors import KeyRefusedError, StorageError
+from seglock.keys.environment import variable_name
+from seglock.keys.record import PublicRecord
+from seglock.keys.secret import SecretKey, demonstration_key
+from seglock.keys.secret_access import reveal
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+SECRET_FILE = "secret"  # noqa: S105 - a file's name
+RECORD_FILE = "record.json"
+
+
+def check_name(name: str) -> str:
+    """``name`` if it can name a key: lower-case letters, digits, ``-``, ``_``, ``.``."""
+    if not _NAME.fullmatch(name):
+        raise KeyRefusedError(
+            "a key's name must be 1 to 63 lower-case letters, digits, '-', '_' or '.', "
+            "and start with a letter or digit",
+            got=repr(name) if len(name) < 30 else f"{len(name)} characters",
+            fix="write for example main",
+        )
+    return name
+
+
+def default_folder() -> Path:
+    """``$SEGLOCK_KEY_DIR``, or ``seglock/keys`` in the user's data folder."""
+    if chosen := os.environ.get("SEGLOCK_KEY_DIR"):
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return platformdirs.user_data_path("seglock") / "keys"
+
+
+class KeyStore:
+    """Secret keys by name in one folder of mode 0700.
+
+    Every method raises KeyRefusedError for a name that cannot be one.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = Path(folder) if folder is not None else default_folder()
+
+    def new(self, name: str) -> PublicRecord:
+        """Make a key: secret and record both, or neither.
+
+        Raises KeyRefusedError if the name is taken, StorageError if the disk refuses.
+        """
+        if name in self:
+            raise self._taken(name)
+        key = SecretKey.generate()
+        record = PublicRecord.of(key)
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._check_folder()
+            draft = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=self.folder))
+            try:
+                _write_new(draft / SECRET_FILE, lambda: reveal(key), key.SIZE)
+                _write_new(draft / RECORD_FILE, record.to_bytes, len(record.to_bytes()))
+                _sync_folder(draft)
+                self._claim(draft, name)
+                _sync_folder(self.folder)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+        except OSError as error:
+            if isinstance(error, StorageError):
+                raise
+            raise StorageError(
+                f"the key store {self.folder} must be writable",
+                got=(error.strerror or str(error)).lower(),
+                fix="mend that or set SEGLOCK_KEY_DIR; no key was made",
+            ) from None
+        return record
+
+    def _claim(self, draft: Path, name: str) -> None:
+        try:
+            draft.rename(self.path(name))  # refused by the system if NAME holds anything
+        except OSError:
+            if name in self:
+                raise self._taken(name) from None
+            raise
+
+    def names(self) -> list[str]:
+        """Names of all keys with a record, in order; none if there is no store yet."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(
+            e.name
+            for e in self.folder.iterdir()
+            if _NAME.fullmatch(e.name) and (e / RECORD_FILE).is_file()
+        )
+
+    def path(self, name: str) -> Path:
+        """The folder of one key."""
+        return self.folder / check_name(name)
+
+    def secret_path(self, name: str) -> Path:
+        """Where the secret of one key is, or would be."""
+        return self.path(name) / SECRET_FILE
+
+    def __contains__(self, name: str) -> bool:
+        """Whether anything is there under that name, whole or not."""
+        return self.path(name).exists()
+
+    def record_bytes(self, name: str) -> bytes:
+        """The record's file, byte for byte."""
+        path = self.path(name) / RECORD_FILE
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            reason = "no such key" if not self.path(name).exists() else "no readable record"
+            raise KeyRefusedError(
+                f"key {name!r} must have a record in {self.folder}",
+                got=reason,
+                fix=f"make the key with `seglock key new {name}`"
+                if reason == "no such key"
+                else f"put the project's data/keys/{name}.json back as {path}",
+            ) from error
+
+    def record(self, name: str) -> PublicRecord:
+        """The public record of one key."""
+        return PublicRecord.from_bytes(self.record_bytes(name))
+
+    def load(self, name: str) -> SecretKey:
+        """The secret, verified against its record.
+
+        Raises KeyRefusedError if it is missing (naming the id to ask for), exposed, malformed, or
+        not the recorded one.
+        """
+        record = self.record(name)
+        path = self.secret_path(name)
+        if not path.exists():
+            raise missing_secret(name, record, self)
+        self._check_folder()
+        key = SecretKey.from_file(path)
+        record.verify(key)
+        return refuse_demonstration(key, name)
+
+    def _check_folder(self) -> None:
+        mode = self.folder.stat().st_mode
+        if mode & 0o022:
+            raise KeyRefusedError(
+                f"the key store {self.folder} must not be writable by others",
+                got=f"mode {stat.S_IMODE(mode):04o}",
+                fix=f"run `chmod 700 {self.folder}`",
+            )
+
+    def _taken(self, name: str) -> KeyRefusedError:
+        known = name in self.names()
+        return KeyRefusedError(
+            f"key {name!r} must not exist yet in {self.folder}",
+            got=f"key {self.record(name).id}" if known else "something else of that name",
+            fix="choose another name; a key is never written over",
+        )
+
+
+def missing_secret(name: str, record: PublicRecord, store: KeyStore) -> KeyRefusedError:
+    """The error for a record whose secret is not on this machine."""
+    return KeyRefusedError(
+        f"key {name!r} must be on this machine, since a record names it",
+        got=f"no secret for key {record.id}",
+        fix=f"ask its owner for key {record.id}, then set {variable_name(name)} "
+        f"or put the owner's folder at {store.path(name)}",
+    )
+
+
+def refuse_demonstration(key: SecretKey, name: str) -> SecretKey:
+    """``key``, unless it is the public demonstration key, which protects nothing."""
+    if key == demonstration_key():
+        raise KeyRefusedError(
+            f"key {name!r} must be secret",
+            got="the public demonstration key",
+            fix="make one with `seglock key new NAME`",
+        )
+    return key
+
+
+def _write_new(path: Path, content: Callable[[], bytes], size: int) -> None:
+    """Create ``path`` with mode 0600 and write it through to the disk."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        if os.write(handle, content()) != size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
