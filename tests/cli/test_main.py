@@ -1,0 +1,112 @@
+"""The command line: quick help, one message, an exit code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("torch", "torchvision", "mlflow", "numpy", "pydantic", "matplotlib", "PIL", "cryptography")
+
+
+def seglock(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "seglock", *arguments], cwd=cwd, text=True, capture_output=True,
+        env=os.environ | environment, stdin=subprocess.DEVNULL, timeout=120,
+    )  # fmt: skip
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['seglock', '--help']\n"
+        "from seglock.cli import main\n"
+        "try: main()\n"
+        f"finally: print('HEAVY', sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
+    assert done.stdout.endswith("HEAVY []\n")
+
+
+def test_every_command_has_help(tmp_path: Path) -> None:
+    from typer.main import get_command
+
+    from seglock.cli.app import app
+
+    def walk(command, path: list[str]) -> None:
+        for name, sub in getattr(command, "commands", {}).items():
+            assert sub.help, [*path, name]
+            walk(sub, [*path, name])
+
+    walk(get_command(app), [])
+
+
+def test_version(tmp_path: Path) -> None:
+    import seglock as package
+
+    done = seglock("--version", cwd=tmp_path)
+    assert done.stdout.strip() == f"seglock {package.__version__}"
+
+
+def test_outside_a_project_it_says_where_to_run(tmp_path: Path) -> None:
+    done = seglock("train", "--lock", "shf-4", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "run seglock in the project's folder" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_unknown_command_and_lock(tmp_path: Path) -> None:
+    assert seglock("tran", cwd=tmp_path).returncode == 2
+    (tmp_path / "params.yaml").write_text("locks: {baseline: {steps: []}, shf-4: {steps: [shf-4]}}")
+    done = seglock("train", "--lock", "shf4", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "seglock: lock must be named under locks: in params.yaml, got 'shf4'; "
+        "did you mean 'shf-4'?\n"
+    )
+
+
+def test_all_faults_of_params_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(
+        "locks: {baseline: {steps: []}, x: {steps: [shf-3, nq-4]}}\ntrain: {epochs: 0}\n"
+    )
+    done = seglock("evaluate", "--lock", "x", cwd=tmp_path)
+    assert done.returncode == 2
+    for part in ("train.epochs", "block_size=3", "did you mean 'np'?"):
+        assert part in done.stderr
+
+
+def test_a_key_that_is_refused_exits_3(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("locks: {baseline: {steps: []}, shf-4: {steps: [shf-4]}}")
+    done = seglock(
+        "data", "encrypt", "--lock", "shf-4", cwd=tmp_path, SEGLOCK_KEY_DIR=str(tmp_path / "none")
+    )
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("profile", ["camvid", "paper", "synthetic", "voc-animals"])
+def test_profiles_are_listed_and_used(tmp_path: Path, profile: str) -> None:
+    from seglock.stages.profile import list_profiles, use_profile
+
+    root = Path(__file__).parents[2]
+    (tmp_path / "profiles").symlink_to(root / "profiles")
+    use_profile(tmp_path, profile)
+    assert [p.name for p in list_profiles(tmp_path) if p.in_use] == [profile]
+
+
+def test_a_params_file_with_changes_is_not_overwritten(tmp_path: Path) -> None:
+    from seglock.errors import ConfigError
+    from seglock.stages.profile import use_profile
+
+    root = Path(__file__).parents[2]
+    (tmp_path / "profiles").symlink_to(root / "profiles")
+    (tmp_path / "params.yaml").write_text("locks: {}")
+    with pytest.raises(ConfigError, match="changes of your own"):
+        use_profile(tmp_path, "camvid")
+    assert (tmp_path / "params.yaml").read_text() == "locks: {}"
+    use_profile(tmp_path, "camvid", force=True)
+    with pytest.raises(ConfigError, match="did you mean 'camvid'"):
+        use_profile(tmp_path, "camvit")

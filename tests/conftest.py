@@ -1,0 +1,35 @@
+"""What every test shares: no user's key store, no user's tracking server, two modest threads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before torch is imported anywhere: the test machine has two cores.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_of_the_users(tmp_path_factory: pytest.TempPathFactory, monkeypatch) -> None:
+    """Point key store and tracking away from the machine's own; drop keys in the environment."""
+    if "SEGLOCK_KEY_DIR" not in os.environ:
+        monkeypatch.setenv("SEGLOCK_KEY_DIR", str(tmp_path_factory.mktemp("keys")))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    for name in [n for n in os.environ if n.startswith("SEGLOCK_KEY_") and n != "SEGLOCK_KEY_DIR"]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with real images; the test is skipped where there is none."""
+    named = os.environ.get("SEGLOCK_REAL_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    if not (folder / "camvid").is_dir():
+        pytest.skip("real images are absent (set SEGLOCK_REAL_DATA)")
+    return folder.resolve()

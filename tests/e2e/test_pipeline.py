@@ -1,0 +1,171 @@
+"""The whole pipeline in a real DVC repository, as one story: each test goes on from the last."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.project import Project, stages_run
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+LOCK_STAGES = ("encrypt", "train", "evaluate")
+
+
+def of(lock: str) -> set[str]:
+    return {f"{stage}@{lock}" for stage in LOCK_STAGES}
+
+
+def read(project: Project, *parts: str) -> dict:
+    return json.loads(project.root.joinpath("data", *parts).read_text())
+
+
+def test_first_run_goes_from_nothing_to_a_report(project: Project) -> None:
+    ran = project.repro()
+    assert set(ran) == {"data", "prepare", "key", "weights", "report"} | of("baseline") | of("np-4")
+    assert (project.root / "data/reports/report.html").is_file()
+    scores = read(project, "evaluations", "np-4", "evaluation.json")["scores"]
+    assert scores["incorrect"]["keys"] == 2
+    project.run("git", "add", "-A")
+    tracked = project.run("git", "ls-files").split()
+    assert {"dvc.lock", "data/keys/main.json", "data/keys/locks/np-4.json"} <= set(tracked)
+    assert not [p for p in tracked if p.startswith("data/") and "keys" not in p][1:]
+    project.commit("first run")
+
+
+def test_second_run_does_nothing(project: Project) -> None:
+    output = project.run("dvc", "repro")
+    assert stages_run(output) == []
+    assert "up to date" in output
+    assert project.run("git", "status", "--porcelain") == ""
+
+
+def test_metrics_and_plots(project: Project) -> None:
+    shown = json.loads(project.run("dvc", "metrics", "show", "--json"))
+    values = shown[""]["data"]
+    metrics = values[str(Path("data/evaluations/np-4/metrics.json"))]["data"]
+    evaluation = read(project, "evaluations", "np-4", "evaluation.json")
+    assert metrics["run_id"] == evaluation["run_id"]
+    assert metrics["correct"] == pytest.approx(evaluation["scores"]["correct"]["miou"])
+    project.run("dvc", "plots", "show", "--out", str(project.root / ".seglock" / "plots"))
+    assert "np-4" in (project.root / ".seglock/plots/index.html").read_text()
+
+
+def test_adding_a_lock_trains_that_lock_only(project: Project) -> None:
+    project.change(lambda p: p["locks"].update({"shf-4": {"steps": ["shf-4"]}}))
+    assert set(project.repro()) == {"key", "report"} | of("shf-4")
+    assert "shf-4" in (project.root / "data/reports/report.html").read_text()
+
+
+def test_more_wrong_keys_evaluate_without_training(project: Project) -> None:
+    project.change(lambda p: p["evaluate"].update({"wrong_keys": 3}))
+    ran = set(project.repro())
+    assert ran == {"evaluate@baseline", "evaluate@np-4", "evaluate@shf-4", "report"}
+    assert (
+        len(read(project, "evaluations", "shf-4", "evaluation.json")["scores"]["incorrect"]["miou"])
+        == 3
+    )
+    project.commit("three locks")
+    diff = project.run("dvc", "metrics", "diff", "HEAD~1", "--json")
+    assert "data/evaluations/shf-4/metrics.json" in diff
+
+
+def test_a_new_key_retrains_only_its_lock(project: Project) -> None:
+    project.run("seglock", "key", "new", "other")
+    project.change(lambda p: p["locks"]["shf-4"].update({"key": "other"}))
+    before = read(project, "models", "np-4", "training.json")
+    assert set(project.repro()) == {"key", "report"} | of("shf-4")
+    assert read(project, "models", "np-4", "training.json") == before
+    project.commit("another key")
+
+
+def test_push_leaves_encrypted_images_here_and_pull_brings_the_rest(
+    project: Project, tmp_path: Path
+) -> None:
+    remote, clone = tmp_path / "remote", tmp_path / "clone"
+    project.run("dvc", "remote", "add", "-d", "store", str(remote))
+    project.commit("remote")
+    project.run("dvc", "push")
+    pushed = {p.read_bytes() for p in remote.rglob("*") if p.is_file() and p.suffix != ".dir"}
+    for lock in ("np-4", "shf-4"):
+        assert (project.root / f"data/encrypted/{lock}/test.enc").read_bytes() not in pushed
+        assert (project.root / f"data/models/{lock}/model.safetensors").read_bytes() in pushed
+    project.run("git", "clone", "-q", str(project.root), str(clone))
+    other = Project(clone, project.environment)
+    other.run("dvc", "pull", "--allow-missing")
+    assert (clone / "data/reports/report.html").is_file()
+    # The owner has the key: only what was not pushed is made again.
+    assert set(other.repro()) <= {"encrypt@baseline", "encrypt@np-4", "encrypt@shf-4"}
+    # Someone without the key gets one message that names what to ask for.
+    (clone / "data/encrypted/np-4/test.enc").unlink()
+    thief = Project(clone, other.environment | {"SEGLOCK_KEY_DIR": str(tmp_path / "none")})
+    refused = thief.run("dvc", "repro", "encrypt@np-4", check=False)
+    assert read(project, "keys", "main.json")["id"] in refused
+    assert "Traceback" not in refused
+
+
+@pytest.mark.parametrize("where", [[], ["--temp"], ["--queue"]])
+def test_experiments(project: Project, where: list[str]) -> None:
+    change = f"train.epochs={1 if not where else 3 if where == ['--temp'] else 4}"
+    project.run("dvc", "exp", "run", *where, "-S", change, "train@np-4")
+    if where == ["--queue"]:
+        project.run("dvc", "exp", "run", "--run-all", "-j", "1")
+    experiments = project.run("dvc", "exp", "show", "--json")
+    assert change.split("=")[1] in experiments
+    project.run("git", "checkout", "-q", "--", ".")
+    project.run("dvc", "checkout", "--allow-missing")
+    assert (project.root / "mlruns/mlflow.db").is_file()
+
+
+def test_a_killed_run_goes_on_where_it_was(project: Project) -> None:
+    project.change(lambda p: p["train"].update({"epochs": 40}))
+    started = project.start("dvc", "repro", "train@np-4")
+    checkpoints = project.root / ".seglock" / "checkpoints"
+    deadline = time.monotonic() + 120
+    while not list(checkpoints.glob("np-4-*/*.safetensors")):
+        assert started.poll() is None, started.communicate()[0][-4000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(started.pid, signal.SIGKILL)
+    started.communicate()
+    assert "train@np-4" in project.repro("train@np-4")
+    training = read(project, "models", "np-4", "training.json")
+    assert training["resumed_from"] >= 1
+    assert not list(checkpoints.glob("np-4-*"))
+    project.run("git", "checkout", "-q", "--", ".")
+
+
+def test_removing_a_lock_updates_the_report(project: Project) -> None:
+    project.run("dvc", "checkout", "--allow-missing")
+    project.change(lambda p: p["locks"].pop("shf-4"))
+    assert set(project.repro()) == {"key", "report"}
+    assert "shf-4" not in (project.root / "data/reports/report.html").read_text()
+    assert not (project.root / "data/keys/locks/shf-4.json").exists()
+
+
+def test_no_secret_left_the_key_store(project: Project) -> None:
+    project.commit("last")
+    assert "Traceback" not in project.run("seglock", "audit")
+
+
+def test_runs_are_in_mlflow_with_the_same_names(project: Project) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{project.root}/mlruns/mlflow.db")
+    run_ids = {
+        lock: read(project, "evaluations", lock, "evaluation.json")["run_id"]
+        for lock in ("baseline", "np-4")
+    }
+    runs = {lock: client.get_run(run_id) for lock, run_id in run_ids.items()}
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    np4 = runs["np-4"]
+    assert np4.data.tags["lock"] == "np-4"
+    assert np4.data.params["key_hash"].startswith("$argon2id$")
+    assert np4.data.params["key_id"] == read(project, "keys", "main.json")["id"]
+    shared = {"train/loss", "val/loss", "val/miou", "owner/miou", "plain/miou"}
+    for run in runs.values():
+        assert shared <= set(run.data.metrics)
