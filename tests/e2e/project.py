@@ -1,4 +1,4 @@
-"""What an end-to-end test drives: a real project in a temporary folder: git, DVC, the checked-in pipeline, shrunk parameters."""
+"""A real project in a temporary folder: git, DVC, the checked-in pipeline, shrunk parameters."""
 
 from __future__ import annotations
 

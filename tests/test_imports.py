@@ -1,0 +1,44 @@
+"""Start-up is a feature: what each room may not import, and what the public names are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import seglock
+
+LIGHT = {
+    "seglock": {"torch", "numpy", "pydantic", "mlflow", "cryptography"},
+    "seglock.config": {"torch", "numpy", "mlflow"},
+    "seglock.keys": {"torch", "mlflow", "argon2"},
+    "seglock.transforms": {"torch", "mlflow", "torchvision"},
+    "seglock.data": {"torch", "mlflow", "PIL"},
+    "seglock.tracking": {"torch", "mlflow"},
+    "seglock.report": {"torch", "mlflow", "matplotlib"},
+    "seglock.models": {"torchvision", "mlflow"},
+    "seglock.evaluation": {"torchvision", "mlflow"},
+    "seglock.training": {"torchvision", "mlflow"},
+    "seglock.stages.encrypt": {"torch", "mlflow"},
+    "seglock.stages.key": {"torch", "mlflow"},
+    "seglock.stages.data": {"torch", "mlflow"},
+    "seglock.stages.train": {"torch", "mlflow"},
+    "seglock.stages.evaluate": {"torch", "mlflow"},
+}
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_import_stays_light(module: str) -> None:
+    code = f"import sys, {module}; print(*sorted({LIGHT[module]!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_public_names_are_these() -> None:
+    names = {"SecretKey", "Transform", "__version__", "build_transform", "compose"}
+    assert set(seglock.__all__) == names
+    for name in names:
+        assert getattr(seglock, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = seglock.nothing
