@@ -1,0 +1,157 @@
+"""One contract, every network: a new entry of the registry is tested by being there."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from seglock.config import NETWORKS, ModelParams
+from seglock.models import (
+    FrozenBatchNorm2d,
+    build_model,
+    fetch_weights,
+    load_initial_weights,
+    load_weights,
+    save_weights,
+)
+from seglock.models.networks import HEADS, REGISTRY
+
+NORMS = ("batch", "frozen", "group")
+CLASSES = 5
+
+
+def params(name: str, norm: str = "batch") -> ModelParams:
+    return ModelParams(name=name, norm=norm, width=8)
+
+
+def build(
+    name: str, norm: str = "batch", *, classes: int = CLASSES, aux: bool = False
+) -> nn.Module:
+    torch.manual_seed(1)
+    return build_model(params(name, norm), classes, aux=aux)
+
+
+def images(batch: int = 2, height: int = 32, width: int = 32) -> Tensor:
+    return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_the_configured_names_are_the_registered_ones() -> None:
+    assert set(NETWORKS) == set(REGISTRY)
+
+
+@pytest.mark.parametrize("aux", [False, True])
+def test_logits_have_the_input_size_in_float32(name: str, aux: bool) -> None:
+    model = build(name, aux=aux).eval()
+    with torch.inference_mode():
+        answer = model(images(2, 32, 48))
+    expected = {"out", "aux"} if aux and REGISTRY[name].has_aux else {"out"}
+    assert set(answer) == expected
+    for logits in answer.values():
+        assert logits.shape == (2, CLASSES, 32, 48)
+        assert logits.dtype == torch.float32
+        assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize(("norm", "side"), [*product(NORMS, [16]), ("batch", 33), ("group", 17)])
+def test_one_small_or_odd_image_is_enough_in_eval(name: str, norm: str, side: int) -> None:
+    model = build(name, norm).eval()
+    with torch.inference_mode():
+        assert model(images(1, side, side))["out"].shape == (1, CLASSES, side, side)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_gradient_reaches_every_parameter(name: str, norm: str) -> None:
+    model = build(name, norm, aux=True).train()
+    answer = model(images())
+    torch.stack([logits.square().mean() for logits in answer.values()]).sum().backward()
+    gradients = {n: p.grad for n, p in model.named_parameters()}
+    assert gradients
+    for parameter, gradient in gradients.items():
+        assert gradient is not None, parameter
+        assert gradient.isfinite().all(), parameter
+        assert gradient.any(), parameter
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_norm_is_what_was_asked_for(name: str, norm: str) -> None:
+    model = build(name, norm)
+    kinds = {"batch": nn.BatchNorm2d, "frozen": FrozenBatchNorm2d, "group": nn.GroupNorm}
+    counts = {k: sum(isinstance(m, kind) for m in model.modules()) for k, kind in kinds.items()}
+    assert counts.pop(norm) >= 6
+    assert set(counts.values()) == {0}
+
+
+def test_only_batch_norm_moves_buffers_in_training(name: str) -> None:
+    for norm in NORMS:
+        model = build(name, norm).train()
+        before = {n: b.clone() for n, b in model.named_buffers()}
+        with torch.no_grad():
+            model(images())
+        moved = any(not torch.equal(b, before[n]) for n, b in model.named_buffers())
+        assert moved == (norm == "batch"), norm
+
+
+@pytest.mark.parametrize("norm", ["frozen", "batch"])
+def test_weights_survive_the_disk(name: str, norm: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    model = build(name, norm, aux=True)
+    path = tmp_path / "w.safetensors"
+    save_weights(path, model, {"nonce": "ab"})
+    torch.manual_seed(7)
+    other = build_model(params(name, norm), CLASSES, aux=True)
+    assert load_weights(path, other)["nonce"] == "ab"
+    state, restored = model.state_dict(), other.state_dict()
+    assert list(state) == list(restored)
+    assert all(torch.equal(state[n], restored[n]) for n in state)
+    assert all(state[n].dtype == restored[n].dtype for n in state)
+
+
+def test_a_seed_repeats_the_fresh_weights(name: str) -> None:
+    one, two = build(name).state_dict(), build(name).state_dict()
+    assert all(torch.equal(one[n], two[n]) for n in one)
+    torch.manual_seed(2)
+    other = build_model(params(name), CLASSES).state_dict()
+    assert any(not torch.equal(one[n], other[n]) for n in one)
+
+
+@pytest.mark.parametrize("norm", ["frozen", "group"])
+def test_channels_last_changes_nothing(name: str, norm: str) -> None:
+    model = build(name, norm).eval().double()  # in float32, order of summation shows
+    x = images().double()
+    with torch.inference_mode():
+        contiguous = model(x)["out"]
+        model = model.to(memory_format=torch.channels_last)
+        last = model(x.to(memory_format=torch.channels_last))["out"]
+    torch.testing.assert_close(last, contiguous, rtol=1e-9, atol=1e-9)
+
+
+def test_parameters_are_named_by_backbone_and_classifier(name: str) -> None:
+    names = list(build(name, aux=True).state_dict())
+    assert all(n.startswith(("backbone.", *HEADS)) for n in names)
+
+
+def test_another_number_of_classes_only_renews_the_classifier(name: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    given = build(name, classes=7)
+    file = tmp_path / "given.safetensors"
+    save_weights(file, given)
+    fetch_weights(ModelParams(name=name, width=8, initial_weights=str(file)), tmp_path / "weights")
+    torch.manual_seed(3)
+    model = build_model(params(name), CLASSES)
+    built = {n: t.clone() for n, t in model.state_dict().items()}
+    fresh = load_initial_weights(model, tmp_path / "weights")
+    assert fresh
+    assert all(n.startswith(HEADS) for n in fresh)
+    source = given.state_dict()
+    for n, tensor in model.state_dict().items():
+        if n in fresh:
+            assert source[n].shape != tensor.shape
+            assert torch.equal(tensor, built[n])
+        else:
+            assert torch.equal(tensor, source[n]), n
