@@ -1,0 +1,247 @@
+"""Figures over all locks: access control like the paper's Fig. 6, and the training curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seglock.report.results import Epoch, LockResult
+from seglock.report.schema import Scores
+from seglock.report.series import Series, baseline_of, group_series
+from seglock.report.style import (
+    CORRECT,
+    INCORRECT,
+    LIGHT,
+    PLAIN,
+    PLAIN_BN,
+    Access,
+    Theme,
+    canvas,
+    save,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLUMNS = 3
+_PANEL = (3.5, 3.1)
+
+Reading = Callable[[Scores], float | None]
+_ACCESSES: tuple[tuple[Access, Reading], ...] = (
+    (CORRECT, lambda s: s.correct.miou if s.correct else None),
+    (PLAIN, lambda s: s.plain.miou),
+    (PLAIN_BN, lambda s: s.plain_bn.miou if s.plain_bn else None),
+    (INCORRECT, lambda s: s.incorrect.mean if s.incorrect else None),
+)
+
+
+def draw_access_control(results: Sequence[LockResult], path: Path, *, theme: Theme = LIGHT) -> None:
+    """Draw mean IoU over the block side M, one panel a method (paper, Fig. 6), as a PNG.
+
+    Incorrect keys are drawn as their mean with a band from the smallest to the largest; dashed
+    lines are the baseline and the floor. A method with one M is drawn as bars.
+    """
+    series = group_series(results)
+    baseline = baseline_of(results)
+    reach = [
+        value for r in results for _, read in _ACCESSES if (value := read(r.evaluation.scores))
+    ]
+    top = max([*reach, 0.05])
+    columns = min(_COLUMNS, max(len(series), 1))
+    rows = math.ceil(max(len(series), 1) / columns)
+    size = (max(_PANEL[0] * columns + 0.4, 6.4), _PANEL[1] * rows + 0.9)
+    with canvas(*size, theme, layout="constrained") as figure:
+        figure.get_layout_engine().set(hspace=0.08, wspace=0.05)  # type: ignore[union-attr, call-arg]
+        if not series:
+            _only_baseline(figure, results)
+        for place, group in enumerate(series):
+            axes = figure.add_subplot(rows, columns, place + 1)
+            axes.set_title(group.label)
+            if len(set(group.block_sizes)) > 1:
+                _draw_lines(axes, group, theme)
+            else:
+                _draw_bars(axes, group, theme)
+            _draw_levels(axes, baseline, group, theme)
+            axes.set_ylim(0, top * 1.15)
+            axes.grid(axis="y")
+            if place % columns == 0:
+                axes.set_ylabel("mean IoU")
+        _one_legend(figure, columns)
+        save(figure, path)
+
+
+def _draw_lines(axes: Axes, group: Series, theme: Theme) -> None:
+    for access, read in _ACCESSES:
+        points = [
+            (m, value)
+            for m, result in zip(group.block_sizes, group.results, strict=True)
+            if (value := read(result.evaluation.scores)) is not None
+        ]
+        if not points:
+            continue
+        sides, values = zip(*points, strict=True)
+        axes.plot(
+            sides, values, access.marker + "-", color=theme.colour(access), label=access.label
+        )
+    band = [
+        (m, r.evaluation.scores.incorrect)
+        for m, r in zip(group.block_sizes, group.results, strict=True)
+        if r.evaluation.scores.incorrect
+    ]
+    if band:
+        axes.fill_between(
+            [m for m, _ in band],
+            [incorrect.min for _, incorrect in band],
+            [incorrect.max for _, incorrect in band],
+            color=theme.colour(INCORRECT),
+            alpha=0.3,
+            linewidth=0,
+            label="Incorrect keys, min to max",
+        )
+    sides_shown = sorted(set(group.block_sizes))
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sides_shown, [str(side) for side in sides_shown], minor=False)
+    axes.minorticks_off()
+    axes.margins(x=0.08)
+    axes.set_xlabel("block side M")
+
+
+def _draw_bars(axes: Axes, group: Series, theme: Theme) -> None:
+    for shift, result in enumerate(group.results):
+        scores = result.evaluation.scores
+        width = 0.8 / len(group.results)
+        for place, (access, read) in enumerate(_ACCESSES):
+            value = read(scores)
+            if value is None:
+                continue
+            x = place + width * (shift - (len(group.results) - 1) / 2)
+            axes.bar(x, value, width * 0.9, color=theme.colour(access), label=access.label)
+            high = value
+            if access is INCORRECT and scores.incorrect:
+                low, high = scores.incorrect.min, scores.incorrect.max
+                axes.plot([x, x], [low, high], color=theme.ink, linewidth=1.4)
+            axes.annotate(
+                f"{value:.2f}",
+                (x, high),
+                xytext=(0, 4),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8.5 if len(group.results) == 1 else 7,
+                zorder=5,
+                bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
+            )
+    names = ["correct", "plain", "plain, BN\nre-est.", "incorrect"]
+    axes.set_xticks(range(len(names)), names)
+    axes.tick_params(axis="x", length=0)
+    axes.set_xlabel(f"block side M = {group.block_sizes[0]}")
+
+
+def _draw_levels(axes: Axes, baseline: LockResult | None, group: Series, theme: Theme) -> None:
+    if baseline:
+        axes.axhline(
+            baseline.evaluation.scores.owner_miou,
+            color=theme.ink,
+            linestyle="--",
+            linewidth=1.2,
+            label="Baseline (unlocked)",
+        )
+    axes.axhline(
+        group.results[0].evaluation.scores.floors.floor,
+        color=theme.faint,
+        linestyle=":",
+        linewidth=1.6,
+        label="Floor (no model)",
+    )
+
+
+def _only_baseline(figure: Figure, results: Sequence[LockResult]) -> None:
+    axes = figure.add_subplot()
+    axes.set_axis_off()
+    value = results[0].evaluation.scores.owner_miou if results else 0.0
+    axes.text(
+        0.5,
+        0.5,
+        f"No lock yet: the baseline alone reaches {value:.4f}.\n"
+        "Add one under locks: in params.yaml, for example  shf-4: {steps: [shf-4]}",
+        ha="center",
+        va="center",
+    )
+
+
+def _one_legend(figure: Figure, columns: int) -> None:
+    named = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
+    if named:
+        figure.legend(
+            named.values(), named.keys(), loc="outside lower center", ncols=2 if columns == 1 else 4
+        )
+
+
+def draw_curves(results: Sequence[LockResult], path: Path, *, theme: Theme = LIGHT) -> None:
+    """Draw validation mean IoU and losses over epochs, one column a method, as a PNG.
+
+    Training loss is dashed, validation loss solid; the dot is the epoch whose weights were kept.
+    """
+    baseline = baseline_of(results)
+    series = group_series(results) or [Series("Baseline", tuple(results))]
+    columns = min(_COLUMNS, len(series))
+    bands = math.ceil(len(series) / columns)
+    size = (max(_PANEL[0] * columns + 0.4, 5.2), 5.0 * bands + 0.2)
+    with canvas(*size, theme, layout="constrained") as figure:
+        grid = figure.subplots(2 * bands, columns, squeeze=False)
+        for axes in grid.flat:
+            axes.set_visible(False)
+        for place, group in enumerate(series):
+            band, column = divmod(place, columns)
+            upper, lower = grid[2 * band][column], grid[2 * band + 1][column]
+            if baseline and not group.results[0].evaluation.is_baseline:
+                _draw_run(upper, lower, baseline, theme.faint, "baseline")
+            for result, colour in zip(group.results, _ramp(len(group.results), theme), strict=True):
+                _draw_run(upper, lower, result, colour, result.lock)
+            upper.set_title(group.label)
+            upper.set_ylim(0, _highest(results, lambda e: e.val_miou))
+            lower.set_ylim(0, _highest(results, lambda e: max(e.val_loss, e.train_loss)))
+            lower.set_xlabel("epoch")
+            legend = lower.legend(loc="upper right", fontsize=8, handlelength=1.2, frameon=True)
+            legend.get_frame().set(facecolor=theme.paper, edgecolor="none", alpha=0.8)
+            if column == 0:
+                upper.set_ylabel("validation mean IoU")
+                lower.set_ylabel("loss (dashed: training)")
+            for axes in (upper, lower):
+                axes.set_visible(True)
+                axes.grid(axis="y")
+                axes.xaxis.get_major_locator().set_params(integer=True)
+        save(figure, path)
+
+
+def _ramp(count: int, theme: Theme) -> list[tuple[float, float, float, float]]:
+    import matplotlib
+
+    low = 0.35 if theme.is_dark else 0.15
+    steps = [low + 0.55 * place / max(count - 1, 1) for place in range(count)]
+    return [matplotlib.colormaps["viridis"](step) for step in steps]
+
+
+def _highest(results: Sequence[LockResult], read: Callable[[Epoch], float]) -> float:
+    """The top of an axis; a loss that shot up at the start must not flatten all the rest."""
+    values = sorted(value for r in results for line in r.history if (value := read(line)) > 0)
+    return values[math.ceil(0.98 * len(values)) - 1] * 1.12 if values else 1.0
+
+
+def _draw_run(upper: Axes, lower: Axes, result: LockResult, colour: object, label: str) -> None:
+    epochs = [line.epoch for line in result.history]
+
+    def values(read: Callable[[Epoch], float]) -> list[float]:
+        return [read(line) for line in result.history]
+
+    upper.plot(epochs, values(lambda e: e.val_miou), color=colour, linewidth=1.5)
+    lower.plot(epochs, values(lambda e: e.val_loss), color=colour, linewidth=1.5, label=label)
+    lower.plot(epochs, values(lambda e: e.train_loss), color=colour, linewidth=1.1, linestyle="--")
+    kept = [line for line in result.history if line.epoch == result.training.best_epoch]
+    for line in kept:
+        upper.plot(line.epoch, line.val_miou, "o", color=colour, markersize=5)

@@ -1,0 +1,222 @@
+"""Figures of images: the transforms like the paper's Fig. 4, predictions like its Fig. 5.
+
+Encrypted images are made here, with the public demonstration key only: an image encrypted under a
+lock's key, beside its plain one, would give the lock's plan away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seglock.config.steps import METHODS
+from seglock.errors import ReportError
+from seglock.report.results import LockResult
+from seglock.report.series import baseline_of
+from seglock.report.style import (
+    LIGHT,
+    VOID,
+    Theme,
+    as_picture,
+    canvas,
+    colour_mask,
+    save,
+    voc_colour,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+BLOCK_SIDES = (2, 4, 8, 16)
+_TILE = 1.5
+_LEGEND_ROWS = 8
+_LEGEND_WIDTH = 14
+
+
+def demonstrate(image: NDArray[np.uint8], steps: Sequence[str]) -> NDArray[np.float32]:
+    """Encrypt one image (3, H, W) uint8 with the demonstration key, for showing.
+
+    Returns (3, H, W) float32 in 0..1: values divided by the method's maximum (paper, section 2.4).
+    """
+    import numpy as np
+
+    from seglock.keys import demonstration_key
+    from seglock.transforms import compose
+
+    transform = compose(list(steps), key=demonstration_key())
+    encrypted = np.asarray(transform.encrypt(image[None]))[0]
+    shown: NDArray[np.float32] = (encrypted / transform.max_value).astype(np.float32)
+    return shown
+
+
+def block_sides(height: int, width: int) -> list[int]:
+    """The block sides of Fig. 4 that fit an image, the whole image last.
+
+    >>> block_sides(64, 64), block_sides(8, 8)
+    ([2, 4, 8, 16, 64], [2, 4, 8])
+    """
+    if height != width:
+        raise ReportError("the image must be square", got=f"{width}x{height}", fix="crop it first")
+    return [m for m in BLOCK_SIDES if m < height and height % m == 0] + [height]
+
+
+def draw_transforms(image: NDArray[np.uint8], path: Path, *, theme: Theme = LIGHT) -> None:
+    """Draw one image (3, S, S) uint8 under every method at M = 2, 4, 8, 16 and S (paper, Fig. 4).
+
+    Made with the demonstration key. Writes a PNG to ``path``.
+    """
+    sides = block_sides(*image.shape[1:])
+    widths = (1.0, 0.22, *[1.0] * len(sides))
+    with canvas(_TILE * sum(widths) + 0.6, _TILE * len(METHODS) + 0.8, theme) as figure:
+        grid = _tiles(
+            figure, len(METHODS), len(widths), margins=(0.08, 0.55, 0.1), gap=0.08, widths=widths
+        )
+        for row, method in enumerate(METHODS):
+            grid[row][0].set_visible(False)
+            grid[row][1].set_visible(False)
+            for axes, side in zip(grid[row][2:], sides, strict=True):
+                _show(axes, demonstrate(image, [f"{method}-{side}"]))
+                if row == 0:
+                    whole = "\n(whole image)" if side == image.shape[1] else "\n"
+                    axes.set_title(f"M = {side}{whole}", loc="center", fontsize=9.5, pad=4)
+            grid[row][2].set_ylabel(method.upper(), fontsize=11, fontweight="bold", labelpad=6)
+        grid[0][0].set_visible(True)
+        _show(grid[0][0], image)
+        grid[0][0].set_title("Original\n", loc="center", fontsize=9.5, pad=4)
+        save(figure, path)
+
+
+def draw_predictions(
+    results: Sequence[LockResult], path: Path, *, picture: int = 0, theme: Theme = LIGHT
+) -> None:
+    """Draw one test image and what each model makes of it (paper, Fig. 5) as a PNG.
+
+    First row: input, ground truth, the baseline's prediction, the classes. Then a row for each
+    lock: the input encrypted with the demonstration key, and the predictions with the correct key,
+    without one, and with an incorrect one. Below each prediction is its per-image mean IoU.
+    """
+    baseline = baseline_of(results)
+    locked = [result for result in results if not result.evaluation.is_baseline]
+    source = (baseline or locked[0]).pictures
+    rows = len(locked) + 1
+    with canvas(_TILE * 4.18 + 0.5, (_TILE + 0.3) * rows + 0.28, theme) as figure:
+        grid = _tiles(figure, rows, 4, margins=(0.42, 0.3, 0.26), gap=0.3)
+        first = grid[0]
+        _show(first[0], source.images[picture], title="Input")
+        _show(first[1], colour_mask(source.target[picture]), title="Ground truth")
+        if baseline:
+            score = baseline.picture_score(picture).plain
+            _show(first[2], colour_mask(baseline.pictures.plain[picture]), "Baseline", score)
+        else:
+            first[2].set_visible(False)
+        _class_legend(first[3], results, picture)
+        for row, result in zip(grid[1:], locked, strict=True):
+            _draw_lock_row(row, result, picture, titled=result is locked[0])
+        save(figure, path)
+
+
+def _draw_lock_row(row: Sequence[Axes], result: LockResult, picture: int, *, titled: bool) -> None:
+    pictures, score = result.pictures, result.picture_score(picture)
+    row[0].set_ylabel(result.lock, fontsize=10, fontweight="bold", labelpad=6)
+    names = ("Encrypted", "Correct key", "Plain (no key)", "Incorrect key")
+    titles = names if titled else ("",) * 4
+    _show(row[0], demonstrate(pictures.images[picture], result.evaluation.steps), titles[0])
+    predictions = (
+        (pictures.correct, score.correct),
+        (pictures.plain, score.plain),
+        (pictures.incorrect, score.incorrect),
+    )
+    for axes, title, (masks, value) in zip(row[1:], titles[1:], predictions, strict=True):
+        if masks is None:
+            axes.set_visible(False)
+        else:
+            _show(axes, colour_mask(masks[picture]), title, value)
+
+
+def _tiles(
+    figure: Figure,
+    rows: int,
+    columns: int,
+    *,
+    margins: tuple[float, float, float],
+    gap: float,
+    widths: Sequence[float] | None = None,
+) -> Any:
+    """Square axes without ticks; ``margins`` (left, top, bottom) and row ``gap`` are in inches."""
+    left, top, bottom = margins
+    width, height = figure.get_size_inches()
+    grid = figure.subplots(
+        rows,
+        columns,
+        squeeze=False,
+        width_ratios=widths,
+        gridspec_kw={
+            "left": left / width,
+            "right": 1 - 0.08 / width,
+            "top": 1 - top / height,
+            "bottom": bottom / height,
+            "wspace": 0.06,
+            "hspace": gap / _TILE,
+        },
+    )
+    for axes in grid.flat:
+        axes.set_xticks([])
+        axes.set_yticks([])
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+    return grid
+
+
+def _show(axes: Axes, image: Any, title: str = "", score: float | None = None) -> None:
+    shown = as_picture(image) if image.shape[0] == 3 and image.shape[-1] != 3 else image
+    axes.imshow(shown, interpolation="nearest", vmin=0, vmax=1)
+    if title:
+        axes.set_title(title, loc="center", fontsize=9.5)
+    if score is not None:
+        axes.set_xlabel(f"{score:.4f}", fontsize=9.5, labelpad=3)
+
+
+def _class_legend(axes: Axes, results: Sequence[LockResult], picture: int) -> None:
+    """List the classes of one picture's masks, the largest first, in the colours of the masks."""
+    import numpy as np
+    from matplotlib.patches import Patch
+
+    count = np.zeros(256, dtype=np.int64)
+    for result in results:
+        pictures = result.pictures
+        for masks in (pictures.target, pictures.plain, pictures.correct, pictures.incorrect):
+            if masks is not None:
+                count += np.bincount(masks[picture].ravel(), minlength=256)
+    classes = results[0].evaluation.classes
+    ranked = [int(i) for i in np.argsort(-count, kind="stable") if count[i]]
+    shown = ranked if len(ranked) <= _LEGEND_ROWS else ranked[: _LEGEND_ROWS - 1]
+    ink = axes.xaxis.label.get_color()
+    entries = [
+        Patch(
+            facecolor=tuple(part / 255 for part in voc_colour(index)),
+            edgecolor=ink,
+            linewidth=0.4,
+            label="void" if index == VOID else _short(classes[index]),
+        )
+        for index in shown
+    ]
+    if len(shown) < len(ranked):
+        entries.append(Patch(facecolor="none", label=f"{len(ranked) - len(shown)} more"))
+    axes.legend(
+        handles=entries,
+        loc="upper left",
+        bbox_to_anchor=(-0.02, 1.04),
+        fontsize=8,
+        handlelength=1.1,
+        handleheight=1.1,
+        labelspacing=0.35,
+        borderpad=0,
+    )
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LEGEND_WIDTH else name[: _LEGEND_WIDTH - 1] + "…"

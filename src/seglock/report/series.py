@@ -1,0 +1,64 @@
+"""Grouping locks into the panels of a figure: same method, growing block side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seglock.config.steps import parse_step
+from seglock.report.results import LockResult
+
+
+@dataclass(frozen=True)
+class Series:
+    """Locks that differ in their block side M only, by ascending M."""
+
+    label: str
+    results: tuple[LockResult, ...]
+
+    @property
+    def block_sizes(self) -> list[int]:
+        """M of each lock, ascending; a side occurs twice if two locks share it."""
+        return [result.evaluation.block_size or 0 for result in self.results]
+
+
+def method_label(steps: Sequence[str]) -> str:
+    """The methods of a lock in words, without the block side.
+
+    >>> method_label(["np-4-f25", "shf-4"])
+    'NP 25% + SHF'
+    """
+    parsed = [parse_step(step) for step in steps]
+    return " + ".join(
+        step.method.upper() + ("" if step.percent is None else f" {step.percent}%")
+        for step in parsed
+    )
+
+
+def group_series(results: Sequence[LockResult]) -> list[Series]:
+    """All locks but the baseline, grouped by method, share, and where they differ, key and password.
+
+    Series keep the order in which their first lock is listed.
+    """
+    locked = [result for result in results if not result.evaluation.is_baseline]
+    several_keys = len({result.evaluation.key for result in locked}) > 1
+    with_ffx = [r for r in locked if "ffx" in r.evaluation.method.split("+")]
+    several_passwords = len({result.evaluation.ffx_password for result in with_ffx}) > 1
+    groups: dict[str, list[LockResult]] = {}
+    for result in locked:
+        evaluation = result.evaluation
+        label = method_label(evaluation.steps)
+        if several_passwords and result in with_ffx and evaluation.ffx_password == "fixed":
+            label += ", fixed password"
+        if several_keys and evaluation.key != "main":
+            label += f", key {evaluation.key}"
+        groups.setdefault(label, []).append(result)
+    return [
+        Series(label, tuple(sorted(group, key=lambda r: r.evaluation.block_size or 0)))
+        for label, group in groups.items()
+    ]
+
+
+def baseline_of(results: Sequence[LockResult]) -> LockResult | None:
+    """The lock without steps, if it is among them."""
+    return next((result for result in results if result.evaluation.is_baseline), None)

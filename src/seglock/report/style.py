@@ -1,0 +1,143 @@
+"""The house style of the figures: colours that colour-blind readers can tell apart, and sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from seglock import files
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+DPI = 160
+VOID = 255
+VOID_COLOUR = (224, 224, 192)
+
+
+class Access(NamedTuple):
+    """How one kind of access looks in every figure; ``on_dark`` is its colour on dark paper."""
+
+    label: str
+    colour: str
+    on_dark: str
+    marker: str
+
+
+# Hues after Okabe and Ito.
+CORRECT = Access("Correct key", "#0072b2", "#56b4e9", "o")
+PLAIN = Access("Plain (no key)", "#e69f00", "#e69f00", "s")
+PLAIN_BN = Access("Plain, batch norm re-estimated", "#009e73", "#1fb88c", "^")
+INCORRECT = Access("Incorrect keys", "#d55e00", "#e8743b", "D")
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of paper and ink; figures in the page come in both."""
+
+    name: str
+    paper: str
+    ink: str
+    faint: str
+    grid: str
+
+    @property
+    def is_dark(self) -> bool:
+        """True for light ink on dark paper."""
+        return self.name == "dark"
+
+    def colour(self, access: Access) -> str:
+        """The colour of one kind of access on this paper."""
+        return access.on_dark if self.is_dark else access.colour
+
+
+LIGHT = Theme("light", "#ffffff", "#1d2530", "#5b6675", "#e3e7ec")
+DARK = Theme("dark", "#161b22", "#e8edf3", "#a3aebc", "#2d3641")
+
+
+@contextmanager
+def canvas(width: float, height: float, theme: Theme = LIGHT, **options: Any) -> Iterator[Figure]:
+    """A figure of ``width`` x ``height`` inches in the house style, drawn without pyplot."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    settings = {
+        "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
+        "font.size": 9.5,
+        "axes.titlesize": 10.5,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.titlepad": 8,
+        "axes.labelsize": 9.5,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.linewidth": 0.8,
+        "axes.axisbelow": True,
+        "xtick.labelsize": 9,
+        "ytick.labelsize": 9,
+        "legend.fontsize": 9,
+        "legend.frameon": False,
+        "lines.linewidth": 1.8,
+        "lines.markersize": 6,
+        "figure.facecolor": theme.paper,
+        "axes.facecolor": theme.paper,
+        "savefig.facecolor": theme.paper,
+        "text.color": theme.ink,
+        "axes.labelcolor": theme.ink,
+        "axes.edgecolor": theme.faint,
+        "xtick.color": theme.faint,
+        "ytick.color": theme.faint,
+        "xtick.labelcolor": theme.ink,
+        "ytick.labelcolor": theme.ink,
+        "grid.color": theme.grid,
+        "grid.linewidth": 0.8,
+        "text.usetex": False,
+        "text.parse_math": False,  # a class called $x_1 is a name, not a formula
+    }
+    with matplotlib.rc_context(settings):
+        figure = Figure(figsize=(width, height), dpi=DPI, **options)
+        FigureCanvasAgg(figure)
+        yield figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all; the same figure gives the same bytes."""
+    with files.replacing(path) as file:
+        figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+
+
+def voc_colour(index: int) -> tuple[int, int, int]:
+    """The colour of class ``index`` in the VOC palette, as (red, green, blue) in 0..255.
+
+    >>> voc_colour(0), voc_colour(1), voc_colour(15)
+    ((0, 0, 0), (128, 0, 0), (192, 128, 128))
+    """
+    if index == VOID:
+        return VOID_COLOUR
+    red = green = blue = 0
+    for shift in range(7, -1, -1):
+        red |= (index & 1) << shift
+        green |= (index >> 1 & 1) << shift
+        blue |= (index >> 2 & 1) << shift
+        index >>= 3
+    return red, green, blue
+
+
+def colour_mask(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A mask (H, W) of class indices as an RGB picture (H, W, 3) uint8 in the VOC palette."""
+    import numpy as np
+
+    palette = np.array([voc_colour(index) for index in range(256)], dtype=np.uint8)
+    coloured: NDArray[np.uint8] = palette[mask]
+    return coloured
+
+
+def as_picture(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An image (3, H, W) as matplotlib wants it, (H, W, 3)."""
+    return image.transpose(1, 2, 0)
