@@ -1,0 +1,116 @@
+"""Which images make a batch, and how they get to the device."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seglock.errors import TrainingError
+
+if TYPE_CHECKING:
+    from seglock.config import TrainParams
+    from seglock.data import Split
+
+Batch = tuple[Tensor, Tensor]
+_AHEAD = 2
+_FREE_SHARE = 0.5
+
+
+def epoch_batches(count: int, recipe: TrainParams, epoch: int) -> list[np.ndarray]:
+    """The image numbers of each global batch of an epoch, a function of (seed, epoch) alone.
+
+    Returns int64 arrays of ``recipe.batch_size`` numbers; the last may be shorter unless
+    ``recipe.drop_last``. Raises TrainingError if there would be none.
+    """
+    size = recipe.batch_size
+    steps = count // size if recipe.drop_last else -(-count // size)
+    if steps == 0:
+        raise TrainingError(
+            "an epoch must have at least one batch",
+            got=f"{count} training images, batch_size={size}, drop_last={recipe.drop_last}",
+            fix="lower train.batch_size or set train.drop_last: false",
+        )
+    order = np.random.default_rng([recipe.seed % 2**64, epoch]).permutation(count)
+    return [order[step * size : (step + 1) * size] for step in range(steps)]
+
+
+def share_of(count: int, rank: int, size: int) -> slice:
+    """The part of a batch of ``count`` that one of ``size`` processes works on.
+
+    >>> [share_of(7, rank, 3) for rank in range(3)]
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 7, None)]
+    """
+    return slice(count * rank // size, count * (rank + 1) // size)
+
+
+class Source(Protocol):
+    """Where batches come from."""
+
+    def batches(self, numbers: Sequence[np.ndarray]) -> Iterator[Batch]:
+        """Images (B, 3, S, S) and masks (B, S, S) for each list of numbers, uint8 on the device."""
+        ...
+
+
+class ResidentSource:
+    """The whole split in device memory (on the CPU: the memory-mapped arrays themselves)."""
+
+    def __init__(self, split: Split, device: torch.device) -> None:
+        self._images = torch.from_numpy(split.images).to(device)
+        self._masks = torch.from_numpy(split.masks).to(device)
+        self._device = device
+
+    def batches(self, numbers: Sequence[np.ndarray]) -> Iterator[Batch]:
+        for chosen in numbers:
+            index = torch.from_numpy(chosen).to(self._device)
+            yield self._images.index_select(0, index), self._masks.index_select(0, index)
+
+
+class StreamedSource:
+    """Batches read ahead from the memory-mapped arrays by a thread, while others compute."""
+
+    def __init__(self, split: Split, device: torch.device) -> None:
+        self._split = split
+        self._device = device
+
+    def batches(self, numbers: Sequence[np.ndarray]) -> Iterator[Batch]:
+        waiting: collections.deque[Future[Batch]] = collections.deque()
+        with ThreadPoolExecutor(1, thread_name_prefix="seglock-loader") as reader:
+            for chosen in numbers:
+                waiting.append(reader.submit(self._read, chosen))
+                if len(waiting) > _AHEAD:
+                    yield self._send(waiting.popleft().result())
+            while waiting:
+                yield self._send(waiting.popleft().result())
+
+    def _read(self, chosen: np.ndarray) -> Batch:
+        images = torch.from_numpy(np.take(self._split.images, chosen, axis=0))
+        masks = torch.from_numpy(np.take(self._split.masks, chosen, axis=0))
+        if self._device.type == "cuda":
+            return images.pin_memory(), masks.pin_memory()
+        return images, masks
+
+    def _send(self, batch: Batch) -> Batch:
+        images, masks = batch
+        return (
+            images.to(self._device, non_blocking=True),
+            masks.to(self._device, non_blocking=True),
+        )
+
+
+def open_source(split: Split, device: torch.device, recipe: TrainParams) -> Source:
+    """The split in device memory where it fits (``data_on_device: auto``), else read ahead."""
+    resident = recipe.data_on_device
+    if resident == "auto":
+        resident = device.type != "cuda" or _fits(split, device)
+    return ResidentSource(split, device) if resident else StreamedSource(split, device)
+
+
+def _fits(split: Split, device: torch.device) -> bool:
+    free, _ = torch.cuda.mem_get_info(device)
+    return split.images.nbytes + split.masks.nbytes < _FREE_SHARE * free

@@ -1,0 +1,71 @@
+"""What is to be trained, and what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from seglock.config import Params
+    from seglock.data import PreparedData
+    from seglock.transforms import Transform
+
+
+class EpochRow(TypedDict):
+    """One epoch of the curve; ``epoch`` counts from 1, ``lr`` is that of its last step.
+
+    Losses are cross-entropy per labelled pixel (nats), the validation's on encrypted images.
+    """
+
+    epoch: int
+    lr: float
+    train_loss: float
+    val_loss: float
+    val_miou: float
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """One network to train.
+
+    ``transform`` locks it (``transforms.identity()`` for the plain one), ``weights`` is the folder
+    of initial weights (None: fresh ones), ``checkpoints`` a folder that only this process uses,
+    ``metadata`` goes into the header of the weights file.
+    """
+
+    lock: str
+    params: Params
+    data: PreparedData
+    transform: Transform
+    weights: Path | None
+    checkpoints: Path
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A finished training. ``weights`` is the kept epoch's safetensors file in ``checkpoints``.
+
+    ``resumed_from`` is the epoch of the checkpoint that this process continued, or None.
+    """
+
+    weights: Path
+    history: list[EpochRow]
+    best_epoch: int
+    val_loss: float
+    val_miou: float
+    seconds: float
+    device: str
+    parameters: int
+    resumed_from: int | None
+
+
+def checkpoint_folder(root: Path, lock: str, digest: str) -> Path:
+    """Where the checkpoints of one training live, outside what DVC deletes before a re-run.
+
+    >>> checkpoint_folder(Path("project"), "np-4", "0123abcd").as_posix()
+    'project/.seglock/checkpoints/np-4-0123abcd'
+    """
+    return root / ".seglock" / "checkpoints" / f"{lock}-{digest}"

@@ -1,0 +1,210 @@
+"""The training loop: epochs, validation, the best epoch kept, a checkpoint after each."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from seglock.models import build_model, count_parameters, load_initial_weights, save_weights
+from seglock.training.batches import epoch_batches, open_source
+from seglock.training.checkpoint import CheckpointFolder, Snapshot, decode
+from seglock.training.distributed import World, joined
+from seglock.training.epoch import Loop, not_finite, train_epoch, validate
+from seglock.training.job import EpochRow, TrainJob, TrainResult
+from seglock.training.optimizer import Optimizer
+from seglock.training.progress import Display, say
+from seglock.training.runtime import Runtime
+from seglock.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from seglock.tracking import Tracker
+
+WEIGHTS_FILE = "model.safetensors"
+State = Mapping[str, Tensor]
+
+
+def train(
+    job: TrainJob,
+    *,
+    tracker: Tracker,
+    progress: bool = True,
+    on_epoch: Callable[[EpochRow], None] | None = None,
+) -> TrainResult:
+    """Train one network, or go on where a killed process left ``job.checkpoints``.
+
+    A training is a function of its job: interrupted at any moment and started again, it ends with
+    the same weights, bit for bit on the CPU with the same number of threads. Under ``torchrun``
+    every process calls this; the first one writes and tracks. ``on_epoch`` gets each new epoch's
+    row after its checkpoint; what it raises ends the training and can be resumed.
+
+    Raises TrainingError for a loss that is not finite, a recipe that has no step to take, and
+    batch normalisation over several CPU processes; ModelError for weights that do not fit.
+    """
+    recipe = job.params.train
+    runtime = Runtime.of(recipe)
+    cuda = [runtime.device] if runtime.device.type == "cuda" else []
+    with joined(runtime.device, recipe) as world, torch.random.fork_rng(devices=cuda):
+        return _train(job, runtime, world, tracker, progress, on_epoch)
+
+
+def _train(
+    job: TrainJob,
+    runtime: Runtime,
+    world: World,
+    tracker: Tracker,
+    progress: bool,
+    on_epoch: Callable[[EpochRow], None] | None,
+) -> TrainResult:
+    recipe, data = job.params.train, job.data
+    steps = len(epoch_batches(len(data.train), recipe, 1))
+    loop = _prepare(job, runtime, world, steps)
+    checkpoints = CheckpointFolder(job.checkpoints, say)
+    found = checkpoints.read() if world.first else None
+    course = _resume(loop, world.share_bytes(found, runtime.device))
+    resumed_from = course.epoch or None
+    train_source = open_source(data.train, runtime.device, recipe)
+    val_source = open_source(data.val, runtime.device, recipe)
+    shown = progress and world.first
+    with Display(
+        job.lock, epochs=recipe.epochs, steps=steps, done=course.epoch, shown=shown
+    ) as display:
+        for epoch in range(course.epoch + 1, recipe.epochs + 1):
+            started = time.perf_counter()
+            train_loss, lr = train_epoch(loop, train_source, len(data.train), epoch, display.step)
+            val_loss, val_miou = validate(loop, val_source, len(data.val), data.num_classes)
+            if not math.isfinite(val_loss):
+                raise not_finite("validation loss", epoch, lr)
+            row = EpochRow(
+                epoch=epoch, lr=lr, train_loss=train_loss, val_loss=val_loss, val_miou=val_miou
+            )
+            kept = course.add(row, loop, time.perf_counter() - started)
+            if world.first:
+                # Before the checkpoint: a kill between the two repeats the epoch with the same
+                # figures, and none is missing.
+                tracker.log_metrics(_figures(row), step=epoch)
+                checkpoints.write(course.snapshot(loop))
+            display.epoch(row, kept=kept)
+            if on_epoch:
+                on_epoch(row)
+    return _finish(job, loop, course, resumed_from)
+
+
+@dataclass
+class _Course:
+    """How far a training is, and the best it has seen."""
+
+    history: list[EpochRow]
+    best: State
+    best_epoch: int = 0
+    seconds: float = 0.0
+
+    @property
+    def epoch(self) -> int:
+        return len(self.history)
+
+    def add(self, row: EpochRow, loop: Loop, seconds: float) -> bool:
+        """Take an epoch in; returns whether its weights are now the ones to keep."""
+        best = self.history[self.best_epoch - 1] if self.best_epoch else None
+        self.history.append(row)
+        self.seconds += seconds
+        if best is not None and not _better(row, best, loop.recipe.select):
+            return False
+        self.best = _copied(loop.network.state_dict())
+        self.best_epoch = row["epoch"]
+        return True
+
+    def snapshot(self, loop: Loop) -> Snapshot:
+        current = self.best_epoch == self.epoch
+        return Snapshot(
+            epoch=self.epoch,
+            model=self.best if current else _copied(loop.network.state_dict()),
+            optimizer=_copied(loop.optimizer.state()),
+            best=self.best,
+            best_epoch=self.best_epoch,
+            history=self.history,
+            seconds=self.seconds,
+        )
+
+
+def _better(row: EpochRow, best: EpochRow, select: str) -> bool:
+    """The first of several equal epochs stays."""
+    if select == "val_loss":
+        return row["val_loss"] < best["val_loss"]
+    if select == "val_miou":
+        return row["val_miou"] > best["val_miou"]
+    return True
+
+
+def _copied(state: State) -> State:
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
+
+
+def _figures(row: EpochRow) -> dict[str, float]:
+    return {
+        "lr": row["lr"],
+        "train/loss": row["train_loss"],
+        "val/loss": row["val_loss"],
+        "val/miou": row["val_miou"],
+    }
+
+
+def _prepare(job: TrainJob, runtime: Runtime, world: World, steps: int) -> Loop:
+    recipe = job.params.train
+    schedule = Schedule.of(recipe, steps)
+    torch.manual_seed(recipe.seed % 2**63)
+    network = build_model(job.params.model, job.data.num_classes, aux=recipe.aux_loss_weight > 0)
+    if job.weights is not None:
+        fresh = load_initial_weights(network, job.weights)
+        if fresh and world.first:
+            say(f"fresh values for {', '.join(fresh)}: the initial weights have other classes")
+    network = runtime.place(network)
+    return Loop(
+        recipe=recipe,
+        runtime=runtime,
+        world=world,
+        transform=job.transform,
+        network=network,
+        runner=runtime.compiled(world.parallel(network, runtime.device)),
+        optimizer=Optimizer(network, recipe),
+        schedule=schedule,
+    )
+
+
+def _resume(loop: Loop, content: bytes | None) -> _Course:
+    if content is None:
+        return _Course(history=[], best={})
+    snapshot = decode(content)
+    loop.network.load_state_dict(snapshot.model)
+    loop.optimizer.load(snapshot.optimizer)
+    if loop.world.first:
+        say(f"continues after epoch {snapshot.epoch} of {loop.recipe.epochs}")
+    return _Course(
+        history=snapshot.history,
+        best=snapshot.best,
+        best_epoch=snapshot.best_epoch,
+        seconds=snapshot.seconds,
+    )
+
+
+def _finish(job: TrainJob, loop: Loop, course: _Course, resumed_from: int | None) -> TrainResult:
+    path = job.checkpoints / WEIGHTS_FILE
+    if loop.world.first:
+        save_weights(path, course.best, job.metadata)
+    best = course.history[course.best_epoch - 1]
+    return TrainResult(
+        weights=path,
+        history=course.history,
+        best_epoch=course.best_epoch,
+        val_loss=best["val_loss"],
+        val_miou=best["val_miou"],
+        seconds=course.seconds,
+        device=str(loop.runtime.device),
+        parameters=count_parameters(loop.network),
+        resumed_from=resumed_from,
+    )
