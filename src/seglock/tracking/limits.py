@@ -1,0 +1,72 @@
+"""Fitting names and values to what MLflow stores accept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+NAME_LENGTH = 250
+PARAM_LENGTH = 6000
+TAG_LENGTH = 5000
+BATCH_METRICS = 1000
+BATCH_PARAMS_AND_TAGS = 100
+_UNSAFE = re.compile(r"[^\w\-. :/]", re.ASCII)
+
+
+def safe_name(name: str) -> str:
+    """A name MLflow accepts: other characters become ``_``, and a long name ends in a digest.
+
+    >>> safe_name("correct/iou/potted plant"), safe_name("iou/tree (large)"), safe_name("../x")
+    ('correct/iou/potted plant', 'iou/tree _large_', '_/x')
+    """
+    parts = [_UNSAFE.sub("_", part) for part in name.split("/")]
+    safe = "/".join("_" if part in ("", ".", "..") else part for part in parts)
+    if len(safe) <= NAME_LENGTH:
+        return safe
+    return f"{safe[: NAME_LENGTH - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as dotted names and texts, written as in params.yaml.
+
+    >>> flatten({"train": {"lr": 0.2, "clip": None, "flip": True}, "steps": ["np-4"]})
+    {'train.lr': '0.2', 'train.clip': 'null', 'train.flip': 'true', 'steps': '["np-4"]'}
+    """
+    flat: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        elif isinstance(value, str):
+            flat[f"{prefix}{name}"] = value
+        else:
+            flat[f"{prefix}{name}"] = json.dumps(value, default=str, ensure_ascii=False)
+    return flat
+
+
+def shortened(value: str, limit: int, where: str) -> str:
+    """``value`` cut to ``limit`` characters, saying where the whole of it is."""
+    if len(value) <= limit:
+        return value
+    note = f" … (whole: {where})"
+    return value[: limit - len(note)] + note
+
+
+def number_to_json(value: float) -> float | str:
+    """A float as JSON: NaN and infinities as text.
+
+    >>> number_to_json(0.5), number_to_json(float("-inf"))
+    (0.5, '-inf')
+    """
+    value = float(value)
+    return value if math.isfinite(value) else str(value)
+
+
+def number_to_store(value: float | str) -> float:
+    """The float a store gets: NaN for anything not finite, since MLflow turns infinities into
+    1.8e308, which flattens every chart; the journal keeps the sign."""
+    value = float(value)
+    return value if math.isfinite(value) else math.nan
