@@ -1,1 +1,36 @@
-"""data."""
+"""Data: VOC layout in, uint8 arrays out.
+
+Lives here: the VOC reader and its checks, splits, the synthetic set, resized memory-mapped
+arrays, the encrypted split's file, augmentation (``seglock.data.augment``, the only module here
+that imports torch). May not live here: keys, plans, networks, YAML.
+"""
+
+from seglock.data.check import Problem, check_dataset, default_splits, require_sound, summarise
+from seglock.data.encrypted import NONCE_SIZE, open_encrypted, write_encrypted
+from seglock.data.get import get_dataset
+from seglock.data.layout import VOC_CLASSES, VOID, VocFolder, find_voc_folder, read_image, read_mask
+from seglock.data.prepare import prepare_dataset
+from seglock.data.prepared import PreparedData, Split
+from seglock.data.synthetic import write_synthetic
+
+__all__ = [
+    "NONCE_SIZE",
+    "VOC_CLASSES",
+    "VOID",
+    "PreparedData",
+    "Problem",
+    "Split",
+    "VocFolder",
+    "check_dataset",
+    "default_splits",
+    "find_voc_folder",
+    "get_dataset",
+    "open_encrypted",
+    "prepare_dataset",
+    "read_image",
+    "read_mask",
+    "require_sound",
+    "summarise",
+    "write_encrypted",
+    "write_synthetic",
+]

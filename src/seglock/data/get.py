@@ -1,0 +1,132 @@
+"""Any source -> one raw folder in the VOC layout that owns its files."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seglock.data.archive import extract_voc
+from seglock.data.check import Progress, check_dataset, require_sound
+from seglock.data.download import download, is_url, matches, split_digest
+from seglock.data.layout import CLASSES_FILE, IMAGES, LISTS, MASKS, VocFolder, find_voc_folder
+from seglock.data.sources import VOC2012_ADVICE, VOC2012_DIGEST, VOC2012_URL, resolve_source
+from seglock.data.splits import EXTRA, used_lists
+from seglock.data.synthetic import write_synthetic
+from seglock.errors import DataError
+from seglock.files import replacing_folder, write_text
+
+if TYPE_CHECKING:
+    from seglock.config import DataParams
+
+DOWNLOADS = Path(".seglock/downloads")
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a dataset comes from and what is taken of it."""
+
+    text: str
+    lists: list[str]
+    downloads: Path
+    digest: str | None = None
+    advice: str = ""
+
+
+def get_dataset(
+    params: DataParams,
+    target: Path,
+    *,
+    progress: Progress | None = None,
+    downloads: Path = DOWNLOADS,
+) -> None:
+    """Write the raw dataset to ``target``, whole or not at all: a copy that owns its files.
+
+    Only the lists in use and their images and masks are taken, with ``classes.txt``; the images
+    of ``extra_source`` go to ``target/extra``. Raises DataError for a source that cannot be had
+    or lacks files; ``target`` is then as it was before.
+    """
+    target = Path(target)
+    with replacing_folder(target) as folder:
+        if params.dataset == "synthetic":
+            write_synthetic(params.synthetic, folder, progress=progress)
+        else:
+            source = _Source(params.source or "", used_lists(params), downloads)
+            if params.dataset == "voc2012":
+                text = params.source or VOC2012_URL
+                source = _Source(text, source.lists, downloads, VOC2012_DIGEST, VOC2012_ADVICE)
+            _take(source, folder, target, progress)
+        if params.extra_source is not None:
+            extra = _Source(params.extra_source, [params.train_split], downloads)
+            _take(extra, folder / EXTRA, target, progress)
+
+
+def _take(source: _Source, folder: Path, target: Path, progress: Progress | None) -> None:
+    """Copy a source to ``folder``, which will become ``target`` or a part of it."""
+    path = _fetch(source, progress)
+    if path.is_dir():
+        real, place = path.resolve(), target.resolve()
+        if place in (real, *real.parents):
+            raise DataError(
+                "data.source must not lie in the folder it is copied to",
+                got=source.text,
+                fix="move it elsewhere; seglock data get replaces that folder",
+            )
+        _copy(find_voc_folder(path), source.lists, folder, progress)
+    else:
+        with tempfile.TemporaryDirectory(prefix=".unpacked.", dir=target.parent) as unpacked:
+            _copy(extract_voc(path, source.lists, Path(unpacked)), source.lists, folder, progress)
+
+
+def _fetch(source: _Source, progress: Progress | None) -> Path:
+    """The folder or tar file of a source, downloaded if need be, its digest checked."""
+    found = resolve_source(source.text)
+    if is_url(found):
+        address, own = split_digest(found)
+        digest = own or source.digest
+        return download(
+            address, source.downloads, digest=digest, advice=source.advice, progress=progress
+        )
+    path = Path(found)
+    if not path.exists():
+        raise DataError(
+            "data.source must be a folder, a tar file or a URL",
+            got=f"{source.text} (nothing there)",
+            fix="check the path in params.yaml",
+        )
+    if path.is_file() and source.digest is not None and not matches(path, source.digest):
+        raise DataError(
+            f"{path} must have {source.digest.replace('=', ' ')}",
+            got="another file",
+            fix="fetch it again, or unpack it and name the folder if it is what you want",
+        )
+    return path
+
+
+def _copy(source: VocFolder, lists: list[str], folder: Path, progress: Progress | None) -> None:
+    """Copy what the lists name; links are followed, so that nothing points to the user's files."""
+    require_sound(check_dataset(source.root, splits=lists, pixels=False), source.root)
+    for place in (IMAGES, MASKS, LISTS):
+        (folder / place).mkdir(parents=True, exist_ok=True)
+    write_text(folder / CLASSES_FILE, "\n".join(source.classes) + "\n")
+    for split in lists:
+        _copy_file(source.list_path(split), folder / LISTS / f"{split}.txt")
+    ids = [name for split in lists for name in source.ids(split)]
+    for done, name in enumerate(ids, start=1):
+        for place, path in ((IMAGES, source.images(name)[0]), (MASKS, source.masks(name)[0])):
+            _copy_file(path, folder / place / path.name)
+        if progress is not None:
+            progress("copying images", done, len(ids))
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT, errno.EISDIR):
+            reason = (error.strerror or str(error)).lower()
+            raise DataError(f"{source} must be readable", got=reason) from error
+        raise

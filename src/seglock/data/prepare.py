@@ -1,0 +1,116 @@
+"""Raw VOC folder -> resized arrays, the same bytes for the same input, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seglock.data.arrays import row_writer
+from seglock.data.check import Progress, check_dataset, require_sound
+from seglock.data.layout import VocFolder, open_image, open_mask
+from seglock.data.prepared import ARRAYS, PREPARED_FILE, PreparedData, digest_files
+from seglock.data.splits import EXTRA, Member, choose_splits, select_classes, used_lists
+from seglock.errors import DataError
+from seglock.files import replacing_folder, sha256_file, write_json
+
+if TYPE_CHECKING:
+    from seglock.config import DataParams
+
+_CHUNK = 64
+
+
+def prepare_dataset(
+    params: DataParams, raw: Path, out: Path, *, progress: Progress | None = None
+) -> PreparedData:
+    """Check, select, split and resize a raw folder into the arrays of ``PreparedData``.
+
+    Images are resized bilinearly, masks by the nearest pixel. All problems of the dataset are
+    reported in one DataError before anything is written.
+    """
+    raw, out = Path(raw), Path(out)
+    folder = _raw_folder(raw)
+    lists = used_lists(params)
+    problems = check_dataset(raw, splits=lists, progress=progress)
+    if params.extra_source is not None:
+        extra = _raw_folder(raw / EXTRA)
+        if extra.classes != folder.classes:
+            raise DataError(
+                "data.extra_source must have the classes of the dataset",
+                got=", ".join(extra.classes),
+                fix=f"its classes.txt must name {', '.join(folder.classes)}",
+            )
+        problems += check_dataset(extra.root, splits=[params.train_split], progress=progress)
+    require_sound(problems, raw)
+    classes, table = select_classes(folder.classes, params.classes)
+    splits = choose_splits(params, raw)
+    with replacing_folder(out) as target:
+        for name, members in splits.items():
+            _write_split(target, name, members, params.image_side, table, progress)
+        files = {name: sha256_file(target / name) for name in ARRAYS}
+        write_json(
+            target / PREPARED_FILE,
+            {
+                "dataset": params.dataset,
+                "classes": list(classes),
+                "image_side": params.image_side,
+                "counts": {name: len(members) for name, members in splits.items()},
+                "digest": digest_files(files),
+                "files": files,
+                "ids": {name: [m.id for m in members] for name, members in splits.items()},
+            },
+        )
+    return PreparedData.open(out, verify=False)
+
+
+def resize_pair(
+    member: Member, side: int, table: bytes | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """One image (3, S, S) and its mask (S, S), both uint8; ``table`` maps the mask's indices."""
+    from PIL import Image
+
+    image = open_image(member.folder.images(member.id)[0])
+    mask = open_mask(member.folder.masks(member.id)[0])
+    size = (side, side)
+    image = image.resize(size, Image.Resampling.BILINEAR) if image.size != size else image
+    mask = mask.resize(size, Image.Resampling.NEAREST) if mask.size != size else mask
+    labels = np.asarray(mask)
+    if table is not None:
+        labels = np.frombuffer(table, dtype=np.uint8)[labels]
+    return np.asarray(image).transpose(2, 0, 1), labels
+
+
+def _raw_folder(raw: Path) -> VocFolder:
+    if not raw.is_dir():
+        raise DataError(
+            f"{raw} must hold the raw dataset", got="no such folder", fix="run seglock data get"
+        )
+    return VocFolder(raw)
+
+
+def _write_split(
+    target: Path,
+    name: str,
+    members: Sequence[Member],
+    side: int,
+    table: bytes,
+    progress: Progress | None,
+) -> None:
+    """Write the two arrays of a split side by side, ``_CHUNK`` images in memory at a time."""
+    count = len(members)
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        row_writer(target / f"{name}_images.npy", (count, 3, side, side)) as write_image,
+        row_writer(target / f"{name}_masks.npy", (count, side, side)) as write_mask,
+    ):
+        for start in range(0, count, _CHUNK):
+            chunk = members[start : start + _CHUNK]
+            for image, mask in pool.map(lambda m: resize_pair(m, side, table), chunk):
+                write_image(image)
+                write_mask(mask)
+            if progress is not None:
+                progress(f"resizing {name}", start + len(chunk), count)

@@ -1,0 +1,121 @@
+"""Which ids train, validate and test: lists of a VOC folder, and a seeded hold-out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seglock.data.layout import BACKGROUND, VOID, VocFolder
+from seglock.errors import DataError
+
+if TYPE_CHECKING:
+    from seglock.config import DataParams
+
+EXTRA = "extra"
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One image of a split: its id and the folder that holds it."""
+
+    id: str
+    folder: VocFolder
+
+
+def hold_out(ids: Sequence[str], count: int, seed: int) -> tuple[list[str], list[str]]:
+    """Split ``ids`` into (kept, held out), both in their old order.
+
+    The held-out ones have the ``count`` smallest SHA-256 of ``seed:id``: the same on every
+    platform and version, and adding an id moves at most one other.
+
+    >>> hold_out(["a", "b", "c", "d"], 1, seed=0)
+    (['a', 'b', 'd'], ['c'])
+    """
+    if not 0 < count < len(ids):
+        raise DataError(
+            "data.val_split must leave at least one training image",
+            got=f"{count} of {len(ids)} images",
+            fix=f"use 1 to {len(ids) - 1}",
+        )
+    ranked = sorted(ids, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
+    chosen = set(ranked[:count])
+    return [i for i in ids if i not in chosen], [i for i in ids if i in chosen]
+
+
+def used_lists(params: DataParams) -> list[str]:
+    """Names of the lists that a configuration reads, without repeats."""
+    named = [params.val_split] if isinstance(params.val_split, str) else []
+    return list(dict.fromkeys([params.train_split, *named, params.test_split]))
+
+
+def choose_splits(params: DataParams, raw: Path) -> dict[str, list[Member]]:
+    """The members of train, val and test of a raw folder, its ``extra/`` added to train.
+
+    Raises DataError when an extra image is also one of val or test.
+    """
+    folder = VocFolder(raw)
+    train = folder.ids(params.train_split)
+    if isinstance(params.val_split, str):
+        val = folder.ids(params.val_split)
+    else:
+        train, val = hold_out(train, params.val_split, params.split_seed)
+    test = folder.ids(params.test_split)
+    chosen = {
+        name: [Member(i, folder) for i in ids]
+        for name, ids in zip(SPLITS, (train, val, test), strict=True)
+    }
+    if params.extra_source is not None:
+        extra = VocFolder(raw / EXTRA)
+        ids = extra.ids(params.train_split)
+        leaked = sorted(set(ids) & {*val, *test})
+        if leaked:
+            raise DataError(
+                "data.extra_source must hold no image of the validation or test split",
+                got=f"{len(leaked)} of them: {', '.join(leaked[:5])}{', ...' * (len(leaked) > 5)}",
+                fix="remove these ids from its list",
+            )
+        known = set(train)
+        chosen["train"] += [Member(i, extra) for i in ids if i not in known]
+    return chosen
+
+
+def select_classes(
+    names: Sequence[str], wanted: Sequence[str] | None
+) -> tuple[tuple[str, ...], bytes]:
+    """Choose classes by name.
+
+    Returns the kept names in index order and a 256-byte table from old to new index, in which
+    whatever is not kept becomes void (255). A class 0 called ``background`` is always kept.
+
+    >>> kept, table = select_classes(["background", "cat", "dog"], ["dog"])
+    >>> kept, list(table[:4])
+    (('background', 'dog'), [0, 255, 1, 255])
+    """
+    from seglock.config import nearest_name
+
+    unknown = [name for name in wanted or () if name not in names]
+    if unknown:
+        raise DataError(
+            "data.classes must name classes of the dataset",
+            got=", ".join(map(repr, unknown)),
+            fix="; ".join(nearest_name(name, names) for name in unknown),
+        )
+    kept = [
+        index
+        for index, name in enumerate(names)
+        if wanted is None or name in wanted or (index == 0 and name.lower() == BACKGROUND)
+    ]
+    if len(kept) < 2:
+        raise DataError(
+            "data.classes must leave at least two classes",
+            got=", ".join(names[index] for index in kept) or "none",
+            fix="add a class, or use null for all",
+        )
+    table = bytearray([VOID]) * 256
+    for new, old in enumerate(kept):
+        table[old] = new
+    return tuple(names[index] for index in kept), bytes(table)
