@@ -1,0 +1,99 @@
+"""``seglock data``: get, check, prepare and encrypt a dataset."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Datasets in the PASCAL VOC layout: get, check, prepare, encrypt.",
+)
+
+
+@app.command("get")
+def get_command() -> None:
+    """Write the dataset of params.yaml to data/raw: generated, downloaded or copied."""
+    from seglock.config import load_params
+    from seglock.stages import data
+
+    params = load_params()
+    with _progress() as progress:
+        folder = data.get(params, Path(), progress=progress)
+    typer.echo(f"dataset {params.data.dataset}: {folder}")
+
+
+@app.command("prepare")
+def prepare_command() -> None:
+    """Check, split and resize data/raw into memory-mapped arrays in data/prepared."""
+    from seglock.config import load_params
+    from seglock.stages import data
+
+    params = load_params()
+    with _progress() as progress:
+        prepared = data.prepare(params, Path(), progress=progress)
+    counts = ", ".join(
+        f"{split.name} {len(split)}" for split in (prepared.train, prepared.val, prepared.test)
+    )
+    side = prepared.image_side
+    typer.echo(f"{counts} images of {side}x{side}, {prepared.num_classes} classes")
+
+
+@app.command("check")
+def check_command(
+    path: Annotated[
+        Path, typer.Argument(help="A folder in the VOC layout, or VOCdevkit's parent.")
+    ],
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="A list to check; may be repeated. Otherwise train, val and test."),
+    ] = None,
+) -> None:
+    """Report every problem of a dataset at once; exit code 2 if there is any."""
+    from seglock.data import require_sound
+    from seglock.stages import data
+
+    with _progress() as progress:
+        result = data.check(path, splits=split, progress=progress)
+    require_sound(result.problems, result.folder)
+    counts = ", ".join(f"{name} {count}" for name, count in result.images.items())
+    typer.echo(f"{result.folder}: {counts} images, {result.classes} classes; no problems")
+
+
+@app.command("encrypt")
+def encrypt_command(
+    lock: Annotated[
+        str, typer.Option("--lock", "-l", help="A lock's name under locks: in params.yaml.")
+    ],
+) -> None:
+    """Write the test split as the key's owner would submit it to data/encrypted/LOCK."""
+    from seglock.stages.encrypt import encrypt_split
+
+    folder = encrypt_split(lock, Path.cwd())
+    typer.echo(f"lock {lock}: {folder.relative_to(Path.cwd())}")
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str, int, int | None], None] | None]:
+    """A bar for each thing that is done, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int | None) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield show
