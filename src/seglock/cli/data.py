@@ -48,7 +48,7 @@ def prepare_command() -> None:
 @app.command("check")
 def check_command(
     path: Annotated[
-        Path, typer.Argument(help="A folder in the VOC layout, or VOCdevkit's parent.")
+        Path, typer.Argument(help="A folder in the VOC layout, or the one above VOCdevkit.")
     ],
     split: Annotated[
         list[str] | None,
