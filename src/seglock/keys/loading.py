@@ -54,7 +54,7 @@ def publish_key(
     """
     store = store or KeyStore()
     if target.exists():
-        record = read_record(target)
+        record = PublicRecord.from_file(target)
         load_key(name, record=record, store=store)
         return record
     key = environment_key(check_name(name))
@@ -64,22 +64,6 @@ def publish_key(
     content = store.record_bytes(name) if name in store else PublicRecord.of(key).to_bytes()
     write_bytes(target, content)
     return PublicRecord.from_bytes(content)
-
-
-def read_record(path: Path) -> PublicRecord:
-    """Read a public record file; a KeyRefusedError names the file."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise KeyRefusedError(
-            f"{path} must be a readable key record",
-            got=(error.strerror or str(error)).lower(),
-            fix="run `seglock key publish`",
-        ) from error
-    try:
-        return PublicRecord.from_bytes(content)
-    except KeyRefusedError as error:
-        raise KeyRefusedError(f"{path}: {error.rule}", got=error.got, fix=error.fix) from error
 
 
 def _make(name: str, store: KeyStore) -> None:

@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Self
 
 from seglock.errors import KeyRefusedError, StorageError
@@ -67,6 +68,22 @@ class PublicRecord:
             odd = ", ".join(sorted(names - values.keys())) or "fields of other names"
             raise _damaged(f"{'missing' if names - values.keys() else 'unexpected'} {odd}")
         return cls(**values)
+
+    @classmethod
+    def from_file(cls, path: Path) -> Self:
+        """Read a record file; a KeyRefusedError names the file."""
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise KeyRefusedError(
+                f"{path} must be a readable key record",
+                got=(error.strerror or str(error)).lower(),
+                fix="run `seglock key publish`",
+            ) from error
+        try:
+            return cls.from_bytes(content)
+        except KeyRefusedError as error:
+            raise KeyRefusedError(f"{path}: {error.rule}", got=error.got, fix=error.fix) from error
 
     def verify(self, key: SecretKey) -> None:
         """Check that ``key`` is the one recorded: its derivation, its id and its Argon2id hash.

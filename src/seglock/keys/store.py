@@ -7,6 +7,7 @@ interrupts, and of two processes that make one name, one is refused.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -23,6 +24,7 @@ from seglock.keys.secret import SecretKey, demonstration_key
 from seglock.keys.secret_access import reveal
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+FOLDER_VARIABLE = "SEGLOCK_KEY_DIR"
 SECRET_FILE = "secret"  # noqa: S105 - a file's name
 RECORD_FILE = "record.json"
 
@@ -36,12 +38,18 @@ def check_name(name: str) -> str:
             got=repr(name) if len(name) < 30 else f"{len(name)} characters",
             fix="write for example main",
         )
+    if variable_name(name) == FOLDER_VARIABLE:
+        raise KeyRefusedError(
+            f"a key's name must not be {name!r}",
+            got=f"a clash with {FOLDER_VARIABLE}, which names the key store's folder",
+            fix="choose another name",
+        )
     return name
 
 
 def default_folder() -> Path:
     """``$SEGLOCK_KEY_DIR``, or ``seglock/keys`` in the user's data folder."""
-    if chosen := os.environ.get("SEGLOCK_KEY_DIR"):
+    if chosen := os.environ.get(FOLDER_VARIABLE):
         return Path(chosen).expanduser()
     import platformdirs
 
@@ -75,7 +83,8 @@ class KeyStore:
                 _write_new(draft / RECORD_FILE, record.to_bytes, len(record.to_bytes()))
                 _sync_folder(draft)
                 self._claim(draft, name)
-                _sync_folder(self.folder)
+                with contextlib.suppress(OSError):  # made by now, and whole in any case
+                    _sync_folder(self.folder)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
         except OSError as error:
@@ -84,7 +93,7 @@ class KeyStore:
             raise StorageError(
                 f"the key store {self.folder} must be writable",
                 got=(error.strerror or str(error)).lower(),
-                fix="mend that or set SEGLOCK_KEY_DIR; no key was made",
+                fix=f"mend that or set {FOLDER_VARIABLE}; no key was made",
             ) from None
         return record
 
@@ -116,26 +125,36 @@ class KeyStore:
 
     def __contains__(self, name: str) -> bool:
         """Whether anything is there under that name, whole or not."""
-        return self.path(name).exists()
-
-    def record_bytes(self, name: str) -> bytes:
-        """The record's file, byte for byte."""
-        path = self.path(name) / RECORD_FILE
         try:
-            return path.read_bytes()
+            return self.path(name).exists()
         except OSError as error:
-            reason = "no such key" if not self.path(name).exists() else "no readable record"
             raise KeyRefusedError(
-                f"key {name!r} must have a record in {self.folder}",
-                got=reason,
-                fix=f"make the key with `seglock key new {name}`"
-                if reason == "no such key"
-                else f"put the project's data/keys/{name}.json back as {path}",
+                f"the key store {self.folder} must be readable",
+                got=(error.strerror or str(error)).lower(),
+                fix=f"mend that or set {FOLDER_VARIABLE}",
             ) from error
 
     def record(self, name: str) -> PublicRecord:
         """The public record of one key."""
-        return PublicRecord.from_bytes(self.record_bytes(name))
+        path = self.path(name) / RECORD_FILE
+        if name not in self:
+            raise KeyRefusedError(
+                f"key {name!r} must exist in {self.folder}",
+                got="no such key",
+                fix=f"make it with `seglock key new {name}`, or see `seglock key list`",
+            )
+        if not path.exists():
+            raise KeyRefusedError(
+                f"key {name!r} must have its public record beside it",
+                got=f"no {path}",
+                fix=f"put a copy of the project's data/keys/{name}.json there",
+            )
+        return PublicRecord.from_file(path)
+
+    def record_bytes(self, name: str) -> bytes:
+        """The record's file, byte for byte."""
+        self.record(name)
+        return (self.path(name) / RECORD_FILE).read_bytes()
 
     def load(self, name: str) -> SecretKey:
         """The secret, verified against its record.

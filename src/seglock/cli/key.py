@@ -1,0 +1,87 @@
+"""``seglock key``: make, list, check and publish keys. A secret is never printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Secret keys: they live in a key store outside the project, their public records in it.",
+)
+Name = Annotated[str, typer.Argument(help="The key's name, as in params.yaml: main unless set.")]
+
+
+@app.command("new")
+def new_command(name: Name) -> None:
+    """Make a key and say where it is; a key is never written over."""
+    from seglock.keys import KeyStore
+
+    store = KeyStore()
+    record = store.new(name)
+    typer.echo(f"made key {name}, id {record.id}")
+    _ask_for_backup(store.secret_path(name))
+
+
+@app.command("list")
+def list_command() -> None:
+    """List the keys of the key store by name, id and time."""
+    from seglock.keys import KeyStore
+
+    store = KeyStore()
+    names = store.names()
+    typer.echo(f"{len(names)} {'key' if len(names) == 1 else 'keys'} in {store.folder}")
+    width = max(map(len, names), default=0)
+    for name in names:
+        record = store.record(name)
+        typer.echo(f"{name:<{width}}  {record.id}  {record.created}")
+    if not names:
+        typer.echo("make one with `seglock key new NAME`; `dvc repro` makes those it needs")
+
+
+@app.command("show")
+def show_command(name: Name) -> None:
+    """Show a key's public record, which may be given to anyone."""
+    from seglock.keys import KeyStore
+
+    typer.echo(KeyStore().record(name).to_bytes().decode(), nl=False)
+
+
+@app.command("verify")
+def verify_command(
+    name: Name,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="A record file; data/keys/NAME.json if there is one, else the store's."),
+    ] = None,
+) -> None:
+    """Check the secret against its public record; exit code 3 if it is refused."""
+    from seglock.keys import PublicRecord, load_key
+
+    published = Path("data/keys") / f"{name}.json"
+    source = record or (published if published.is_file() else None)
+    key = load_key(name, record=PublicRecord.from_file(source) if source else None)
+    typer.echo(f"key {name}, id {key.id}, is the one in {source or 'the key store'}")
+
+
+@app.command("publish")
+def publish_command() -> None:
+    """Write the records of the keys that params.yaml's locks name to data/keys."""
+    from seglock.config import load_params
+    from seglock.keys import KeyStore
+    from seglock.stages.key import publish_keys
+
+    store = KeyStore()
+    published = publish_keys(load_params(), Path("data/keys"), store)
+    for name, record in published.records.items():
+        typer.echo(f"key {name}, id {record.id}: data/keys/{name}.json")
+    for name in published.created:
+        _ask_for_backup(store.secret_path(name))
+
+
+def _ask_for_backup(path: Path) -> None:
+    typer.echo(f"the secret is in {path}")
+    typer.echo("back it up: without it the models trained under it are of no use to anyone")
