@@ -1,0 +1,152 @@
+"""Correct, plain and incorrect access to one locked network, in one pass over the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seglock.errors import EvaluationError
+from seglock.evaluation.batch_norm import reestimate_batch_norm
+from seglock.evaluation.iou import confusion_matrix, mean_iou
+from seglock.evaluation.predict import Predictor
+from seglock.evaluation.result import AccessResult, KeyScores
+from seglock.evaluation.tally import Tally
+from seglock.transforms import identity
+
+if TYPE_CHECKING:
+    from seglock.data import Split
+    from seglock.evaluation.floors import Floors
+    from seglock.transforms import Transform
+
+Progress = Callable[[int, int], None]
+
+
+def evaluate_lock(
+    model: nn.Module,
+    *,
+    test: Split,
+    unlabelled: np.ndarray,
+    transform: Transform | None,
+    wrong: Sequence[Transform],
+    encrypted: np.ndarray | None,
+    classes: Sequence[str],
+    floors: Floors,
+    device: torch.device | str,
+    batch_size: int,
+    pictures: int = 0,
+    progress: Progress | None = None,
+    bf16: bool | None = None,
+) -> AccessResult:
+    """Judge a network by the test split: see DESIGN, "Training and evaluation".
+
+    model: as ``build_model`` gives it; it is moved to ``device`` and put into eval mode.
+    unlabelled: (N, 3, H, W) uint8 plain images, from which a thief re-estimates batch norm.
+    transform: the lock's own; None for the baseline, which has plain access only.
+    wrong: transforms of other keys, at least one under a lock.
+    encrypted: the test images under ``transform``, (N, 3, H, W) uint8 or int16, or None to
+    encrypt them here; the figures are the same.
+    pictures: how many images, spread evenly over the split, to keep with their predictions.
+    progress: called with (passes done, passes in all) after each pass of a batch.
+    bf16: compute in bfloat16; None: on CUDA only.
+
+    Each batch of images is loaded once and passed under every key; a key costs one confusion
+    matrix of memory.
+
+    Raises EvaluationError when sizes do not match, the split is empty or all void, or a lock
+    has no wrong key to be judged by.
+    """
+    _check(test, transform, wrong, encrypted)
+    owner = Predictor(model, device, bf16)
+    passes: list[_Pass] = [("plain", owner, identity().to_input)]
+    if transform is not None:
+        thief = _thief(owner, unlabelled, batch_size)
+        own = transform.to_input if encrypted is None else transform.encrypted_to_input
+        passes += [("plain_bn", thief, identity().to_input), ("correct", owner, own)]
+    tally = Tally(test, tuple(classes), pictures)
+    keys = torch.zeros(len(wrong), len(classes), len(classes), dtype=torch.int64)
+    count = _Counter(progress, -(-len(test) // batch_size) * (len(passes) + len(wrong)))
+    for rows in _slices(len(test), batch_size):
+        images, target = owner.upload(test.images[rows]), owner.upload(test.masks[rows])
+        for name, predictor, to_input in passes:
+            given = images
+            if name == "correct" and encrypted is not None:
+                given = owner.upload(encrypted[rows])
+            tally.add(name, rows, predictor(to_input(given)), target)
+            count()
+        for index, other in enumerate(wrong):
+            prediction = owner(other.to_input(images))
+            keys[index] += confusion_matrix(prediction, target, len(classes)).cpu()
+            if index == 0:
+                tally.keep("incorrect", rows, prediction)
+            count()
+    return tally.result(floors, _key_scores(keys, transform))
+
+
+_Pass = tuple[str, Predictor, Callable[[Tensor], Tensor]]
+
+
+def _thief(owner: Predictor, unlabelled: np.ndarray, batch_size: int) -> Predictor:
+    """The same network with batch-norm statistics of plain images."""
+
+    def inputs() -> Iterator[Tensor]:
+        for rows in _slices(len(unlabelled), batch_size):
+            # A last batch of one image may have no variance; the others stand for it.
+            if rows.start == 0 or rows.stop - rows.start > 1:
+                yield owner.arrange(identity().to_input(owner.upload(unlabelled[rows])))
+
+    with owner.autocast():
+        return Predictor(reestimate_batch_norm(owner.model, inputs()), owner.device, owner.bf16)
+
+
+def _key_scores(matrices: Tensor, transform: Transform | None) -> KeyScores | None:
+    if transform is None:
+        return None
+    bits = transform.key_space_bits
+    others = round(2**bits) - 1 if bits < 32 else None
+    miou = tuple(mean_iou(matrix) for matrix in matrices)
+    return KeyScores(miou, all_plans=others is not None and len(miou) >= others)
+
+
+def _slices(length: int, size: int) -> Iterator[slice]:
+    for start in range(0, length, size):
+        yield slice(start, min(start + size, length))
+
+
+class _Counter:
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self.progress, self.total, self.done = progress, total, 0
+
+    def __call__(self) -> None:
+        self.done += 1
+        if self.progress is not None:
+            self.progress(self.done, self.total)
+
+
+def _check(
+    test: Split,
+    transform: Transform | None,
+    wrong: Sequence[Transform],
+    encrypted: np.ndarray | None,
+) -> None:
+    if not len(test):
+        raise EvaluationError(
+            "the test split must have images", got="none", fix="check data.test_split"
+        )
+    if transform is not None and not wrong:
+        raise EvaluationError(
+            "a lock must be judged by at least one wrong key",
+            got="none",
+            fix="use a lock with more than one plan and evaluate.wrong_keys of 2 or more",
+        )
+    if transform is None and (wrong or encrypted is not None):
+        raise EvaluationError("the baseline has plain access only", got="keys or encrypted images")
+    if encrypted is not None and encrypted.shape != test.images.shape:
+        raise EvaluationError(
+            "the encrypted test split must hold the images of the plain one",
+            got=f"{encrypted.shape} and {test.images.shape}",
+            fix="run `dvc repro` to encrypt it again",
+        )

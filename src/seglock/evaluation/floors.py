@@ -1,0 +1,96 @@
+"""What segmentation scores without looking at an image: no figure means much below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from seglock.errors import EvaluationError
+from seglock.evaluation.iou import mean_iou
+
+_CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Floors:
+    """Mean IoU, 0 to 1, of two guesses that never see an image.
+
+    ``constant``: the best single class everywhere. ``prior``: at each pixel the class that the
+    training masks have there most often.
+    """
+
+    constant: float
+    prior: float
+
+    @property
+    def floor(self) -> float:
+        """The larger of the two."""
+        return max(self.constant, self.prior)
+
+    def to_dict(self) -> dict[str, float]:
+        """As in evaluation.json."""
+        return {"constant": self.constant, "prior": self.prior, "floor": self.floor}
+
+
+def floors(train_masks: np.ndarray, test_masks: np.ndarray, num_classes: int) -> Floors:
+    """Both floors of a dataset.
+
+    Shape: masks (N, H, W) uint8 class index or 255 (void), one H and W for both; memory maps
+    are read in pieces.
+
+    Raises EvaluationError when the shapes differ or the test masks are void everywhere.
+
+    >>> train = np.array([[[0, 1], [1, 1]]], np.uint8)
+    >>> test = np.array([[[0, 1], [0, 1]]], np.uint8)
+    >>> floors(train, test, num_classes=2)
+    Floors(constant=0.25, prior=0.5833333333333333)
+    """
+    if train_masks.shape[1:] != test_masks.shape[1:]:
+        raise EvaluationError(
+            "training and test masks must have one size",
+            got=f"{train_masks.shape[1:]} and {test_masks.shape[1:]}",
+            fix="run `seglock data prepare` again",
+        )
+    guess = majority_mask(train_masks, num_classes)
+    matrix = np.zeros((num_classes, num_classes), np.int64)
+    for masks in _pieces(test_masks):
+        guesses = np.broadcast_to(guess, masks.shape)
+        valid = masks < num_classes
+        cells = masks[valid].astype(np.int64) * num_classes + guesses[valid]
+        matrix += np.bincount(cells, minlength=matrix.size).reshape(matrix.shape)
+    pixels = matrix.sum(axis=1)
+    if not pixels.any():
+        raise EvaluationError(
+            "the test split must have pixels that are not void",
+            got="none",
+            fix="check data.classes and run `seglock data check`",
+        )
+    # One class everywhere: its IoU is its share of the pixels, that of every other class is 0.
+    constant = float(pixels.max() / pixels.sum() / np.count_nonzero(pixels))
+    return Floors(constant, mean_iou(matrix))
+
+
+def majority_mask(masks: np.ndarray, num_classes: int) -> np.ndarray:
+    """The most frequent class at each pixel: (N, H, W) uint8 -> (H, W) uint8.
+
+    Ties go to the lower index; a pixel that is void in every mask takes the most frequent class
+    of the whole split.
+
+    >>> majority_mask(np.array([[[0, 2, 255]], [[0, 2, 255]], [[1, 0, 255]]], np.uint8), 3)
+    array([[0, 2, 0]], dtype=uint8)
+    """
+    votes = np.zeros((num_classes, *masks.shape[1:]), np.int64)
+    for piece in _pieces(masks):
+        for index in range(num_classes):
+            votes[index] += np.count_nonzero(piece == index, axis=0)
+    overall = votes.sum(axis=(1, 2)).argmax()
+    guess = np.where(votes.any(axis=0), votes.argmax(axis=0), overall)
+    majority: np.ndarray = guess.astype(np.uint8)
+    return majority
+
+
+def _pieces(masks: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(masks), _CHUNK):
+        yield np.asarray(masks[start : start + _CHUNK])

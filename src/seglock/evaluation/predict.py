@@ -1,0 +1,48 @@
+"""A network at work: upload, arrange, predict."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+class Predictor:
+    """Class indices from network inputs, in inference mode; bfloat16 and channels_last on CUDA.
+
+    >>> class Zeros(nn.Module):
+    ...     def forward(self, x):
+    ...         return {"out": torch.zeros(len(x), 2, *x.shape[2:])}
+    >>> Predictor(Zeros(), "cpu")(torch.zeros(1, 3, 2, 2)).tolist()
+    [[[0, 0], [0, 0]]]
+    """
+
+    def __init__(
+        self, model: nn.Module, device: torch.device | str, bf16: bool | None = None
+    ) -> None:
+        self.device = torch.device(device)
+        cuda = self.device.type == "cuda"
+        self.bf16 = cuda if bf16 is None else bf16
+        self.memory_format = torch.channels_last if cuda else torch.contiguous_format
+        model.to(self.device).eval()
+        self.model: nn.Module = model.to(memory_format=self.memory_format) if cuda else model
+
+    def upload(self, array: np.ndarray) -> Tensor:
+        """A piece of a memory map as a tensor on the device."""
+        return torch.from_numpy(np.array(array)).to(self.device)
+
+    def arrange(self, inputs: Tensor) -> Tensor:
+        """(B, 3, H, W) float in the memory format the network runs fastest in."""
+        return inputs.contiguous(memory_format=self.memory_format)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The precision the network runs in."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """(B, 3, H, W) float -> (B, H, W) int64, the class with the largest logit."""
+        with torch.inference_mode(), self.autocast():
+            logits: Tensor = self.model(self.arrange(inputs))["out"]
+            return logits.argmax(dim=1)

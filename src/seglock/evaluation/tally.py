@@ -1,0 +1,100 @@
+"""What is kept of each pass: one confusion matrix an image, and a few whole predictions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seglock.errors import EvaluationError
+from seglock.evaluation.iou import confusion_matrices, mean_iou
+from seglock.evaluation.result import AccessResult, KeyScores, PictureScore, Score
+
+if TYPE_CHECKING:
+    from seglock.data import Split
+    from seglock.evaluation.floors import Floors
+
+
+def spread(length: int, count: int) -> tuple[int, ...]:
+    """``count`` indices below ``length``, evenly spaced, without repetition.
+
+    >>> spread(10, 3), spread(2, 4)
+    ((1, 5, 8), (0, 1))
+    """
+    count = min(count, length)
+    return tuple((2 * i + 1) * length // (2 * count) for i in range(count))
+
+
+class Tally:
+    """Adds up predictions over the batches of a split and turns them into an AccessResult."""
+
+    def __init__(self, test: Split, classes: tuple[str, ...], pictures: int) -> None:
+        self.test = test
+        self.classes = classes
+        self.chosen = spread(len(test), pictures)
+        self.matrices: dict[str, list[np.ndarray]] = {}
+        self.kept: dict[str, dict[int, np.ndarray]] = {}
+
+    def add(self, name: str, rows: slice, prediction: Tensor, target: Tensor) -> None:
+        """Count a batch's predictions, (B, H, W) each, and keep the chosen ones."""
+        counts = confusion_matrices(prediction, target, len(self.classes))
+        self.matrices.setdefault(name, []).append(counts.cpu().numpy())
+        self.keep(name, rows, prediction)
+
+    def keep(self, name: str, rows: slice, prediction: Tensor) -> None:
+        """Keep the chosen images' predictions of a batch."""
+        kept = self.kept.setdefault(name, {})
+        for index in self.chosen:
+            if rows.start <= index < rows.stop:
+                kept[index] = prediction[index - rows.start].to(torch.uint8).cpu().numpy()
+
+    def result(self, floors: Floors, incorrect: KeyScores | None) -> AccessResult:
+        """All figures; raises EvaluationError when the whole split is void."""
+        counts = {name: np.concatenate(parts) for name, parts in self.matrices.items()}
+        if not counts["plain"].any():
+            raise EvaluationError(
+                "the test split must have pixels that are not void",
+                got="none",
+                fix="check data.classes and run `seglock data check`",
+            )
+        scores = {name: Score.of(matrices, self.classes) for name, matrices in counts.items()}
+        return AccessResult(
+            floors=floors,
+            plain=scores["plain"],
+            correct=scores.get("correct"),
+            plain_bn=scores.get("plain_bn"),
+            incorrect=incorrect,
+            picture_scores=self._picture_scores(),
+            pictures=self._pictures(),
+        )
+
+    def _picture_scores(self) -> tuple[PictureScore, ...]:
+        def score(name: str, index: int) -> float | None:
+            if name not in self.kept:
+                return None
+            prediction = torch.from_numpy(self.kept[name][index])[None]
+            target = torch.from_numpy(np.array(self.test.masks[index]))[None]
+            value = mean_iou(confusion_matrices(prediction, target, len(self.classes))[0])
+            return None if np.isnan(value) else value
+
+        names = ("correct", "plain", "incorrect")
+        return tuple(
+            PictureScore(self.test.ids[index], *(score(name, index) for name in names))
+            for index in self.chosen
+        )
+
+    def _pictures(self) -> dict[str, np.ndarray]:
+        rows = list(self.chosen)
+        arrays = {
+            "ids": np.array([self.test.ids[index] for index in rows], dtype=np.str_),
+            "images": np.array(self.test.images[rows]),
+            "target": np.array(self.test.masks[rows]),
+        }
+        side = self.test.masks.shape[1:]
+        for name in ("plain", "correct", "incorrect"):
+            if name in self.kept:
+                kept = [self.kept[name][index] for index in rows]
+                arrays[name] = np.array(kept, np.uint8).reshape(len(rows), *side)
+        return arrays
