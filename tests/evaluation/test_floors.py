@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn.metrics import jaccard_score
+
+from seglock.errors import EvaluationError
+from seglock.evaluation import Floors, floors
+from seglock.evaluation.floors import majority_mask
+
+CLASSES = 4
+masks = hnp.arrays(
+    np.uint8,
+    st.tuples(st.integers(1, 5), st.just(3), st.just(2)),
+    elements=st.sampled_from([*range(CLASSES), 255]),
+)
+
+
+def scored(guess: np.ndarray, target: np.ndarray) -> float:
+    valid = target != 255
+    labels = sorted(set(target[valid].tolist()))
+    return float(
+        jaccard_score(target[valid], guess[valid], labels=labels, average="macro", zero_division=0)
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(masks, masks.filter(lambda m: bool((m != 255).any())))
+def test_floors_are_what_scikit_learn_gives_the_guesses(
+    train: np.ndarray, test: np.ndarray
+) -> None:
+    found = floors(train, test, CLASSES)
+    constants = [scored(np.full_like(test, index), test) for index in range(CLASSES)]
+    assert found.constant == pytest.approx(max(constants), rel=1e-12)
+    prior = np.broadcast_to(majority_mask(train, CLASSES), test.shape)
+    assert found.prior == pytest.approx(scored(prior, test), rel=1e-12)
+    assert found.floor == max(found.constant, found.prior)
+
+
+@settings(max_examples=100, deadline=None)
+@given(masks)
+def test_majority_is_the_most_frequent_label_of_each_pixel(train: np.ndarray) -> None:
+    guess = majority_mask(train, CLASSES)
+    overall = np.bincount(train[train != 255], minlength=CLASSES)
+    for place in np.ndindex(train.shape[1:]):
+        votes = np.bincount(train[(slice(None), *place)], minlength=256)[:CLASSES]
+        assert guess[place] == (votes if votes.any() else overall).argmax()
+
+
+def test_many_masks_are_read_in_pieces() -> None:
+    train = np.zeros((200, 2, 2), np.uint8)
+    train[:150, 0, 0] = 1
+    assert majority_mask(train, 2).tolist() == [[1, 0], [0, 0]]
+    assert floors(train, train, 2).prior > floors(train, train, 2).constant
+
+
+def test_masks_of_two_sizes_are_refused() -> None:
+    with pytest.raises(EvaluationError, match="one size"):
+        floors(np.zeros((1, 2, 2), np.uint8), np.zeros((1, 2, 4), np.uint8), 2)
+
+
+def test_a_test_split_without_labels_is_refused() -> None:
+    with pytest.raises(EvaluationError, match="not void"):
+        floors(np.zeros((1, 2, 2), np.uint8), np.full((1, 2, 2), 255, np.uint8), 2)
+
+
+def test_to_dict_has_the_larger() -> None:
+    assert Floors(0.1, 0.2).to_dict() == {"constant": 0.1, "prior": 0.2, "floor": 0.2}
