@@ -10,9 +10,12 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from seglock.errors import ConfigError, TransformError
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 Method = Literal["shf", "np", "ffx"]
 FfxPassword = Literal["from_key", "fixed"]
@@ -25,12 +28,13 @@ _STEP = re.compile(r"(?P<method>[a-z]+)-(?P<block>[0-9]+)(?:-f(?P<percent>[0-9]+
 class Step:
     """One transform step: a method, its block side in pixels, and how many positions it touches.
 
-    ``percent`` is None for the paper's share: all positions for SHF, half for NP and FFX.
+    ``percent`` is None for the paper's share: all positions for SHF, half for NP and FFX. A name
+    has whole percents; code may use any fraction of one.
     """
 
     method: Method
     block_size: int
-    percent: int | None = None
+    percent: int | Fraction | None = None
 
     @property
     def positions(self) -> int:

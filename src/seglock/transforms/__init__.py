@@ -1,1 +1,21 @@
-"""transforms."""
+"""Block-wise transforms of images under a key: SHF, NP, FFX and their compositions.
+
+Methods make plans (`methods`), one kernel applies any plan (`apply_numpy`, `apply_torch`).
+Uses NumPy, pyffx, and torch once a tensor is passed. No files, no clock, no random numbers: the
+same key gives the same plan everywhere.
+"""
+
+from seglock.transforms.build import build_transform, compose, identity
+from seglock.transforms.incorrect import incorrect_transforms
+from seglock.transforms.input_values import INPUT_MEAN, INPUT_STD
+from seglock.transforms.transform import Transform
+
+__all__ = [
+    "INPUT_MEAN",
+    "INPUT_STD",
+    "Transform",
+    "build_transform",
+    "compose",
+    "identity",
+    "incorrect_transforms",
+]

@@ -1,0 +1,94 @@
+"""The kernel on an accelerator: the same recipe as tensors, gathers only, so it agrees bit for bit.
+
+Every function also runs on CPU tensors, which is how it is tested without an accelerator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seglock.transforms.recipe import prepare
+
+if TYPE_CHECKING:
+    from seglock.transforms.input_values import FloatName
+    from seglock.transforms.plan import Plan
+    from seglock.transforms.recipe import Recipe, Shape, Work
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DeviceRecipe:
+    """A recipe's arrays as tensors on one device; indices are int32."""
+
+    source: Tensor | None
+    flip: Tensor | None
+    offsets: Tensor | None
+    table: Tensor | None
+    width: int
+
+
+@lru_cache(maxsize=8)
+def prepare_on(
+    device: torch.device, plan: Plan, work: Work, shape: Shape, float_name: FloatName = "float32"
+) -> DeviceRecipe:
+    """The recipe for one kind of work on one device; the last few are kept."""
+    recipe: Recipe = prepare(plan, work, shape, float_name)
+    lookup = recipe.lookup
+
+    def send(array: Any, dtype: Any = None) -> Tensor | None:
+        return None if array is None else torch.from_numpy(np.array(array, dtype)).to(device)
+
+    return DeviceRecipe(
+        send(recipe.source, np.int32),
+        send(recipe.flip),
+        send(lookup and lookup.offsets, np.int32),
+        send(lookup and lookup.tables.reshape(-1)),
+        lookup.width if lookup else 0,
+    )
+
+
+def apply(recipe: DeviceRecipe, rows: Tensor) -> Tensor:
+    """Apply a recipe that ends with its lookup (encrypt, to_input).
+
+    Shape: rows ``(B, N)``; returns a new ``(B, N)`` of the table's type, else uint8.
+    """
+    moved = _move(recipe, rows)
+    if recipe.table is not None:
+        return _look_up(recipe, moved)
+    return moved.clone() if moved is rows else moved
+
+
+def apply_inverse(recipe: DeviceRecipe, rows: Tensor, possible: int) -> tuple[Tensor, int]:
+    """Apply a recipe that begins with its lookup (decrypt).
+
+    Returns uint8 ``(B, N)`` and how many values no pixel could have given.
+    """
+    if recipe.table is None:
+        return apply(recipe, rows), 0
+    inside = (rows >= 0) & (rows < recipe.width)
+    plain = _look_up(recipe, rows.clamp(0, recipe.width - 1))
+    bad = int((~inside | (plain >= possible)).sum())
+    return _move(recipe, plain.to(torch.uint8)), bad
+
+
+def count_outside(rows: Tensor, width: int) -> int:
+    """How many values lie outside 0..width - 1."""
+    return int(((rows < 0) | (rows >= width)).sum())
+
+
+def _move(recipe: DeviceRecipe, rows: Tensor) -> Tensor:
+    if recipe.source is not None:
+        rows = rows.index_select(1, recipe.source)
+    return rows if recipe.flip is None else rows ^ recipe.flip
+
+
+def _look_up(recipe: DeviceRecipe, values: Tensor) -> Tensor:
+    assert recipe.table is not None
+    assert recipe.offsets is not None
+    index = torch.add(values, recipe.offsets)  # int32: the tables are small, so no index is large
+    return recipe.table.index_select(0, index.view(-1)).view(values.shape)

@@ -1,0 +1,89 @@
+"""From a method, or a list of steps, and a key to a transform."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from seglock.config.steps import Step, check_sequence, parse_step
+from seglock.errors import TransformError
+from seglock.transforms.checks import check_ffx_password, check_step
+from seglock.transforms.methods import plan_sequence
+from seglock.transforms.plan import identity_plan
+from seglock.transforms.transform import Transform
+
+if TYPE_CHECKING:
+    from seglock.config.steps import FfxPassword
+    from seglock.keys import SecretKey
+
+
+def build_transform(
+    method: str,
+    block_size: int,
+    key: SecretKey,
+    fraction: float | None = None,
+    ffx_password: FfxPassword | None = None,
+) -> Transform:
+    """One step of the paper (section 2.4) under a key.
+
+    Args:
+        method: ``shf`` (shuffle), ``np`` (255 - x) or ``ffx`` (format-preserving encryption).
+        block_size: side M of a block in pixels; it must divide both sides of the images.
+        key: decides which positions, and how; the same key gives the same plan everywhere.
+        fraction: share of a block's 3 * M * M positions to touch, 0..1, rounded down to whole
+            positions; default the paper's: all for SHF, half for NP and FFX.
+        ffx_password: ``from_key`` (default) or ``fixed``, a public one as in the paper.
+
+    Raises:
+        TransformError: an unknown method, or a block size or fraction out of range.
+
+    >>> from seglock.keys import demonstration_key
+    >>> build_transform("np", block_size=4, key=demonstration_key(), fraction=0.25)
+    Transform([np-4-f25])
+    """
+    return compose([check_step(method, block_size, fraction)], key, ffx_password)
+
+
+def compose(
+    steps: Sequence[str | Step],
+    key: SecretKey | None,
+    ffx_password: FfxPassword | None = None,
+) -> Transform:
+    """Several steps as one transform, applied from left to right in a single pass.
+
+    Args:
+        steps: names ``METHOD-BLOCK[-fPERCENT]`` or Steps, all with one block side: any SHF and
+            NP, then at most one FFX, then SHF only. No steps: `identity`.
+        key: the secret key; None only where there are no steps.
+        ffx_password: as for `build_transform`.
+
+    Raises:
+        ConfigError: a step's name that cannot be read.
+        TransformError: an order that the formula does not allow (the message names one that it
+            does), or steps without a key.
+
+    >>> from seglock.keys import demonstration_key
+    >>> compose(["np-4", "shf-4"], key=demonstration_key())
+    Transform([np-4, shf-4])
+    """
+    password = check_ffx_password(ffx_password)
+    read = tuple(step if isinstance(step, Step) else parse_step(step) for step in steps)
+    if not read:
+        return identity()
+    check_sequence(read)
+    if key is None:
+        raise TransformError(
+            "a transform with steps needs a key",
+            got="key=None",
+            fix="load one with seglock.keys.load_key, or make one with SecretKey.generate()",
+        )
+    return Transform(read, plan_sequence(read, key, password), password)
+
+
+def identity() -> Transform:
+    """The transform of the unlocked input: it encrypts nothing, and normalises all the same.
+
+    >>> identity()
+    Transform([])
+    """
+    return Transform((), identity_plan(1))

@@ -1,0 +1,51 @@
+"""What the network sees: encrypted values divided by the maximum, then normalised by channel."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatName = Literal["float32", "float64", "float16", "bfloat16"]
+FLOATS: tuple[FloatName, ...] = get_args(FloatName)
+INPUT_MEAN = (0.485, 0.456, 0.406)
+INPUT_STD = (0.229, 0.224, 0.225)
+"""Mean and standard deviation of ImageNet's red, green and blue, for values scaled to 0..1."""
+
+_BFLOAT16_DROPS = 45  # bits of float64's significand that bfloat16 does not keep
+
+
+def input_values(values: NDArray[Any], channel: int, max_value: int) -> NDArray[np.float64]:
+    """Network inputs of encrypted values: ``(v / max_value - mean) / std`` in float64.
+
+    >>> round(float(input_values(np.array([255]), 0, 255)[0]), 4)
+    2.2489
+    """
+    scaled = np.asarray(values, dtype=np.float64) / max_value
+    return (scaled - INPUT_MEAN[channel]) / INPUT_STD[channel]
+
+
+def input_words(
+    values: NDArray[Any], channel: int, max_value: int, float_name: FloatName
+) -> NDArray[Any]:
+    """The same, rounded once to ``float_name``, as the signed integers of the same bits.
+
+    Integers, because NumPy has no bfloat16: the kernels move bits and never calculate.
+    """
+    exact = input_values(values, channel, max_value)
+    if float_name == "bfloat16":
+        return _bfloat16_words(exact)
+    rounded = exact.astype(float_name)
+    return rounded.view(f"int{rounded.itemsize * 8}")
+
+
+def _bfloat16_words(values: NDArray[np.float64]) -> NDArray[np.int16]:
+    """Round to nearest, ties to even, straight from float64 (by way of float32 it is twice)."""
+    bits = np.ascontiguousarray(values).view(np.uint64)
+    drops = np.uint64(_BFLOAT16_DROPS)
+    odd = (bits >> drops) & np.uint64(1)
+    half = np.uint64((1 << (_BFLOAT16_DROPS - 1)) - 1)
+    kept = ((bits + half + odd) >> drops) << drops
+    as_float32 = kept.view(np.float64).astype(np.float32)
+    return (as_float32.view(np.uint32) >> np.uint32(16)).astype(np.uint16).view(np.int16)

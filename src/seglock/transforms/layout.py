@@ -1,0 +1,85 @@
+"""From positions in a block to positions in an image that lies in memory as NCHW or NHWC."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seglock.config.steps import CHANNELS
+
+Layout = Literal["nchw", "nhwc"]
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+def tile(
+    values: NDArray[Scalar], block_size: int, height: int, width: int, layout: Layout
+) -> NDArray[Scalar]:
+    """Lay one value per block position over the whole image.
+
+    Shape: ``(n,)`` in block order to ``(3 * height * width,)`` in the layout's order.
+
+    >>> tile(np.array([10, 20, 30]), 1, 1, 2, "nchw").tolist()
+    [10, 10, 20, 20, 30, 30]
+    """
+    return np.ascontiguousarray(_over_blocks(values, block_size, height, width, layout)).reshape(-1)
+
+
+def source_index(
+    permutation: NDArray[np.int64],
+    block_size: int,
+    height: int,
+    width: int,
+    read: Layout,
+    write: Layout,
+) -> NDArray[np.intp]:
+    """Where each value of the written image is read from.
+
+    Shape: intp ``(3 * height * width,)``; entry j is an offset in the image as ``read`` lays it
+    out, j an offset as ``write`` does.
+    """
+    channel, row, column = _strides(height, width, read)
+    place = np.arange(len(permutation))
+    offset = (
+        (place % CHANNELS) * channel
+        + (place // CHANNELS % block_size) * column
+        + (place // (CHANNELS * block_size)) * row
+    )
+    down = np.arange(height // block_size) * (block_size * row)
+    right = np.arange(width // block_size) * (block_size * column)
+    if write == "nchw":
+        start = down[:, None, None, None] + right[:, None]
+    else:
+        start = down[:, None, None, None, None] + right[:, None, None]
+    inside = _over_blocks(offset[permutation], block_size, height, width, write)
+    return (inside + start).astype(np.intp, copy=False).reshape(-1)
+
+
+def channel_index(height: int, width: int, layout: Layout) -> NDArray[np.uint8]:
+    """The channel of each value, uint8 ``(3 * height * width,)``."""
+    return tile(np.arange(CHANNELS, dtype=np.uint8), 1, height, width, layout)
+
+
+def layout_of(images: NDArray[Any]) -> Layout | None:
+    """How a ``(B, 3, H, W)`` array lies in memory; None where in neither of the two ways."""
+    if images.flags.c_contiguous:
+        return "nchw"
+    if images.transpose(0, 2, 3, 1).flags.c_contiguous:
+        return "nhwc"
+    return None
+
+
+def _strides(height: int, width: int, layout: Layout) -> tuple[int, int, int]:
+    return (height * width, width, 1) if layout == "nchw" else (1, width * CHANNELS, CHANNELS)
+
+
+def _over_blocks(
+    values: NDArray[Scalar], block_size: int, height: int, width: int, layout: Layout
+) -> NDArray[Scalar]:
+    m, down, right = block_size, height // block_size, width // block_size
+    block = values.reshape(m, m, CHANNELS)
+    if layout == "nchw":
+        channels_first = block.transpose(2, 0, 1)[:, None, :, None, :]
+        return np.broadcast_to(channels_first, (CHANNELS, down, m, right, m))
+    return np.broadcast_to(block[None, :, None], (down, m, right, m, CHANNELS))

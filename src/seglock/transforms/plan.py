@@ -1,0 +1,151 @@
+"""A plan: what a key does to one block, as data. Pure; knows no key, no image and no file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+import numpy as np
+
+from seglock.config.steps import CHANNELS
+from seglock.errors import TransformError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DTypeName = Literal["uint8", "int16"]
+LEVELS = 256
+IDENTITY: NDArray[np.int16] = np.arange(LEVELS, dtype=np.int16)
+COMPLEMENT: NDArray[np.int16] = IDENTITY[::-1].copy()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan:
+    """The formula ``y[i] = tables[selector[i]][x[permutation[i]]]`` over one flattened block.
+
+    A block of side M flattens to n = 3 * M * M values: row, then column, then channel fastest.
+
+    Shape:
+        permutation: int64 ``(n,)``, each of 0..n-1 once.
+        tables: int16 ``(T, 256)``, each row one-to-one; kept sorted and without unused rows, so
+            that equal plans have equal arrays.
+        selector: uint8 ``(n,)``, a row of ``tables`` for each position.
+
+    A plan is worth as much as its key: it never prints its arrays and refuses to be pickled.
+
+    >>> identity_plan(2)
+    Plan(block_size=2)
+    """
+
+    block_size: int
+    permutation: NDArray[np.int64]
+    tables: NDArray[np.int16]
+    selector: NDArray[np.uint8]
+    dtype_name: DTypeName = "uint8"
+
+    def __post_init__(self) -> None:
+        size = CHANNELS * self.block_size**2
+        if len(self.permutation) != size or len(self.selector) != size:
+            raise TransformError(
+                "a plan must have one entry for each of the 3 * M * M positions",
+                got=f"{len(self.permutation)} and {len(self.selector)} for {size}",
+            )
+        used, selector = np.unique(self.selector, return_inverse=True)
+        tables, merged = np.unique(self.tables[used], axis=0, return_inverse=True)
+        if len(tables) > LEVELS:
+            raise TransformError("a plan may have at most 256 tables", got=len(tables))
+        arrays: dict[str, NDArray[Any]] = {
+            "permutation": np.array(self.permutation, dtype=np.int64),
+            "tables": tables.astype(np.int16),
+            "selector": merged.reshape(-1)[selector].astype(np.uint8),
+        }
+        for name, array in arrays.items():
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    @property
+    def size(self) -> int:
+        """Values in a flattened block, n = 3 * M * M."""
+        return CHANNELS * self.block_size**2
+
+    @property
+    def max_value(self) -> int:
+        """The largest value that the plan can give."""
+        return int(self.tables.max())
+
+    def equals(self, other: Plan) -> bool:
+        """Whether both plans turn every block into the same one."""
+        return (
+            self.block_size == other.block_size
+            and self.dtype_name == other.dtype_name
+            and np.array_equal(self.tables, other.tables)
+            and np.array_equal(self.selector, other.selector)
+            and np.array_equal(self.permutation, other.permutation)
+        )
+
+    def __repr__(self) -> str:
+        return f"Plan(block_size={self.block_size})"
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        refuse_to_write("Plan")
+
+    def __getstate__(self) -> NoReturn:
+        refuse_to_write("Plan")
+
+
+def refuse_to_write(kind: str) -> NoReturn:
+    """Raise the error for pickling or copying what is worth as much as a key."""
+    raise TransformError(
+        f"a {kind} is as secret as its key and must not be pickled or copied",
+        fix="keep its steps, and build it again with seglock.compose(steps, key=key)",
+    )
+
+
+def identity_plan(block_size: int) -> Plan:
+    """The plan that changes nothing."""
+    size = CHANNELS * block_size**2
+    return Plan(
+        block_size,
+        np.arange(size, dtype=np.int64),
+        IDENTITY[None],
+        np.zeros(size, dtype=np.uint8),
+    )
+
+
+def compose_plans(first: Plan, then: Plan) -> Plan:
+    """One plan that does ``first``, then ``then``.
+
+    With A after B: ``p(i) = pB(pA(i))`` and ``T_i = TA_i`` after ``TB_{pA(i)}``. A position that
+    ``then`` leaves as it is (the identity table) may carry any value of ``first``; at any other
+    the values of ``first`` must lie in 0..255.
+
+    Raises TransformError where they do not.
+    """
+    if first.block_size != then.block_size:
+        raise TransformError(
+            "plans must share one block side to be composed",
+            got=f"{first.block_size} and {then.block_size}",
+        )
+    before = first.selector[then.permutation].astype(np.int64)
+    pairs, selector = np.unique(before * LEVELS + then.selector, return_inverse=True)
+    tables = np.stack(
+        [_table_after(first.tables[p // LEVELS], then.tables[p % LEVELS]) for p in pairs]
+    )
+    return Plan(
+        first.block_size,
+        first.permutation[then.permutation],
+        tables,
+        selector.astype(np.uint8),
+        "int16" if "int16" in (first.dtype_name, then.dtype_name) else "uint8",
+    )
+
+
+def _table_after(before: NDArray[np.int16], after: NDArray[np.int16]) -> NDArray[np.int16]:
+    if np.array_equal(after, IDENTITY):
+        return before
+    if before.max() >= LEVELS:
+        raise TransformError(
+            "only SHF may follow FFX, since FFX gives 0..999",
+            fix="put every other step before it",
+        )
+    return after[before]

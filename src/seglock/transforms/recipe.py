@@ -1,0 +1,149 @@
+"""A recipe: a plan laid over images of one size and layout, in the form that the kernels apply.
+
+Every plan is a move (gather, then XOR with 0 or 255), and for FFX a table on top. Recipes are
+built from small arrays by broadcasting, so building one costs about as much as one image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from seglock.config.steps import CHANNELS
+from seglock.transforms.ffx import FFX_RANGE
+from seglock.transforms.input_values import input_words
+from seglock.transforms.layout import Layout, channel_index, source_index, tile
+from seglock.transforms.lookup import Lookup
+from seglock.transforms.plan import IDENTITY, LEVELS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from seglock.transforms.input_values import FloatName
+    from seglock.transforms.plan import Plan
+
+IMPOSSIBLE = LEVELS
+"""What the inverse tables give for a value that no pixel can have."""
+
+Work = Literal["encrypt", "decrypt", "to_input", "encrypted_to_input"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Recipe:
+    """What to do to a flattened image of N = 3 * H * W values.
+
+    ``source`` intp ``(N,)`` or None: gather. ``flip`` uint8 ``(N,)`` or None: then XOR.
+    ``lookup`` or None: then a table per position (``decrypt`` starts with it instead).
+    """
+
+    source: NDArray[np.intp] | None = None
+    flip: NDArray[np.uint8] | None = None
+    lookup: Lookup | None = None
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The image sides, and how images lie in memory where they are read and written."""
+
+    height: int
+    width: int
+    read: Layout = "nchw"
+    write: Layout = "nchw"
+
+
+@lru_cache(maxsize=8)
+def prepare(plan: Plan, work: Work, shape: Shape, float_name: FloatName = "float32") -> Recipe:
+    """The recipe for one kind of work; the last few are kept."""
+    if work == "encrypted_to_input":
+        return Recipe(
+            source=_layout_change(shape), lookup=_input_lookup(plan, shape, None, float_name)
+        )
+    flips, tables, rows = _split(plan)
+    h, w, m = shape.height, shape.width, plan.block_size
+    if work == "decrypt":
+        inverse = np.argsort(plan.permutation)
+        return Recipe(
+            _source(inverse, m, shape),
+            _flip(flips[inverse], m, shape),
+            _inverse_lookup(tables, tile(rows, m, h, w, shape.read))
+            if plan.dtype_name == "int16"
+            else None,
+        )
+    source, flip = _source(plan.permutation, m, shape), _flip(flips, m, shape)
+    kinds = tile(rows, m, h, w, shape.write)
+    if work == "encrypt":
+        plain = plan.dtype_name == "uint8" and np.array_equal(tables, IDENTITY[None])
+        dtype = np.int16 if plan.dtype_name == "int16" else np.uint8
+        return Recipe(source, flip, None if plain else Lookup(tables.astype(dtype), kinds))
+    return Recipe(source, flip, _input_lookup(plan, shape, (tables, kinds), float_name))
+
+
+def _split(plan: Plan) -> tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.uint8]]:
+    """Write each table as (a table of fewer) after (XOR with 0 or 255).
+
+    NP needs no table at all then, and NP before FFX no more tables than FFX alone.
+    """
+    kept: list[NDArray[np.int16]] = []
+    row = np.zeros(len(plan.tables), dtype=np.uint8)
+    flip = np.zeros(len(plan.tables), dtype=np.uint8)
+    for index, table in enumerate(plan.tables):
+        mirrored = table[::-1]
+        if np.array_equal(mirrored, IDENTITY):
+            table, flip[index] = mirrored, 255
+        same = [k for k, other in enumerate(kept) if np.array_equal(other, table)]
+        swapped = [k for k, other in enumerate(kept) if np.array_equal(other, table[::-1])]
+        if not same and swapped:
+            same, flip[index] = swapped, 255
+        elif not same:
+            same = [len(kept)]
+            kept.append(table)
+        row[index] = same[0]
+    return flip[plan.selector], np.stack(kept), row[plan.selector]
+
+
+def _source(
+    permutation: NDArray[np.int64], block_size: int, shape: Shape
+) -> NDArray[np.intp] | None:
+    if shape.read == shape.write and np.array_equal(permutation, np.arange(len(permutation))):
+        return None
+    h, w = shape.height, shape.width
+    return source_index(permutation, block_size, h, w, shape.read, shape.write)
+
+
+def _layout_change(shape: Shape) -> NDArray[np.intp] | None:
+    return _source(np.arange(CHANNELS), 1, shape)
+
+
+def _flip(flips: NDArray[np.uint8], block_size: int, shape: Shape) -> NDArray[np.uint8] | None:
+    if not flips.any():
+        return None
+    return tile(flips, block_size, shape.height, shape.width, shape.write)
+
+
+def _inverse_lookup(tables: NDArray[np.int16], kinds: NDArray[np.uint8]) -> Lookup:
+    inverse = np.full((len(tables), FFX_RANGE), IMPOSSIBLE, dtype=np.int16)
+    for row, table in zip(inverse, tables, strict=True):
+        row[table] = IDENTITY
+    return Lookup(inverse, kinds)
+
+
+def _input_lookup(
+    plan: Plan,
+    shape: Shape,
+    encrypting: tuple[NDArray[np.int16], NDArray[np.uint8]] | None,
+    float_name: FloatName,
+) -> Lookup:
+    """Tables of network inputs: one per channel, or per channel and table of the plan."""
+    channels = channel_index(shape.height, shape.width, shape.write)
+    if encrypting is None:
+        reach = LEVELS if plan.dtype_name == "uint8" else FFX_RANGE
+        values: NDArray[Any] = np.arange(reach)[None]
+        kinds = channels
+    else:
+        values, rows = encrypting
+        kinds = (channels * len(values) + rows).astype(np.uint8)
+    words = np.stack([input_words(values, c, plan.max_value, float_name) for c in range(CHANNELS)])
+    return Lookup(words.reshape(-1, values.shape[1]), kinds)
