@@ -4,6 +4,7 @@ Reads what the stages wrote and never measures. No torch, no mlflow; matplotlib,
 are imported when something is drawn. The only key it may use is the public demonstration key.
 """
 
-from seglock.report.results import Evaluation, LockResult, read_results
+from seglock.report.results import LockResult, read_results
+from seglock.report.schema import Evaluation
 
 __all__ = ["Evaluation", "LockResult", "read_results"]

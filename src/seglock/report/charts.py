@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seglock.report.results import Epoch, LockResult
 from seglock.report.schema import Scores
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = 3
 _PANEL = (3.5, 3.1)
+_SPREAD = "Incorrect keys, min to max"
 
 Reading = Callable[[Scores], float | None]
 _ACCESSES: tuple[tuple[Access, Reading], ...] = (
@@ -99,7 +100,7 @@ def _draw_lines(axes: Axes, group: Series, theme: Theme) -> None:
             color=theme.colour(INCORRECT),
             alpha=0.3,
             linewidth=0,
-            label="Incorrect keys, min to max",
+            label=_SPREAD,
         )
     sides_shown = sorted(set(group.block_sizes))
     axes.set_xscale("log", base=2)
@@ -122,9 +123,9 @@ def _draw_bars(axes: Axes, group: Series, theme: Theme) -> None:
             high = value
             if access is INCORRECT and scores.incorrect:
                 low, high = scores.incorrect.min, scores.incorrect.max
-                axes.plot([x, x], [low, high], color=theme.ink, linewidth=1.4)
+                axes.plot([x, x], [low, high], color=theme.ink, linewidth=1.4, label=_SPREAD)
             axes.annotate(
-                f"{value:.2f}",
+                f"{value:.4f}" if len(group.results) == 1 else f"{value:.2f}",
                 (x, high),
                 xytext=(0, 4),
                 textcoords="offset points",
@@ -172,7 +173,7 @@ def _only_baseline(figure: Figure, results: Sequence[LockResult]) -> None:
 
 
 def _one_legend(figure: Figure, columns: int) -> None:
-    named = {}
+    named: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             named.setdefault(label, handle)

@@ -21,8 +21,8 @@ from seglock.report.style import (
     as_picture,
     canvas,
     colour_mask,
+    palette,
     save,
-    voc_colour,
 )
 
 if TYPE_CHECKING:
@@ -194,10 +194,10 @@ def _class_legend(axes: Axes, results: Sequence[LockResult], picture: int) -> No
     classes = results[0].evaluation.classes
     ranked = [int(i) for i in np.argsort(-count, kind="stable") if count[i]]
     shown = ranked if len(ranked) <= _LEGEND_ROWS else ranked[: _LEGEND_ROWS - 1]
-    ink = axes.xaxis.label.get_color()
+    ink, colours = axes.xaxis.label.get_color(), palette()
     entries = [
         Patch(
-            facecolor=tuple(part / 255 for part in voc_colour(index)),
+            facecolor="#{:02x}{:02x}{:02x}".format(*colours[index]),
             edgecolor=ink,
             linewidth=0.4,
             label="void" if index == VOID else _short(classes[index]),
@@ -220,3 +220,16 @@ def _class_legend(axes: Axes, results: Sequence[LockResult], picture: int) -> No
 
 def _short(name: str) -> str:
     return name if len(name) <= _LEGEND_WIDTH else name[: _LEGEND_WIDTH - 1] + "…"
+
+
+def draw_scene(side: int) -> NDArray[np.uint8]:
+    """An image of the synthetic set, (3, side, side) uint8, for when there is no other."""
+    import numpy as np
+
+    from seglock.config import SyntheticParams
+    from seglock.data.synthetic import generate
+
+    params = SyntheticParams(train=1, test=1, side=max(side, 16), classes=7, seed=3)
+    images, _ = next(generate(params, 1))
+    scene: NDArray[np.uint8] = np.ascontiguousarray(images[0, :side, :side].transpose(2, 0, 1))
+    return scene

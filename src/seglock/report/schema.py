@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from seglock.config import BASELINE
 from seglock.errors import ReportError
 
-
 Kind = TypeVar("Kind", bound=BaseModel)
 
 

@@ -36,7 +36,7 @@ def method_label(steps: Sequence[str]) -> str:
 
 
 def group_series(results: Sequence[LockResult]) -> list[Series]:
-    """All locks but the baseline, grouped by method, share, and where they differ, key and password.
+    """All locks but the baseline, by method and share, and where they differ by key and password.
 
     Series keep the order in which their first lock is listed.
     """
@@ -48,8 +48,8 @@ def group_series(results: Sequence[LockResult]) -> list[Series]:
     for result in locked:
         evaluation = result.evaluation
         label = method_label(evaluation.steps)
-        if several_passwords and result in with_ffx and evaluation.ffx_password == "fixed":
-            label += ", fixed password"
+        if several_passwords and result in with_ffx:
+            label += f", password {evaluation.ffx_password}"
         if several_keys and evaluation.key != "main":
             label += f", key {evaluation.key}"
         groups.setdefault(label, []).append(result)
@@ -62,3 +62,14 @@ def group_series(results: Sequence[LockResult]) -> list[Series]:
 def baseline_of(results: Sequence[LockResult]) -> LockResult | None:
     """The lock without steps, if it is among them."""
     return next((result for result in results if result.evaluation.is_baseline), None)
+
+
+def representatives(results: Sequence[LockResult], most: int = 6) -> list[LockResult]:
+    """Locks for a figure with room for ``most``: all, or of each series the smallest M.
+
+    The baseline comes along; the order is the one given.
+    """
+    if len(results) <= most:
+        return list(results)
+    kept = {group.results[0].lock for group in group_series(results)}
+    return [r for r in results if r.evaluation.is_baseline or r.lock in kept]

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 DPI = 160
 VOID = 255
-VOID_COLOUR = (224, 224, 192)
 
 
 class Access(NamedTuple):
@@ -67,7 +66,7 @@ def canvas(width: float, height: float, theme: Theme = LIGHT, **options: Any) ->
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    settings = {
+    settings: Any = {
         "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
         "font.size": 9.5,
         "axes.titlesize": 10.5,
@@ -83,6 +82,8 @@ def canvas(width: float, height: float, theme: Theme = LIGHT, **options: Any) ->
         "ytick.labelsize": 9,
         "legend.fontsize": 9,
         "legend.frameon": False,
+        "figure.constrained_layout.w_pad": 0.08,
+        "figure.constrained_layout.h_pad": 0.08,
         "lines.linewidth": 1.8,
         "lines.markersize": 6,
         "figure.facecolor": theme.paper,
@@ -112,29 +113,18 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
 
 
-def voc_colour(index: int) -> tuple[int, int, int]:
-    """The colour of class ``index`` in the VOC palette, as (red, green, blue) in 0..255.
+def palette() -> NDArray[np.uint8]:
+    """The colour of each class index, (256, 3) uint8: the VOC palette, void (255) cream."""
+    import numpy as np
 
-    >>> voc_colour(0), voc_colour(1), voc_colour(15)
-    ((0, 0, 0), (128, 0, 0), (192, 128, 128))
-    """
-    if index == VOID:
-        return VOID_COLOUR
-    red = green = blue = 0
-    for shift in range(7, -1, -1):
-        red |= (index & 1) << shift
-        green |= (index >> 1 & 1) << shift
-        blue |= (index >> 2 & 1) << shift
-        index >>= 3
-    return red, green, blue
+    from seglock.data.synthetic import voc_palette
+
+    return np.array(voc_palette(), dtype=np.uint8).reshape(256, 3)
 
 
 def colour_mask(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A mask (H, W) of class indices as an RGB picture (H, W, 3) uint8 in the VOC palette."""
-    import numpy as np
-
-    palette = np.array([voc_colour(index) for index in range(256)], dtype=np.uint8)
-    coloured: NDArray[np.uint8] = palette[mask]
+    coloured: NDArray[np.uint8] = palette()[mask]
     return coloured
 
 

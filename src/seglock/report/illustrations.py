@@ -1,0 +1,131 @@
+"""Draw every figure of the page into a folder, in light and dark where that is small."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seglock.report.figures import (
+    draw_access_control,
+    draw_curves,
+    draw_lock_figure,
+    draw_predictions,
+    draw_transforms,
+)
+from seglock.report.gallery import draw_scene
+from seglock.report.results import LockResult
+from seglock.report.series import representatives
+from seglock.report.style import DARK, LIGHT, Theme
+
+# Noise does not compress: a dark copy of a large gallery would double the page for little.
+_DARK_LIMIT = 400_000
+
+
+@dataclass(frozen=True)
+class Illustration:
+    """A figure for the page: its PNG files, what it shows in words, and its width in pixels."""
+
+    alt: str
+    width: int
+    light: Path
+    dark: Path | None
+
+    @property
+    def light_url(self) -> str:
+        """The picture itself as a data: address."""
+        return _data_url(self.light)
+
+    @property
+    def dark_url(self) -> str | None:
+        """The picture for dark pages, if there is one."""
+        return None if self.dark is None else _data_url(self.dark)
+
+
+@dataclass(frozen=True)
+class Illustrations:
+    """The figures of the page. ``predictions`` is empty where no test images were kept."""
+
+    access_control: Illustration
+    curves: Illustration
+    transforms: Illustration
+    predictions: tuple[Illustration, ...]
+    every_lock: Illustration | None
+    locks: tuple[tuple[str, Illustration], ...]
+    from_test_image: bool
+
+
+def illustrate(results: Sequence[LockResult], folder: Path) -> Illustrations:
+    """Draw all figures into ``folder``: access_control.png, transforms.png, predictions.png, ..."""
+    first = results[0].pictures
+    shown = representatives(results)
+    image = first.images[0] if len(first) else draw_scene(results[0].evaluation.image_side)
+
+    def draw(name: str, alt: str, drawing: Callable[[Path, Theme], None]) -> Illustration:
+        return _draw(folder, name, alt, drawing)
+
+    predictions = [
+        draw(
+            "predictions" if number == 0 else f"predictions-{number + 1}",
+            f"Test image {name}: input, ground truth and predictions under each access",
+            lambda path, theme, i=number: draw_predictions(shown, path, picture=i, theme=theme),  # type: ignore[misc]
+        )
+        for number, name in enumerate(first.ids)
+    ]
+    every = None
+    if len(first) and len(shown) < len(results):
+        every = draw(
+            "predictions-all",
+            "The first test image and every lock's predictions",
+            lambda path, theme: draw_predictions(results, path, theme=theme),
+        )
+    return Illustrations(
+        access_control=draw(
+            "access_control",
+            "Mean IoU with the correct key, without a key and with incorrect keys, by method",
+            lambda path, theme: draw_access_control(results, path, theme=theme),
+        ),
+        curves=draw(
+            "curves",
+            "Validation mean IoU and losses over the epochs of training",
+            lambda path, theme: draw_curves(results, path, theme=theme),
+        ),
+        transforms=draw(
+            "transforms",
+            "One image encrypted by each method at growing block sides",
+            lambda path, theme: draw_transforms(image, path, theme=theme),
+        ),
+        predictions=tuple(predictions),
+        every_lock=every,
+        locks=tuple(
+            (result.lock, draw(f"lock-{result.lock}", f"Access to {result.lock}", _lock(result)))
+            for result in shown
+            if not result.evaluation.is_baseline
+        ),
+        from_test_image=bool(len(first)),
+    )
+
+
+def _lock(result: LockResult) -> Callable[[Path, Theme], None]:
+    values = result.evaluation.model_dump()
+    return lambda path, theme: draw_lock_figure(values, path, theme=theme)
+
+
+def _draw(
+    folder: Path, name: str, alt: str, drawing: Callable[[Path, Theme], None]
+) -> Illustration:
+    from PIL import Image
+
+    light, dark = folder / f"{name}.png", folder / f"{name}.dark.png"
+    drawing(light, LIGHT)
+    small = light.stat().st_size <= _DARK_LIMIT
+    if small:
+        drawing(dark, DARK)
+    with Image.open(light) as image:
+        width = image.width
+    return Illustration(alt=alt, width=width, light=light, dark=dark if small else None)
+
+
+def _data_url(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -1,0 +1,86 @@
+"""The HTML page: one file, no network; pictures and style are inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from seglock.config.steps import METHODS
+from seglock.report import numbers
+from seglock.report.columns import COLUMNS
+from seglock.report.findings import findings, warnings
+from seglock.report.illustrations import Illustrations
+from seglock.report.paper import table1
+from seglock.report.results import LockResult
+
+TEMPLATES = Path(__file__).parent / "templates"
+LOCAL_UI = "http://127.0.0.1:5000"
+
+
+def run_url(ui: str, run_id: str) -> str:
+    """The address of a run in the MLflow UI at ``ui``.
+
+    >>> run_url(LOCAL_UI, "0a1b")
+    'http://127.0.0.1:5000/#/runs/0a1b'
+    """
+    from urllib.parse import quote
+
+    return f"{ui.rstrip('/')}/#/runs/{quote(run_id, safe='')}"
+
+
+def render_page(
+    results: Sequence[LockResult],
+    summary: Mapping[str, Any],
+    illustrations: Illustrations,
+    *,
+    ui: str = LOCAL_UI,
+) -> str:
+    """The report as one HTML document. ``ui`` is where the MLflow UI answers."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "four": numbers.four,
+        "bits": numbers.bits,
+        "plans": numbers.plans,
+        "duration": numbers.duration,
+    }
+    environment.tests["searchable"] = numbers.is_searchable
+    first = results[0].evaluation
+    return environment.get_template("report.html").render(
+        summary=summary,
+        locks=summary["locks"].values(),
+        columns=COLUMNS,
+        methods=METHODS,
+        table=table1(summary),
+        findings=findings(summary),
+        warnings=warnings(summary),
+        pictures=illustrations,
+        picture_ids=results[0].pictures.ids,
+        accesses=_per_class(results),
+        classes=first.classes,
+        image_side=first.image_side,
+        run_url=lambda run_id: run_url(ui, run_id),
+        local_ui=ui == LOCAL_UI,
+    )
+
+
+def _per_class(results: Sequence[LockResult]) -> list[dict[str, Any]]:
+    """The per-class tables: for the owner, and for a thief with plain images."""
+    return [
+        {
+            "title": "For the owner (correct key; the baseline: plain)",
+            "scores": {r.lock: r.evaluation.scores.owner for r in results},
+        },
+        {
+            "title": "For a thief without a key (plain images)",
+            "scores": {r.lock: r.evaluation.scores.plain for r in results},
+        },
+    ]

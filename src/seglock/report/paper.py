@@ -1,0 +1,70 @@
+"""The paper's Table 1, and ours in the same layout: block side by method."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from seglock.config.steps import METHODS, parse_step
+
+PAPER_SIDE = 256
+Cells = Mapping[tuple[int, str], float]
+
+
+@dataclass(frozen=True)
+class Table1:
+    """Mean IoU by (block side, method), ours and the paper's, and both baselines."""
+
+    block_sizes: tuple[int, ...]
+    measured: Cells
+    measured_baseline: float | None
+    published: Cells
+    published_baseline: float
+    elsewhere: tuple[str, ...]  # locks that are no cell of this table
+
+
+@cache
+def published_table() -> tuple[Cells, float]:
+    """The paper's Table 1: the protected models by (block side, method), and the baseline."""
+    text = (resources.files("seglock.report") / "paper_table1.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
+    cells = {
+        (int(row["block_size"]), method): float(row[method]) for row in rows for method in METHODS
+    }
+    return cells, float(rows[0]["baseline"])
+
+
+def table1(summary: Mapping[str, Any]) -> Table1:
+    """Lay summary.json's figures out like the paper's Table 1.
+
+    A lock has a cell if it is one step with the paper's share of positions; of several locks for
+    the same cell the first listed is shown, the others are named in ``elsewhere``.
+    """
+    published, published_baseline = published_table()
+    measured: dict[tuple[int, str], float] = {}
+    baseline = None
+    elsewhere = []
+    for name, figures in summary["locks"].items():
+        steps = [parse_step(step) for step in figures["steps"]]
+        if not steps:
+            baseline = figures["owner_miou"]
+        elif len(steps) == 1 and steps[0].percent is None:
+            cell = (steps[0].block_size, steps[0].method)
+            if cell in measured:
+                elsewhere.append(name)
+            measured.setdefault(cell, figures["owner_miou"])
+        else:
+            elsewhere.append(name)
+    sides = {side for side, _ in measured} | {side for side, _ in published}
+    return Table1(
+        block_sizes=tuple(sorted(sides)),
+        measured=measured,
+        measured_baseline=baseline,
+        published=published,
+        published_baseline=published_baseline,
+        elsewhere=tuple(elsewhere),
+    )

@@ -1,0 +1,93 @@
+"""summary.json: every lock's figures in one place. The tables are rendered from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from seglock import __version__
+from seglock.report.results import LockResult
+from seglock.report.series import baseline_of
+
+
+def summarise(results: Sequence[LockResult]) -> dict[str, Any]:
+    """All locks' figures as plain values, ready for JSON.
+
+    ``locks`` maps a lock's name to its figures (``dvc metrics``); ``access_control`` lists the
+    points of the access-control figure, one row each (``dvc plots``).
+    """
+    first = results[0].evaluation
+    baseline = baseline_of(results)
+    reference = baseline.evaluation.scores.owner_miou if baseline else None
+    return {
+        "seglock": __version__,
+        "dataset": first.dataset,
+        "dataset_digest": first.dataset_digest,
+        "image_side": first.image_side,
+        "classes": list(first.classes),
+        "models": sorted({result.evaluation.model for result in results}),
+        "seeds": sorted({result.evaluation.seed for result in results}),
+        "epochs": sorted({result.training.epochs for result in results}),
+        "locks": {result.lock: _figures(result, reference) for result in results},
+        "access_control": [point for result in results for point in _points(result)],
+    }
+
+
+def _figures(result: LockResult, reference: float | None) -> dict[str, Any]:
+    evaluation, scores = result.evaluation, result.evaluation.scores
+    incorrect = scores.incorrect
+    drop = None
+    if reference is not None and not evaluation.is_baseline:
+        drop = reference - scores.owner_miou
+    return {
+        "lock": evaluation.lock,
+        "method": evaluation.method,
+        "steps": list(evaluation.steps),
+        "block_size": evaluation.block_size,
+        "key": evaluation.key,
+        "key_id": evaluation.key_id,
+        "ffx_password": evaluation.ffx_password if "ffx" in evaluation.method else None,
+        "key_space_bits": evaluation.key_space_bits,
+        "owner_miou": scores.owner_miou,
+        "drop": drop,
+        "plain": scores.plain.miou,
+        "plain_bn": scores.plain_bn.miou if scores.plain_bn else None,
+        "incorrect_keys": incorrect.keys if incorrect else None,
+        "incorrect_all_plans": incorrect.all_plans if incorrect else None,
+        "incorrect_mean": incorrect.mean if incorrect else None,
+        "incorrect_std": incorrect.std if incorrect else None,
+        "incorrect_p95": incorrect.p95 if incorrect else None,
+        "incorrect_max": incorrect.max if incorrect else None,
+        "incorrect_min": incorrect.min if incorrect else None,
+        "unauthorised": scores.unauthorised,
+        "regained": scores.regained,
+        "floor_constant": scores.floors.constant,
+        "floor_prior": scores.floors.prior,
+        "floor": scores.floors.floor,
+        "best_epoch": result.training.best_epoch,
+        "epochs": result.training.epochs,
+        "seconds": result.training.seconds,
+        "parameters": result.training.parameters,
+        "run_id": evaluation.run_id or result.training.run_id,
+    }
+
+
+def _points(result: LockResult) -> list[dict[str, Any]]:
+    scores = result.evaluation.scores
+    named = {
+        "correct": scores.correct.miou if scores.correct else None,
+        "plain": scores.plain.miou,
+        "plain_bn": scores.plain_bn.miou if scores.plain_bn else None,
+        "incorrect": scores.incorrect.mean if scores.incorrect else None,
+    }
+    return [
+        {
+            "lock": result.lock,
+            "method": result.evaluation.method,
+            "block_size": result.evaluation.block_size or 0,
+            "access": access,
+            "miou": value,
+        }
+        for access, value in named.items()
+        if value is not None
+    ]

@@ -1,0 +1,57 @@
+"""Stage ``report``: result files -> data/reports. Reads and renders; measures nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from seglock import files
+from seglock.config import load_params
+from seglock.report import read_results
+from seglock.report.exports import to_csv, to_latex
+from seglock.report.illustrations import illustrate
+from seglock.report.page import LOCAL_UI, render_page
+from seglock.report.paper import table1
+from seglock.report.summary import summarise
+
+REPORT_FOLDER = Path("data/reports")
+PAGE = "report.html"
+_PICTURES = ("access_control.png", "transforms.png", "predictions.png")
+
+
+def write_report(root: Path) -> dict[str, Any]:
+    """Render data/reports of the project at ``root``, whole or not at all; returns summary.json.
+
+    Reads the locks that params.yaml lists, whatever else lies in the folders. Raises ReportError,
+    naming the stage to run, for result files that are missing or damaged.
+    """
+    params = load_params(root / "params.yaml")
+    results = read_results(root, {name: tuple(lock.steps) for name, lock in params.locks.items()})
+    summary = summarise(results)
+    with (
+        tempfile.TemporaryDirectory(prefix="seglock-report-") as scratch,
+        files.replacing_folder(root / REPORT_FOLDER) as out,
+    ):
+        illustrations = illustrate(results, Path(scratch))
+        page = render_page(results, summary, illustrations, ui=mlflow_ui())
+        files.write_text(out / PAGE, page)
+        files.write_text(out / "table.csv", to_csv(summary))
+        files.write_text(out / "table.tex", to_latex(summary, table1(summary)))
+        files.write_json(out / "summary.json", summary)
+        for name in _PICTURES:
+            if (Path(scratch) / name).exists():
+                shutil.copyfile(Path(scratch) / name, out / name)
+    return summary
+
+
+def mlflow_ui() -> str:
+    """Where the MLflow UI answers: the tracking server, without its password, or this machine."""
+    address = urlsplit(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    if address.scheme not in ("http", "https") or not address.hostname:
+        return LOCAL_UI
+    place = address.netloc.rpartition("@")[2]
+    return urlunsplit((address.scheme, place, address.path.rstrip("/"), "", ""))
