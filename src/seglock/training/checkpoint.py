@@ -37,6 +37,7 @@ class Snapshot:
     best_epoch: int
     history: list[EpochRow]
     seconds: float
+    run_id: str
 
 
 def encode(snapshot: Snapshot) -> bytes:
@@ -57,6 +58,7 @@ def encode(snapshot: Snapshot) -> bytes:
         "best_epoch": snapshot.best_epoch,
         "history": snapshot.history,
         "seconds": snapshot.seconds,
+        "run_id": snapshot.run_id,
     }
     return bytes(safetensors.torch.save(tensors, {"snapshot": json.dumps(about)}))
 
@@ -85,6 +87,7 @@ def decode(content: bytes) -> Snapshot:
         best_epoch=about["best_epoch"],
         history=about["history"],
         seconds=about["seconds"],
+        run_id=about["run_id"],
     )
 
 

@@ -68,6 +68,10 @@ def _train(
     found = checkpoints.read() if world.first else None
     course = _resume(loop, world.share_bytes(found, runtime.device))
     resumed_from = course.epoch or None
+    if world.first and course.run_id != tracker.run_id:
+        for row in course.history:  # a run that has not seen the epochs before the kill
+            tracker.log_metrics(_figures(row), step=row["epoch"])
+    course.run_id = tracker.run_id
     train_source = open_source(data.train, runtime.device, recipe)
     val_source = open_source(data.val, runtime.device, recipe)
     shown = progress and world.first
@@ -103,6 +107,7 @@ class _Course:
     best: State
     best_epoch: int = 0
     seconds: float = 0.0
+    run_id: str = ""
 
     @property
     def epoch(self) -> int:
@@ -129,6 +134,7 @@ class _Course:
             best_epoch=self.best_epoch,
             history=self.history,
             seconds=self.seconds,
+            run_id=self.run_id,
         )
 
 
@@ -189,6 +195,7 @@ def _resume(loop: Loop, content: bytes | None) -> _Course:
         best=snapshot.best,
         best_epoch=snapshot.best_epoch,
         seconds=snapshot.seconds,
+        run_id=snapshot.run_id,
     )
 
 

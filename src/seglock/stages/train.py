@@ -1,0 +1,275 @@
+"""Stage ``train@LOCK``: one lock's network, trained, tracked, and written to data/models/LOCK.
+
+The key is checked before torch is imported, the tracking server before anything is trained.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import json
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seglock import __version__, files
+from seglock.config import BASELINE, LockParams, Params, find_lock, load_params
+from seglock.keys import DERIVATION_VERSION, PublicRecord, SecretKey, load_key
+
+if TYPE_CHECKING:
+    from seglock.data import PreparedData
+    from seglock.tracking import Tracker
+    from seglock.training import TrainJob, TrainResult
+    from seglock.transforms import Transform
+
+INTERRUPTED = 130
+_DIGEST_SIZE = 16
+
+
+@dataclass(frozen=True)
+class _Lock:
+    """A lock of params.yaml with its key, which has been checked; the baseline has none."""
+
+    name: str
+    params: LockParams
+    key: SecretKey | None = None
+    record: PublicRecord | None = None
+
+    @property
+    def key_id(self) -> str | None:
+        return self.key.id if self.key else None
+
+    def transform(self) -> Transform:
+        from seglock.transforms import compose, identity
+
+        if self.key is None:
+            return identity()
+        return compose(self.params.steps, key=self.key, ffx_password=self.params.ffx_password)
+
+
+def train_lock(lock: str, root: Path) -> None:
+    """Train one lock and write data/models/LOCK; goes on where a stopped training was.
+
+    Under ``torchrun`` every process calls this, and the first one writes and tracks. Ctrl-C and
+    SIGTERM end it with exit code 130; the checkpoint stays.
+
+    Raises KeyRefusedError before anything else is loaded, TrackingError when the tracking server
+    cannot be reached, BusyError when another process trains the same lock.
+    """
+    params = load_params(root / "params.yaml")
+    chosen = _with_key(lock, find_lock(params, lock), root)
+
+    from seglock.data import PreparedData
+    from seglock.tracking import project_root
+    from seglock.training import checkpoint_folder, rank_of, train
+
+    data = PreparedData.open(root / "data" / "prepared")
+    weights = root / "data" / "weights"
+    digest = training_digest(params, chosen.params, data.digest, weights, chosen.key_id)
+    folder = checkpoint_folder(project_root(), lock, digest)
+    with _held(folder, f"lock {lock}"), _tracked(params, chosen, data, root, folder) as tracker:
+        job = _job(params, chosen, data, weights, folder)
+        result = train(job, tracker=tracker)
+        if rank_of() == 0:
+            _write(root / "data" / "models" / lock, chosen, tracker, result)
+            tracker.close()
+            shutil.rmtree(folder)
+
+
+def train_plain(params: Params, root: Path, out: Path) -> Path:
+    """Train the plain network that ``initial_weights: baseline`` starts from; returns ``out``.
+
+    It starts from ``model.baseline_weights`` and is written to ``out`` as safetensors. It is what
+    locks start from, not a result of its own, so it has no MLflow run.
+    """
+    from seglock.data import PreparedData
+    from seglock.models import fetch_weights
+    from seglock.tracking import MemoryTracker, project_root
+    from seglock.training import checkpoint_folder, rank_of, train
+
+    start = {"initial_weights": params.model.baseline_weights}
+    params = params.model_copy(update={"model": params.model.model_copy(update=start)})
+    plain = _Lock("initial", params.locks[BASELINE])
+    data = PreparedData.open(root / "data" / "prepared")
+    with tempfile.TemporaryDirectory() as weights:
+        fetch_weights(params.model, Path(weights))
+        digest = training_digest(params, plain.params, data.digest, Path(weights), None)
+        folder = checkpoint_folder(project_root(), plain.name, digest)
+        with _held(folder, "the plain network that locks start from"):
+            job = _job(params, plain, data, Path(weights), folder)
+            result = train(job, tracker=MemoryTracker())
+            if rank_of() == 0:
+                files.write_bytes(out, result.weights.read_bytes())
+                shutil.rmtree(folder)
+    return out
+
+
+def _job(params: Params, lock: _Lock, data: PreparedData, weights: Path, folder: Path) -> TrainJob:
+    from seglock.training import TrainJob
+
+    about = {"lock": lock.name, "network": params.model.name, "classes": json.dumps(data.classes)}
+    if lock.key is not None:
+        # The weights are a function of plan and data: without the nonce their digest in dvc.lock
+        # would tell a right guess of a small key space from a wrong one.
+        about |= {"key_id": lock.key.id, "nonce": lock.key.nonce(f"weights/{lock.name}").hex()}
+    return TrainJob(
+        lock=lock.name,
+        params=params,
+        data=data,
+        transform=lock.transform(),
+        weights=weights,
+        checkpoints=folder,
+        metadata=about,
+    )
+
+
+def training_digest(
+    params: Params, lock: LockParams, data_digest: str, weights: Path, key_id: str | None
+) -> str:
+    """16 hexadecimal digits that name everything a training is a function of."""
+    initial = [
+        files.sha256_file(path) for path in sorted(weights.glob("weights.*")) if path.is_file()
+    ]
+    parts = {
+        "version": __version__,
+        "derivation": DERIVATION_VERSION,
+        "steps": lock.steps,
+        "ffx_password": lock.ffx_password,
+        "key_id": key_id,
+        "data_digest": data_digest,
+        "weights": initial,
+        "data": params.data.model_dump(mode="json"),
+        "model": params.model.model_dump(mode="json"),
+        "train": params.train.model_dump(mode="json"),
+    }
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_SIZE]
+
+
+def _with_key(name: str, definition: LockParams, root: Path) -> _Lock:
+    if not definition.steps:
+        return _Lock(name, definition)
+    record = PublicRecord.from_file(root / "data" / "keys" / f"{definition.key}.json")
+    return _Lock(name, definition, load_key(definition.key, record=record), record)
+
+
+@contextlib.contextmanager
+def _held(folder: Path, what: str) -> Iterator[None]:
+    """Hold a checkpoint folder exclusively; a stop from outside ends in one message, exit 130."""
+    from seglock.training import rank_of, say
+
+    first = rank_of() == 0
+    try:
+        with _terminable(), contextlib.ExitStack() as stack:
+            if first:
+                stack.enter_context(files.exclusive(folder, what=what))
+            yield
+    except KeyboardInterrupt:
+        if first:
+            say(f"stopped; its checkpoint stays in {folder}; run the same command to continue")
+        raise SystemExit(INTERRUPTED) from None
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _tracked(
+    params: Params, lock: _Lock, data: PreparedData, root: Path, folder: Path
+) -> Iterator[Tracker]:
+    """The lock's run, begun or taken up again; it ends FINISHED, FAILED or KILLED."""
+    from seglock.tracking import MemoryTracker, open_run, project_root
+    from seglock.training import rank_of
+
+    if rank_of() != 0:
+        yield MemoryTracker()
+        return
+    note = folder / "run.json"
+    known = files.read_json(note)["run_id"] if note.exists() else None
+    tags = _tags(params, lock, data, root)
+    name = f"{lock.name} · {data.dataset} · seed {params.train.seed}"
+    with open_run(
+        params.tracking, name=name, tags=tags, root=project_root(), run_id=known
+    ) as tracker:
+        files.write_json(note, {"run_id": tracker.run_id})
+        tracker.log_params(_run_params(params, lock))
+        tracker.log_dataset(data.dataset, data.digest, use="training")
+        yield tracker
+
+
+def _tags(params: Params, lock: _Lock, data: PreparedData, root: Path) -> dict[str, str]:
+    from seglock.tracking import describe_environment, git_commit
+
+    keyed = lock.record is not None
+    return {
+        "lock": lock.name,
+        "method": lock.params.method,
+        "block_size": str(lock.params.block_size or "none"),
+        "steps": " ".join(lock.params.steps) or "none",
+        "key_name": lock.params.key if keyed else "none",
+        "key_id": lock.record.id if lock.record else "none",
+        "key_hash": lock.record.hash if lock.record else "none",
+        "dataset": data.dataset,
+        "dataset_digest": data.digest,
+        "model": params.model.name,
+        "git_commit": git_commit(root) or "none",
+        **{f"env.{name}": value for name, value in describe_environment().items()},
+    }
+
+
+def _run_params(params: Params, lock: _Lock) -> dict[str, Any]:
+    return {
+        "lock": {"name": lock.name, **lock.params.model_dump(mode="json")},
+        "data": params.data.model_dump(mode="json"),
+        "model": params.model.model_dump(mode="json"),
+        "train": params.train.model_dump(mode="json"),
+    }
+
+
+def _write(target: Path, lock: _Lock, tracker: Tracker, result: TrainResult) -> None:
+    """Put the outputs in place as a whole, then record them in the run."""
+    training = {
+        "lock": lock.name,
+        "run_id": tracker.run_id,
+        "best_epoch": result.best_epoch,
+        "epochs": len(result.history),
+        "val_loss": result.val_loss,
+        "val_miou": result.val_miou,
+        "seconds": round(result.seconds, 3),
+        "device": result.device,
+        "parameters": result.parameters,
+        "weights_sha256": files.sha256_file(result.weights),
+        "key_id": lock.key_id,
+        "resumed_from": result.resumed_from,
+    }
+    best = result.history[result.best_epoch - 1]
+    figures = {"run_id": tracker.run_id, "best_epoch": result.best_epoch}
+    figures |= {name: best[name] for name in ("train_loss", "val_loss", "val_miou")}
+    with files.replacing_folder(target) as out:
+        shutil.copyfile(result.weights, out / "model.safetensors")
+        files.write_json(out / "training.json", training)
+        files.write_json(out / "metrics.json", figures)
+        with (out / "history.csv").open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, fieldnames=list(best), lineterminator="\n")
+            table.writeheader()
+            table.writerows(result.history)
+    tracker.log_metrics({"best_epoch": result.best_epoch, "train/seconds": result.seconds})
+    for name in ("model.safetensors", "training.json", "history.csv"):
+        tracker.log_artifact(target / name, "training")
