@@ -4,12 +4,18 @@ The only room that imports mlflow, and only inside the functions that talk to it
 the room costs nothing. Nothing here sees a secret: a key enters as its id and its Argon2id hash.
 """
 
-from seglock.tracking.environment import describe_environment, git_commit
+from seglock.tracking.environment import available_cores, describe_environment, git_commit
 from seglock.tracking.journal import Journal, runs_folder
 from seglock.tracking.memory import MemoryTracker
 from seglock.tracking.protocol import Tracker
 from seglock.tracking.runs import JournalTracker, open_run
-from seglock.tracking.store import project_root, shown_uri, tracking_uri
+from seglock.tracking.store import (
+    project_root,
+    reason_unreachable,
+    shown_uri,
+    sqlite_file,
+    tracking_uri,
+)
 from seglock.tracking.sync import RunSummary, Synced, find_run, list_runs, sync_run
 
 __all__ = [
@@ -19,14 +25,17 @@ __all__ = [
     "RunSummary",
     "Synced",
     "Tracker",
+    "available_cores",
     "describe_environment",
     "find_run",
     "git_commit",
     "list_runs",
     "open_run",
     "project_root",
+    "reason_unreachable",
     "runs_folder",
     "shown_uri",
+    "sqlite_file",
     "sync_run",
     "tracking_uri",
 ]

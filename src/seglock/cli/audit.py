@@ -1,0 +1,28 @@
+"""``seglock audit``: does a key, or something equal to one, leak from this project?"""
+
+from __future__ import annotations
+
+import typer
+
+
+def audit_command() -> None:
+    """Search what git, DVC and MLflow hold for key bytes and encrypted images; exit 1 if found."""
+    from seglock.stages.audit import run_audit
+    from seglock.tracking import project_root
+
+    report = run_audit(project_root(), progress=lambda place: typer.echo(f"searching {place} …"))
+    typer.echo(f"looked for {len(report.keys)} keys: {', '.join(report.keys) or 'none'}")
+    typer.echo(f"and for {report.images} images encrypted under them")
+    for searched in report.searched:
+        typer.echo(f"  {searched.place:<9}{searched.files:>8} items {searched.size:>16,} bytes")
+    for skipped in report.skipped:
+        typer.echo(f"not searched: {skipped}")
+    for finding in report.findings:
+        typer.echo(f"LEAK {finding}")
+    if report.findings:
+        typer.echo(
+            "treat these keys as known to others: remove what leaked, make new keys with "
+            "`seglock key new`, and train their locks again"
+        )
+        raise typer.Exit(1)
+    typer.echo("nothing found")

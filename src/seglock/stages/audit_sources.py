@@ -1,0 +1,166 @@
+"""Where a leak could be: all that git tracks, DVC would push, MLflow stores and journals hold.
+
+Each source yields ``(where, bytes)``. Files come in pieces that overlap, so that nothing on a
+border is missed and memory stays flat.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from seglock.errors import SeglockError
+
+Piece = tuple[str, bytes]
+WHOLE = 1 << 28  # files up to this size are read whole, and decoded
+OVERLAP = 1 << 20  # more than the windows of one strip can span
+
+
+def file_pieces(path: Path, where: str) -> Iterator[Piece]:
+    """A file's bytes, in one piece or in overlapping ones."""
+    with contextlib.suppress(FileNotFoundError, IsADirectoryError), path.open("rb") as file:
+        before = b""
+        while piece := file.read(WHOLE):
+            yield where, before + piece
+            before = piece[-OVERLAP:]
+
+
+def git_pieces(root: Path) -> Iterator[Piece]:
+    """Every object reachable from any ref or the index, then the tracked files as they are now."""
+    listed = _git(root, "rev-list", "--objects", "--all", "--reflog", "--indexed-objects")
+    names = dict(line.partition(" ")[::2] for line in listed.splitlines())
+    yield from _git_objects(root, names)
+    for name in _git(root, "ls-files", "-z").split("\0"):
+        path = root / name
+        if name and not path.is_symlink():
+            yield from file_pieces(path, name)
+
+
+def _git_objects(root: Path, names: dict[str, str]) -> Iterator[Piece]:
+    command = ["git", "-C", str(root), "cat-file", "--batch", "--buffer"]
+    with (
+        _temporary("\n".join(names) + "\n") as wanted,
+        subprocess.Popen(command, stdin=wanted, stdout=subprocess.PIPE) as process,
+    ):
+        assert process.stdout is not None
+        while header := process.stdout.readline().split():
+            oid, kind, size = header[0].decode(), header[1].decode(), int(header[2])
+            content = process.stdout.read(size + 1)[:-1]
+            yield f"git {kind} {oid[:12]} {names.get(oid, '')}".rstrip(), content
+
+
+@contextlib.contextmanager
+def _temporary(text: str) -> Iterator[IO[str]]:
+    import tempfile
+
+    with tempfile.TemporaryFile("w+") as file:
+        file.write(text)
+        file.seek(0)
+        yield file
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(root), "-c", "core.quotepath=off", *arguments],
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        check=False,
+    )
+    if done.returncode:
+        raise SeglockError(
+            "git must be able to list what it tracks",
+            got=" ".join(done.stderr.split()),
+            fix="mend the repository (`git fsck`), then run `seglock audit` again",
+        )
+    return done.stdout
+
+
+def is_git(root: Path) -> bool:
+    """Whether ``root`` is inside a git repository."""
+    try:
+        _git(root, "rev-parse", "--git-dir")
+    except (SeglockError, OSError):
+        return False
+    return True
+
+
+def dvc_pieces(root: Path) -> Iterator[Piece]:
+    """What ``dvc push``, with any option, would send: cached outputs of the workspace and of every
+    commit and experiment, less those with ``push: false`` or a remote of their own; and the run
+    cache."""
+    seen: set[Path] = set()
+    for name, path in _dvc_objects(root):
+        if path not in seen:
+            seen.add(path)
+            yield from file_pieces(path, f"dvc {name}")
+    for path in sorted((root / ".dvc" / "cache" / "runs").rglob("*")):
+        if path.is_file():
+            yield from file_pieces(path, f"dvc run cache {path.name[:12]}")
+
+
+def _dvc_objects(root: Path) -> Iterator[tuple[str, Path]]:
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root)) as repo:
+            history = is_git(root) and not repo.config["core"].get("no_scm", False)
+            every: dict[str, Any] = {"all_commits": True, "all_experiments": True}
+            for _ in repo.brancher(**every if history else {}):
+                for out in repo.index.outs:
+                    if out.use_cache and out.can_push and not out.remote and out.hash_info:
+                        yield from _out_objects(out)
+    except DvcException as error:
+        raise SeglockError(
+            "dvc must be able to read every commit's pipeline",
+            got=" ".join(str(error).split()),
+            fix="mend dvc.yaml or dvc.lock, then run `seglock audit` again",
+        ) from error
+
+
+def _out_objects(out: Any) -> Iterator[tuple[str, Path]]:
+    """The cache files of one output: itself, and for a folder the files in it."""
+    path = Path(out.cache.oid_to_path(out.hash_info.value))
+    yield str(out), path
+    if path.suffix == ".dir" and path.is_file():
+        for entry in json.loads(path.read_text()):
+            digest = entry.get("md5") or entry.get(out.hash_name)
+            yield f"{out}/{entry['relpath']}", Path(out.cache.oid_to_path(digest))
+
+
+def mlflow_pieces(root: Path, database: Path | None) -> Iterator[Piece]:
+    """Files under mlruns/, and every cell of the SQLite store (a long one spans pages)."""
+    folder = root / "mlruns"
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            yield from file_pieces(path, str(path.relative_to(root)))
+    if database is not None and database.is_file():
+        if not database.is_relative_to(folder):
+            yield from file_pieces(database, str(database))
+        for table, cells in _cells(database):
+            yield f"{database.name} table {table}", cells
+
+
+def _cells(database: Path) -> Iterator[tuple[str, bytes]]:
+    uri = f"{database.resolve().as_uri()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        for (table,) in tables.fetchall():
+            quoted = table.replace('"', '""')
+            rows = connection.execute(f'SELECT * FROM "{quoted}"')  # noqa: S608 - its own names
+            while some := rows.fetchmany(10_000):
+                cells = [cell for row in some for cell in row if isinstance(cell, str | bytes)]
+                yield table, b"\n".join(c.encode() if isinstance(c, str) else c for c in cells)
+
+
+def journal_pieces(root: Path) -> Iterator[Piece]:
+    """The runs' journals, which ``seglock track sync`` may still send."""
+    for path in sorted((root / ".seglock" / "runs").rglob("*")):
+        if path.is_file():
+            yield from file_pieces(path, str(path.relative_to(root)))
