@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import sys
 from fractions import Fraction
 from typing import Any, cast, get_args
+
+import numpy as np
 
 from seglock.config.steps import (
     CHANNELS,
     METHODS,
     FfxPassword,
-    Method,
     Step,
     check_block_divides,
 )
@@ -23,6 +25,12 @@ _FINEST = 10**7  # a float holds any fraction k/n exactly enough up to this n
 def check_images(images: Any, dtype_name: str, block_size: int, *, encrypted: bool) -> None:
     """Check type, rank, channels, image sides and dtype of an array or tensor ``(B, 3, H, W)``."""
     what = "encrypted images" if encrypted else "images"
+    if not isinstance(images, np.ndarray) and not _is_tensor(images):
+        raise TransformError(
+            f"{what} must be a torch tensor or a NumPy array",
+            got=type(images).__name__,
+            fix="stack them into one (B, 3, H, W) array",
+        )
     shape = tuple(images.shape)
     if len(shape) != 4:
         fix = "add the batch dimension: images[None]" if len(shape) == 3 else None
@@ -40,6 +48,11 @@ def check_images(images: Any, dtype_name: str, block_size: int, *, encrypted: bo
     if 0 in shape[2:]:
         raise TransformError(f"{what} must have pixels", got=f"shape {shape}")
     check_block_divides(block_size, shape[2], shape[3])
+
+
+def _is_tensor(images: object) -> bool:
+    torch = sys.modules.get("torch")  # whoever holds a tensor has imported it
+    return torch is not None and isinstance(images, torch.Tensor)
 
 
 def _dtype_fix(dtype: str, wanted: str, encrypted: bool) -> str:

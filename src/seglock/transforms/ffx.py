@@ -16,7 +16,7 @@ FROM_KEY: FfxPassword = "from_key"
 """The default of ``ffx_password``: wrong keys differ in mask and password."""
 
 FIXED_PASSWORD = b"seglock: the public FFX password"
-"""The password of ``ffx_password="fixed"``: the paper's kind, wrong keys differ in the mask only."""
+"""The password of ``ffx_password="fixed"``: as in the paper, wrong keys differ in the mask only."""
 
 
 @lru_cache(maxsize=16)

@@ -1,0 +1,125 @@
+"""Apply a plan to checked images: NumPy for arrays and CPU tensors, torch for accelerators."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from seglock.errors import TransformError
+from seglock.transforms import apply_numpy
+from seglock.transforms.ffx import FFX_RANGE
+from seglock.transforms.input_values import FLOATS
+from seglock.transforms.plan import LEVELS
+from seglock.transforms.recipe import prepare
+from seglock.transforms.rows import array_images, array_rows, tensor_images, tensor_rows
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from seglock.transforms.input_values import FloatName
+    from seglock.transforms.layout import Layout
+    from seglock.transforms.plan import Plan
+
+
+def apply_plan(plan: Plan, images: Any) -> Any:
+    """Encrypt uint8 ``(B, 3, H, W)``: the same kind of array, of the plan's type."""
+    if on_accelerator(images):
+        from seglock.transforms import apply_torch
+
+        rows, shape = tensor_rows(images)
+        recipe = apply_torch.prepare_on(images.device, plan, "encrypt", shape)
+        return tensor_images(apply_torch.apply(recipe, rows), shape)
+    values, shape = array_rows(images)
+    encrypted = apply_numpy.apply(prepare(plan, "encrypt", shape), values)
+    return _like(images, array_images(encrypted, shape))
+
+
+def undo_plan(plan: Plan, encrypted: Any) -> tuple[Any, int]:
+    """Decrypt: uint8 ``(B, 3, H, W)``, and how many values the plan gives for no pixel."""
+    if on_accelerator(encrypted):
+        from seglock.transforms import apply_torch
+
+        rows, shape = tensor_rows(encrypted)
+        recipe = apply_torch.prepare_on(encrypted.device, plan, "decrypt", shape)
+        images, bad = apply_torch.apply_inverse(recipe, rows, LEVELS)
+        return tensor_images(images, shape), bad
+    values, shape = array_rows(encrypted)
+    plain, bad = apply_numpy.apply_inverse(prepare(plan, "decrypt", shape), values, LEVELS)
+    return _like(encrypted, array_images(plain, shape)), bad
+
+
+def input_of(
+    plan: Plan,
+    work: Literal["to_input", "encrypted_to_input"],
+    images: Any,
+    dtype: torch.dtype | None,
+    memory_format: torch.memory_format | None,
+) -> torch.Tensor:
+    """The network's input from plain (``to_input``) or encrypted images."""
+    import torch
+
+    dtype = torch.float32 if dtype is None else dtype
+    name, write = _float_name(dtype), _write_layout(memory_format)
+    if on_accelerator(images):
+        from seglock.transforms import apply_torch
+
+        rows, shape = tensor_rows(images, write)
+        recipe = apply_torch.prepare_on(images.device, plan, work, shape, name)
+        return tensor_images(apply_torch.apply(recipe, rows).view(dtype), shape)
+    values, shape = array_rows(images, write)
+    words = apply_numpy.apply(prepare(plan, work, shape, name), values)
+    return tensor_images(torch.from_numpy(words).view(dtype), shape)
+
+
+def on_accelerator(images: Any) -> bool:
+    """Whether images are a tensor that the CPU cannot read."""
+    return not isinstance(images, np.ndarray) and images.device.type != "cpu"
+
+
+def count_outside(encrypted: Any) -> int:
+    """How many values lie outside 0..999; those of uint8 images cannot."""
+    if encrypted.dtype.itemsize == 1:
+        return 0
+    if on_accelerator(encrypted):
+        from seglock.transforms import apply_torch
+
+        return apply_torch.count_outside(encrypted, FFX_RANGE)
+    values = np.asarray(encrypted).view(np.uint16)  # negative values become large ones
+    return int((values >= FFX_RANGE).sum()) if values.max(initial=0) >= FFX_RANGE else 0
+
+
+def _float_name(dtype: torch.dtype) -> FloatName:
+    for name in FLOATS:
+        if str(dtype) == f"torch.{name}":
+            return name
+    raise TransformError(
+        f"a network's input must be one of {', '.join(FLOATS)}",
+        got=str(dtype),
+        fix="leave dtype out for float32",
+    )
+
+
+def _write_layout(memory_format: torch.memory_format | None) -> Layout | None:
+    known: dict[str, Layout | None] = {
+        "None": None,
+        "torch.preserve_format": None,
+        "torch.contiguous_format": "nchw",
+        "torch.channels_last": "nhwc",
+    }
+    if str(memory_format) not in known:
+        raise TransformError(
+            "memory_format must be contiguous_format or channels_last",
+            got=memory_format,
+            fix="leave it out to keep the images' own",
+        )
+    return known[str(memory_format)]
+
+
+def _like(images: Any, made: NDArray[Any]) -> Any:
+    if isinstance(images, np.ndarray):
+        return made
+    import torch
+
+    return torch.from_numpy(made)
