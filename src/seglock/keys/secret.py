@@ -44,9 +44,9 @@ class SecretKey:
 
     SIZE = 32
     # The bytes sit in a closure, not in an attribute: tools that show attributes show a function.
-    __slots__ = ("_id", "_open")
+    __slots__ = ("_id", "_unseal")
     _id: str
-    _open: Callable[[], bytes]
+    _unseal: Callable[[], bytes]
 
     def __init__(self) -> None:
         raise KeyRefusedError(
@@ -111,13 +111,13 @@ class SecretKey:
     @classmethod
     def _seal(cls, secret: bytes) -> Self:
         self = object.__new__(cls)
-        self._open = lambda: secret
+        self._unseal = lambda: secret
         self._id = self._expand("id", 8).hex()
         return self
 
     def _expand(self, use: str, length: int) -> bytes:
         info = _LABEL + use.encode()
-        return HKDF(algorithm=SHA256(), length=length, salt=None, info=info).derive(self._open())
+        return HKDF(algorithm=SHA256(), length=length, salt=None, info=info).derive(self._unseal())
 
     @property
     def id(self) -> str:
@@ -166,7 +166,7 @@ class SecretKey:
     def __eq__(self, other: object) -> bool:  # no __hash__ goes with it, on purpose
         if not isinstance(other, SecretKey):
             return NotImplemented
-        return hmac.compare_digest(self._open(), other._open())
+        return hmac.compare_digest(self._unseal(), other._unseal())
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise KeyExposureError(

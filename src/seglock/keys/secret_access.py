@@ -20,4 +20,4 @@ def reveal(key: SecretKey) -> bytes:
     >>> reveal(SecretKey.from_bytes(bytes(range(32)))) == bytes(range(32))
     True
     """
-    return key._open()
+    return key._unseal()

@@ -1,0 +1,96 @@
+"""``seglock key``: what it prints, what it refuses, and that it prints no secret."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from seglock.cli.key import app
+from seglock.errors import KeyRefusedError
+from seglock.keys import KeyStore, PublicRecord, SecretKey, environment
+
+PARAMS = "locks:\n  baseline: {steps: []}\n  shf-4: {steps: [shf-4]}\n"
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(environment, "_taken", {})
+    monkeypatch.setenv("SEGLOCK_KEY_DIR", str(tmp_path / "store"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    result = CliRunner().invoke(app, arguments)
+    for path in KeyStore().folder.glob("*/secret"):
+        secret = path.read_bytes()
+        assert secret not in result.stdout_bytes
+        assert secret.hex() not in result.output
+    return result
+
+
+def succeed(*arguments: str) -> str:
+    result = run(*arguments)
+    assert result.exception is None, result.exception
+    return result.output
+
+
+def refused(*arguments: str) -> str:
+    error = run(*arguments).exception
+    assert isinstance(error, KeyRefusedError), error
+    assert error.exit_code == 3
+    return str(error)
+
+
+def test_new_says_where_and_which_and_to_back_up() -> None:
+    shown = succeed("new", "main")
+    assert KeyStore().record("main").id in shown
+    assert str(KeyStore().secret_path("main")) in shown
+    assert "back it up" in shown
+    assert "never written over" in refused("new", "main")
+
+
+def test_list_and_show_give_public_records_only() -> None:
+    assert "0 keys" in succeed("list")
+    succeed("new", "main")
+    succeed("new", "second")
+    shown = succeed("list")
+    assert "2 keys" in shown
+    assert all(KeyStore().record(name).id in shown for name in ("main", "second"))
+    assert PublicRecord.from_bytes(succeed("show", "main").encode()) == KeyStore().record("main")
+    assert "seglock key list" in refused("show", "absent")
+
+
+def test_verify_against_the_store_the_project_and_a_file(project: Path) -> None:
+    succeed("new", "main")
+    assert "the key store" in succeed("verify", "main")
+    published = project / "data" / "keys" / "main.json"
+    published.parent.mkdir(parents=True)
+    published.write_bytes(KeyStore().record_bytes("main"))
+    assert "data/keys/main.json" in succeed("verify", "main")
+    other = project / "other.json"
+    other.write_bytes(PublicRecord.of(SecretKey.generate()).to_bytes())
+    assert "ask its owner" in refused("verify", "main", "--record", str(other))
+    published.write_bytes(other.read_bytes())
+    assert "ask its owner" in refused("verify", "main")
+
+
+def test_verify_an_environment_key_without_showing_it(monkeypatch) -> None:
+    succeed("new", "main")
+    monkeypatch.setenv("SEGLOCK_KEY_MAIN", KeyStore().secret_path("main").read_bytes().hex())
+    succeed("verify", "main")
+    monkeypatch.setenv("SEGLOCK_KEY_MAIN", "my-secret-passphrase")
+    assert "my-secret" not in refused("verify", "main")
+
+
+def test_publish_is_the_stage(project: Path) -> None:
+    (project / "params.yaml").write_text(PARAMS)
+    shown = succeed("publish")
+    assert "data/keys/main.json" in shown
+    assert "back it up" in shown
+    lock = json.loads((project / "data/keys/locks/shf-4.json").read_text())
+    assert lock["id"] == KeyStore().record("main").id
+    assert "back it up" not in succeed("publish")
