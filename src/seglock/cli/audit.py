@@ -25,4 +25,4 @@ def audit_command() -> None:
             "`seglock key new`, and train their locks again"
         )
         raise typer.Exit(1)
-    typer.echo("nothing found")
+    typer.echo("nothing found" if report.keys else "no key is at hand, so nothing was looked for")

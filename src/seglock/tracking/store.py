@@ -84,14 +84,15 @@ def reason_unreachable(uri: str, timeout: float) -> str | None:
 
 
 def _reason_sqlite(file: Path) -> str | None:
+    place = next(path for path in (file, *file.absolute().parents) if path.exists())
+    if not os.access(place, os.W_OK):
+        return f"{place} is not writable"
+    if not file.exists():
+        return None
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if not os.access(file if file.exists() else file.parent, os.W_OK):
-            return f"{file} is not writable"
-        if file.exists():
-            with contextlib.closing(sqlite3.connect(file, timeout=1)) as database:
-                database.execute("PRAGMA schema_version")
-    except (OSError, sqlite3.Error) as error:
+        with contextlib.closing(sqlite3.connect(file, timeout=1)) as database:
+            database.execute("PRAGMA schema_version")
+    except sqlite3.Error as error:
         return f"{file}: {error}"
     return None
 
@@ -145,6 +146,8 @@ class Store:
         self.check()
         from mlflow import MlflowClient
 
+        if file := sqlite_file(self.uri):
+            file.parent.mkdir(parents=True, exist_ok=True)
         lock = self.root / ".seglock" / "mlflow.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
         # A new SQLite store is migrated by its first client; two at once break each other.

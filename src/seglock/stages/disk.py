@@ -1,0 +1,111 @@
+"""How much disk a configuration needs. Counting only: nothing is built, downloaded or encrypted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seglock.config import DataParams, ModelParams, Params
+
+if TYPE_CHECKING:
+    from seglock.data import VocFolder
+
+CHANNELS = 3
+VOC2012_IMAGES = {"train": 1464, "val": 1449}
+VOC2012_RAW = 130_000  # bytes of an image and its mask
+# Parameters with the auxiliary head, 21 classes (torchvision's own figures, rounded up).
+PARAMETERS = {
+    "fcn_resnet50": 35_400_000,
+    "fcn_resnet101": 54_400_000,
+    "deeplabv3_resnet50": 42_100_000,
+    "lraspp_mobilenet_v3_large": 3_300_000,
+}
+FLOAT = 4
+OPTIMIZER_SLOTS = {"sgd": 1, "adamw": 2}
+
+
+def estimate_disk(params: Params, root: Path | None = None) -> dict[str, int]:
+    """Bytes that each part of a whole run will take, and their ``total``.
+
+    ``raw`` and ``prepared`` data (3 * S * S + S * S bytes an image), ``encrypted`` test splits
+    (twice that of an image for FFX, whose values are int16), ``models`` of all locks, their copies
+    in ``mlflow``, and the ``checkpoints`` of the one lock in training. DVC's cache counts nothing,
+    since it links where the file system allows it; ``raw`` is 0 where the source is not here.
+
+    >>> from seglock.config import load_params
+    >>> need = estimate_disk(load_params())
+    >>> need["prepared"] == (512 + 128) * 4 * 64 * 64, need["total"] < 1 << 30
+    (True, True)
+    """
+    images, test, raw = _images(params.data, root or Path())
+    side = params.data.image_side
+    pixels = CHANNELS * side * side
+    encrypted = sum(
+        test * pixels * (2 if "ffx" in lock.method else 1)
+        for lock in params.locks.values()
+        if lock.steps
+    )
+    weights = FLOAT * parameter_count(params.model)
+    models = weights * len(params.locks)
+    slots = 2 + OPTIMIZER_SLOTS[params.train.optimizer]  # the last, the best, the optimizer's
+    need = {
+        "raw": raw,
+        "prepared": images * (pixels + side * side),
+        "encrypted": encrypted,
+        "models": models,
+        "mlflow": models,
+        "checkpoints": weights * slots,
+    }
+    return need | {"total": sum(need.values())}
+
+
+def parameter_count(params: ModelParams) -> int:
+    """About how many parameters a network has, with 21 classes."""
+    if params.name in PARAMETERS:
+        return PARAMETERS[params.name]
+    convolutions = CHANNELS * 9 * params.width + 5 * 9 * params.width**2
+    return convolutions + 6 * 4 * params.width + 21 * (params.width + 1)
+
+
+def _images(params: DataParams, root: Path) -> tuple[int, int, int]:
+    """How many images in all, how many of them test images, and the raw bytes; 0 where unknown."""
+    if params.dataset == "synthetic":
+        made = params.synthetic
+        count = made.train + made.test
+        return count, made.test, count * (CHANNELS + 1) * made.side**2
+    if params.dataset == "voc2012":
+        count = sum(VOC2012_IMAGES.values())
+        return count, VOC2012_IMAGES["val"], count * VOC2012_RAW
+    return _count_folder(params, root)
+
+
+def _count_folder(params: DataParams, root: Path) -> tuple[int, int, int]:
+    from seglock.data import find_voc_folder
+    from seglock.data.sources import resolve_source
+    from seglock.data.splits import used_lists
+    from seglock.errors import SeglockError
+
+    total = size = test = 0
+    sources = [(params.source, used_lists(params)), (params.extra_source, [params.train_split])]
+    for text, lists in sources:
+        if text is None:
+            continue
+        try:
+            path = Path(root, resolve_source(text))
+            if path.is_file():
+                size += path.stat().st_size
+                continue
+            folder = find_voc_folder(path)
+            counts = {name: len(folder.ids(name)) for name in lists}
+            first = [name for ids in map(folder.ids, lists) for name in ids[:20]]
+            each = sum(p.stat().st_size for name in first for p in _files(folder, name))
+        except (SeglockError, OSError):
+            continue
+        total += sum(counts.values())
+        size += each * sum(counts.values()) // max(len(first), 1)
+        test += counts.get(params.test_split, 0) if text == params.source else 0
+    return total, test, size
+
+
+def _files(folder: VocFolder, name: str) -> list[Path]:
+    return [*folder.images(name)[:1], *folder.masks(name)[:1]]

@@ -1,0 +1,247 @@
+"""What this machine offers to the project, and what is wrong, each with its fix.
+
+Looks, and changes nothing. Shows names and ids of keys, never a secret.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from seglock.config import PARAMS_FILE, DataParams, Params, load_params
+from seglock.errors import SeglockError
+from seglock.stages.disk import estimate_disk
+
+if TYPE_CHECKING:
+    from seglock.keys import KeyStore
+
+__all__ = ["Check", "doctor", "estimate_disk"]
+
+Level = Literal["ok", "note", "wrong"]
+NETWORK_SECONDS = 3.0
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. ``fix`` says what to do where ``level`` is ``wrong``."""
+
+    topic: str
+    level: Level
+    text: str
+    fix: str = ""
+
+
+def doctor(root: Path) -> list[Check]:
+    """Look at everything the project at ``root`` needs. A fault of one check stops no other."""
+    root = Path(root)
+    checks: list[Check] = []
+    params: Params | None = None
+    try:
+        params = load_params(root / PARAMS_FILE)
+        checks.append(Check("params", "ok", f"{PARAMS_FILE} is valid, {len(params.locks)} locks"))
+    except SeglockError as error:
+        checks.append(_wrong("params", error, f"mend {PARAMS_FILE}"))
+    looks: dict[str, Callable[[], Iterator[Check]]] = {
+        "python": _python,
+        "torch": _torch,
+        "machine": _machine,
+        "dvc": lambda: _dvc(root),
+        "mlflow": lambda: _mlflow(root, params),
+        "key store": lambda: _key_store(root, params),
+    }
+    if params is not None:
+        given = params
+        looks["dataset"] = lambda: _dataset(root, given.data)
+        looks["disk"] = lambda: _disk(root, given)
+    for topic, look in looks.items():
+        try:
+            checks.extend(look())
+        except SeglockError as error:
+            checks.append(_wrong(topic, error))
+        except Exception as error:  # a doctor must not fall ill
+            text = f"cannot be looked at: {type(error).__name__}: {error}"
+            checks.append(Check(topic, "wrong", text, "mend that, then run it again"))
+    return checks
+
+
+def _wrong(topic: str, error: SeglockError, fix: str = "") -> Check:
+    text = error.rule if error.got is None else f"{error.rule}, got {error.got}"
+    return Check(topic, "wrong", text, error.fix or fix)
+
+
+def _python() -> Iterator[Check]:
+    text = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    yield Check("python", "ok", text)
+
+
+def _torch() -> Iterator[Check]:
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        yield Check("torch", "wrong", f"torch cannot be imported: {error}", "run make env")
+        return
+    yield Check("torch", "ok", f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    if not torch.cuda.is_available():
+        yield Check("cuda", "note", "no CUDA device; training runs on the CPU in float32")
+        return
+    for index in range(torch.cuda.device_count()):
+        device = torch.cuda.get_device_properties(index)
+        bf16 = "bf16" if device.major >= 8 else "no bf16"
+        text = f"cuda:{index} {device.name}, {device.total_memory / GIB:.0f} GiB, {bf16}"
+        yield Check("cuda", "ok", text)
+
+
+def _machine() -> Iterator[Check]:
+    from seglock.tracking import available_cores
+
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    yield Check("machine", "ok", f"{available_cores()} cores, {memory / GIB:.1f} GiB of memory")
+
+
+def _dvc(root: Path) -> Iterator[Check]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        found = version("dvc")
+    except PackageNotFoundError:
+        yield Check("dvc", "wrong", "DVC is not installed", "run make env")
+        return
+    if not (root / ".dvc").is_dir() or not (root / "dvc.yaml").is_file():
+        yield Check(
+            "dvc", "wrong", f"DVC {found}, but no pipeline in {root}", "run in the project's folder"
+        )
+        return
+    yield Check("dvc", "ok", f"DVC {found}, pipeline in {root / 'dvc.yaml'}")
+
+
+def _mlflow(root: Path, params: Params | None) -> Iterator[Check]:
+    from seglock.tracking import list_runs, reason_unreachable, shown_uri, sqlite_file, tracking_uri
+
+    uri = tracking_uri(root)
+    timeout = params.tracking.timeout_seconds if params else NETWORK_SECONDS
+    reason = reason_unreachable(uri, timeout)
+    if reason is None:
+        file = sqlite_file(uri)
+        state = "made on first use" if file and not file.exists() else "which answers"
+        yield Check("mlflow", "ok", f"runs go to {shown_uri(uri)}, {state}")
+    else:
+        fix = "start the server, or correct or unset MLFLOW_TRACKING_URI"
+        yield Check("mlflow", "wrong", f"{shown_uri(uri)} does not answer: {reason}", fix)
+    unsent = [run for run in list_runs(root) if run.unsent]
+    if unsent:
+        text = f"{len(unsent)} runs have entries that MLflow lacks; see `seglock track list`"
+        yield Check("mlflow", "note", text)
+
+
+def _key_store(root: Path, params: Params | None) -> Iterator[Check]:
+    from seglock.keys import KeyStore
+
+    store = KeyStore()
+    if not store.folder.exists():
+        yield Check("key store", "ok", f"{store.folder}, not made yet")
+    else:
+        yield _owner_only(store.folder, 0o700)
+        names = store.names()
+        yield Check("key store", "ok", f"{store.folder} holds {', '.join(names) or 'no keys'}")
+        for name in names:
+            path = store.secret_path(name)
+            if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+                yield _owner_only(path, 0o600)
+    used = sorted({lock.key for lock in params.locks.values() if lock.steps}) if params else []
+    for name in used:
+        yield _key(root, name, store, may_make=bool(params and params.keys.create_missing))
+
+
+def _owner_only(path: Path, wanted: int) -> Check:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        text = f"{path} is open to others, mode {mode:04o}"
+        return Check("key store", "wrong", text, f"run `chmod {wanted:o} {path}`")
+    return Check("key store", "ok", f"{path} is its owner's only, mode {mode:04o}")
+
+
+def _key(root: Path, name: str, store: KeyStore, *, may_make: bool) -> Check:
+    from seglock.keys import PublicRecord, load_key
+
+    published = root / "data" / "keys" / f"{name}.json"
+    try:
+        record = PublicRecord.from_file(published) if published.exists() else None
+        key = load_key(name, record=record, store=store)
+    except SeglockError as error:
+        if may_make and not published.exists() and name not in store:
+            return Check("key", "note", f"key {name} does not exist yet; the pipeline makes it")
+        return _wrong("key", error)
+    where = f"matches {published}" if record else "matches its record"
+    return Check("key", "ok", f"key {name}, id {key.id}, {where}")
+
+
+def _dataset(root: Path, params: DataParams) -> Iterator[Check]:
+    here = (root / "data" / "raw").is_dir()
+    state = "in data/raw" if here else "not in data/raw yet; `dvc repro` puts it there"
+    if params.dataset == "synthetic":
+        yield Check("dataset", "ok", f"synthetic, generated; {state}")
+        return
+    from seglock.data.sources import VOC2012_ADVICE, VOC2012_URL, resolve_source
+
+    for text in filter(None, (params.source or VOC2012_URL, params.extra_source)):
+        problem, fix = _source_problem(root, resolve_source(text))
+        if text == VOC2012_URL:
+            fix = VOC2012_ADVICE
+        if problem is None:
+            yield Check("dataset", "ok", f"{params.dataset} from {text}, which is there; {state}")
+        elif here:
+            yield Check("dataset", "note", f"{params.dataset} is {state}; {text}: {problem}")
+        else:
+            yield Check("dataset", "wrong", f"{params.dataset} from {text}: {problem}", fix)
+
+
+def _source_problem(root: Path, source: str) -> tuple[str | None, str]:
+    """What is wrong with a source, if anything, and the fix."""
+    from seglock.data import check_dataset, find_voc_folder
+    from seglock.data.download import is_url
+    from seglock.tracking import reason_unreachable
+
+    if is_url(source) and not source.startswith("file:"):
+        return reason_unreachable(source, NETWORK_SECONDS), "correct data.source, or try later"
+    path = Path(root, source.removeprefix("file://"))
+    if not path.exists():
+        return "no such file or folder", "correct data.source"
+    if path.is_dir():
+        try:
+            problems = check_dataset(find_voc_folder(path).root, pixels=False)
+        except SeglockError as error:
+            return str(error), "correct data.source"
+        if problems:
+            return f"{len(problems)} problems", f"run `seglock data check {path}`"
+    return None, ""
+
+
+def _disk(root: Path, params: Params) -> Iterator[Check]:
+    need = estimate_disk(params, root)
+    free = shutil.disk_usage(root).free
+    parts = ", ".join(f"{name} {_size(size)}" for name, size in need.items() if name != "total")
+    text = f"{_size(free)} free; a whole run takes about {_size(need['total'])} ({parts})"
+    if free < need["total"]:
+        yield Check("disk", "wrong", text, "free some space, or choose a smaller profile")
+    else:
+        yield Check("disk", "ok", text)
+
+
+def _size(size: float) -> str:
+    """Bytes as people read them.
+
+    >>> _size(999), _size(5_200_000)
+    ('999 B', '5.2 MB')
+    """
+    units = ["B", "kB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
+        size /= 1000
+        units.pop(0)
+    return f"{size:.0f} {units[0]}" if units[0] == "B" else f"{size:.1f} {units[0]}"
