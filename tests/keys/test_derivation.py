@@ -109,8 +109,8 @@ def test_uses_of_one_key_are_independent() -> None:
 
 
 def test_a_tie_is_thrown_away_whole() -> None:
-    tied, good = np.array([7, 1, 7, 0], "<u8"), np.array([9, 4, 2**64 - 1, 3], "<u8")
-    assert _first_without_tie(iter([tied, tied, good])).tolist() == [3, 1, 0, 2]
+    tied, good = np.array([7, 1, 7, 0], "<u8"), np.array([9, 2**64 - 1, 4, 3], "<u8")
+    assert _first_without_tie(iter([tied, tied, good])).tolist() == [3, 2, 0, 1]
 
 
 def test_without_the_redraw_ties_would_bias() -> None:
