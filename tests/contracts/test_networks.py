@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -60,7 +58,9 @@ def test_logits_have_the_input_size_in_float32(name: str, aux: bool) -> None:
         assert logits.isfinite().all()
 
 
-@pytest.mark.parametrize(("norm", "side"), [*product(NORMS, [16]), ("batch", 33), ("group", 17)])
+@pytest.mark.parametrize(
+    ("norm", "side"), [*[(n, 16) for n in NORMS], ("batch", 33), ("group", 17)]
+)
 def test_one_small_or_odd_image_is_enough_in_eval(name: str, norm: str, side: int) -> None:
     model = build(name, norm).eval()
     with torch.inference_mode():

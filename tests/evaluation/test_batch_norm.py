@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-from itertools import product
-
 import pytest
 import torch
 from torch import nn
 
-from seglock.config import NETWORKS, ModelParams
+from seglock.config import ModelParams
 from seglock.errors import EvaluationError
 from seglock.evaluation import reestimate_batch_norm
 from seglock.models import FrozenBatchNorm2d, build_model
@@ -26,7 +24,7 @@ def test_statistics_are_those_of_the_inputs() -> None:
     assert new.momentum == layer.momentum
 
 
-@pytest.mark.parametrize(("name", "norm"), product(NETWORKS[:1], ["batch", "frozen"]))
+@pytest.mark.parametrize(("name", "norm"), [("fcn_small", "batch"), ("fcn_small", "frozen")])
 def test_only_the_copy_changes(name: str, norm: str) -> None:
     torch.manual_seed(0)
     model = build_model(ModelParams(name=name, norm=norm, width=8), 4).train()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from seglock.errors import EvaluationError
 from seglock.evaluation.batch_norm import reestimate_batch_norm
 from seglock.evaluation.iou import confusion_matrix, mean_iou
-from seglock.evaluation.predict import Predictor
+from seglock.evaluation.predict import Predictor, ToInput
 from seglock.evaluation.result import AccessResult, KeyScores
 from seglock.evaluation.tally import Tally
 from seglock.transforms import identity
@@ -75,10 +75,10 @@ def evaluate_lock(
             given = images
             if name == "correct" and encrypted is not None:
                 given = owner.upload(encrypted[rows])
-            tally.add(name, rows, predictor(to_input(given)), target)
+            tally.add(name, rows, predictor(predictor.inputs(to_input, given)), target)
             count()
         for index, other in enumerate(wrong):
-            prediction = owner(other.to_input(images))
+            prediction = owner(owner.inputs(other.to_input, images))
             keys[index] += confusion_matrix(prediction, target, len(classes)).cpu()
             if index == 0:
                 tally.keep("incorrect", rows, prediction)
@@ -86,7 +86,7 @@ def evaluate_lock(
     return tally.result(floors, _key_scores(keys, transform))
 
 
-_Pass = tuple[str, Predictor, Callable[[Tensor], Tensor]]
+_Pass = tuple[str, Predictor, ToInput]
 
 
 def _thief(owner: Predictor, unlabelled: np.ndarray, batch_size: int) -> Predictor:
@@ -96,7 +96,7 @@ def _thief(owner: Predictor, unlabelled: np.ndarray, batch_size: int) -> Predict
         for rows in _slices(len(unlabelled), batch_size):
             # A last batch of one image may have no variance; the others stand for it.
             if rows.start == 0 or rows.stop - rows.start > 1:
-                yield owner.arrange(identity().to_input(owner.upload(unlabelled[rows])))
+                yield owner.inputs(identity().to_input, owner.upload(unlabelled[rows]))
 
     with owner.autocast():
         return Predictor(reestimate_batch_norm(owner.model, inputs()), owner.device, owner.bf16)

@@ -26,18 +26,17 @@ def confusion_matrices(prediction: Tensor, target: Tensor, num_classes: int) -> 
             got=f"{tuple(prediction.shape)} and {tuple(target.shape)}",
         )
     images, cells = len(target), num_classes * num_classes
+    void, unknown, bins = cells, cells + 1, cells + 2
+    # Bins instead of masks: shapes stay static, so that CUDA need not wait to know them.
     index = target.long() * num_classes + prediction
-    # One extra bin for void keeps the shape static: no masking, which would wait for the device.
-    index = torch.where(target == VOID, cells, index)
-    unknown = index > cells
-    first = torch.arange(images, device=index.device).view(-1, 1, 1) * (cells + 2)
-    index = torch.where(unknown, cells + 1, index) + first
-    counts = torch.bincount(index.flatten(), minlength=images * (cells + 2))
-    counts = counts.view(images, cells + 2)
-    if counts[:, -1].any():
+    index = torch.where((target < 0) | (target >= num_classes), unknown, index)
+    index = torch.where(target == VOID, void, index)
+    index += torch.arange(images, device=index.device).view(-1, 1, 1) * bins
+    counts = torch.bincount(index.flatten(), minlength=images * bins).view(images, bins)
+    if counts[:, unknown].any():
         raise EvaluationError(
             f"target must be a class from 0 to {num_classes - 1} or 255",
-            got=f"{int(target[target != VOID].max())}",
+            got=int(target[target != VOID].max()),
             fix="run `seglock data check`, then prepare the data again",
         )
     return counts[:, :cells].reshape(images, num_classes, num_classes)

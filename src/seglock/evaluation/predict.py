@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+
+class ToInput(Protocol):
+    """``Transform.to_input`` or ``Transform.encrypted_to_input``."""
+
+    def __call__(
+        self, images: Tensor, /, *, dtype: torch.dtype, memory_format: torch.memory_format
+    ) -> Tensor: ...
 
 
 class Predictor:
@@ -33,9 +42,10 @@ class Predictor:
         """A piece of a memory map as a tensor on the device."""
         return torch.from_numpy(np.array(array)).to(self.device)
 
-    def arrange(self, inputs: Tensor) -> Tensor:
-        """(B, 3, H, W) float in the memory format the network runs fastest in."""
-        return inputs.contiguous(memory_format=self.memory_format)
+    def inputs(self, to_input: ToInput, images: Tensor) -> Tensor:
+        """What ``to_input`` makes of images, in the type and layout the network runs fastest in."""
+        dtype = torch.bfloat16 if self.bf16 else torch.float32
+        return to_input(images, dtype=dtype, memory_format=self.memory_format)
 
     def autocast(self) -> AbstractContextManager[object]:
         """The precision the network runs in."""
@@ -44,5 +54,5 @@ class Predictor:
     def __call__(self, inputs: Tensor) -> Tensor:
         """(B, 3, H, W) float -> (B, H, W) int64, the class with the largest logit."""
         with torch.inference_mode(), self.autocast():
-            logits: Tensor = self.model(self.arrange(inputs))["out"]
+            logits: Tensor = self.model(inputs)["out"]
             return logits.argmax(dim=1)

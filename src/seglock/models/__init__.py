@@ -8,6 +8,7 @@ from seglock.models.device import pick_device
 from seglock.models.initial import fetch_weights, load_initial_weights
 from seglock.models.networks import build_model, count_parameters
 from seglock.models.norm import FrozenBatchNorm2d, replace_norm
+from seglock.models.trained import load_model
 from seglock.models.weights import load_weights, read_metadata, read_weights, save_weights
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "count_parameters",
     "fetch_weights",
     "load_initial_weights",
+    "load_model",
     "load_weights",
     "pick_device",
     "read_metadata",

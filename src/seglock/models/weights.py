@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -64,19 +66,31 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def read_metadata(path: Path) -> dict[str, str]:
     """The strings stored beside the tensors; raises ModelError as ``read_weights`` does."""
-    return _read(path, tensors=False)[1]
+    with _opened(path) as file:
+        return dict(file.metadata() or {})
 
 
-def _read(path: Path, *, tensors: bool = True) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_names(path: Path) -> list[str]:
+    """The names of the tensors, sorted; raises ModelError as ``read_weights`` does."""
+    with _opened(path) as file:
+        return sorted(file.keys())
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    with _opened(path) as file:
+        # clone: the file's memory map would otherwise live as long as a tensor
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+        return tensors, dict(file.metadata() or {})
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     import safetensors
 
     path = Path(path)
     try:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
-            about = dict(file.metadata() or {})
-            # clone: the file's own memory map would otherwise live as long as a tensor
-            names = file.keys() if tensors else ()
-            return {name: file.get_tensor(name).clone() for name in names}, about
+            yield file
     except FileNotFoundError as error:
         raise ModelError(
             f"{path} must exist", got="no such file", fix="train the model, or dvc pull it"

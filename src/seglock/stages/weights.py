@@ -1,0 +1,63 @@
+"""Stage ``weights``: what the networks start from, in data/weights."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seglock.config import BASELINE, Params
+from seglock.files import replacing_folder, write_json
+
+if TYPE_CHECKING:
+    from seglock.config import ModelParams
+
+WEIGHTS_FOLDER = Path("data/weights")
+_NAMED = ("none", "imagenet", "coco", BASELINE)
+
+
+def get_weights(params: Params, root: Path) -> None:
+    """Write data/weights: ``weights.json`` and, unless there are none, ``weights.safetensors``.
+
+    ``model.initial_weights`` is none, imagenet, coco (downloaded), a safetensors file, or
+    baseline: then the plain network is trained here, from ``model.baseline_weights``, by the
+    recipe of ``train``; one that was stopped goes on.
+
+    Raises ModelError when weights cannot be had, and what training raises.
+    """
+    target = root / WEIGHTS_FOLDER
+    start = params.model.initial_weights
+    if start == "none":  # without importing torch
+        with replacing_folder(target) as out:
+            about = {"source": start, "network": params.model.name, "file": None, "sha256": None}
+            write_json(out / "weights.json", about)
+    elif start == BASELINE:
+        _train_baseline(params, root, target)
+    else:
+        _fetch(with_file(params.model, root), target)
+
+
+def with_file(model: ModelParams, root: Path) -> ModelParams:
+    """The same section with the path of a weights file made absolute: $VARIABLES, ~, from root."""
+    if model.initial_weights in _NAMED:
+        return model
+    path = root / Path(os.path.expandvars(model.initial_weights)).expanduser()
+    return model.model_copy(update={"initial_weights": str(path)})
+
+
+def _train_baseline(params: Params, root: Path, target: Path) -> None:
+    from seglock.stages.train import train_plain
+    from seglock.training import rank_of
+
+    with tempfile.TemporaryDirectory(prefix="seglock-weights-") as scratch:
+        trained = train_plain(params, root, Path(scratch) / "baseline.safetensors")
+        if rank_of() == 0:  # under torchrun, the first process writes
+            _fetch(params.model, target, trained)
+
+
+def _fetch(model: ModelParams, target: Path, trained: Path | None = None) -> None:
+    from seglock.models import fetch_weights
+
+    with replacing_folder(target) as out:
+        fetch_weights(model, out, trained=trained)
