@@ -1,8 +1,8 @@
 """The embedded dataset: shapes on 1/f noise, generated in the VOC layout.
 
-A class shows in its hue, its texture (about one block of a lock wide) and its outline. All hues
-are equally bright on average, so that a shuffled block, which keeps its mean, does not give the
-class away; colours lie far enough from mid-grey that negating some of a block's values does.
+A class shows in its hue (shared by a dark and a bright one), its brightness, its texture (about
+a block of a lock wide) and its outline. Shuffling a block keeps only its mean, which tells dark
+from bright but no hue from another; negating or encrypting half of its values keeps neither.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _own_axes(
     rng: np.random.Generator, x: np.ndarray, y: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates (count, side, side) with the object within -1..1, moved, scaled and turned."""
-    radius, turn = rng.uniform(0.16, 0.32, (count, 1, 1)), rng.uniform(-0.4, 0.4, (count, 1, 1))
+    radius, turn = rng.uniform(0.18, 0.34, (count, 1, 1)), rng.uniform(-0.4, 0.4, (count, 1, 1))
     cx, cy = rng.uniform(0.15, 0.85, (2, count, 1, 1))
     dx, dy = (x - cx) / radius, (y - cy) / radius
     cos, sin = np.cos(turn), np.sin(turn)
@@ -138,7 +138,7 @@ def _outline(u: np.ndarray, v: np.ndarray, kinds: np.ndarray) -> np.ndarray:
         inside[chosen] = (
             a**2 + b**2 < 1,
             far < 0.85,
-            (b < 0.7) & (b > 2 * abs(a) - 1),
+            (b < 0.8) & (b > 2.0 * abs(a) - 1.1),
             abs(np.hypot(a, b) - 0.7) < 0.3,
             (near < 0.4) & (far < 1),
             abs(a) + abs(b) < 1.1,
@@ -154,16 +154,18 @@ def _paint(
     classes: int,
     side: int,
 ) -> np.ndarray:
-    """Colours (n, S, S, 3) of each object: brightness, hue by class, texture by class, noise."""
+    """Colours (n, S, S, 3) of each object: brightness, hue and texture by class, and noise."""
     count = len(kinds)
-    grey = rng.uniform(0.35, 0.65, (count, 1, 1, 1))
-    hue = 2 * np.pi * ((kinds - 1) / (classes - 1) + rng.normal(0, 0.02, count))
-    strength = rng.uniform(0.2, 0.3, count)
+    pair, bright = (kinds - 1) // 2, (kinds - 1) % 2
+    grey = 0.35 + 0.3 * bright + rng.uniform(-0.06, 0.06, count)
+    hue = 2 * np.pi * (pair / (classes // 2) + rng.normal(0, 0.02, count))
+    strength = rng.uniform(0.19, 0.25, count)
     angles = hue[:, None] - 2 * np.pi * np.arange(3) / 3
     colour = (strength[:, None] * np.cos(angles))[:, None, None, :]
     pattern = _texture(rng, u, v, kinds)[..., None]
     noise = _pink_noise(rng, (count, side, side, 1))
-    return (grey + colour * (1 + 0.5 * pattern) + 0.08 * pattern + 0.06 * noise).astype(np.float32)
+    level = grey[:, None, None, None] + 0.08 * pattern + 0.06 * noise
+    return (level + colour * (1 + 0.5 * pattern)).astype(np.float32)
 
 
 def _texture(
