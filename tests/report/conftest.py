@@ -173,6 +173,22 @@ def write_project(root: Path, locks: Locks, **options: Any) -> Path:
     return root
 
 
+@pytest.fixture(name="make_evaluation")
+def make_evaluation_fixture() -> Callable[..., dict[str, Any]]:
+    """The maker of evaluation.json values."""
+    return make_evaluation
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A rendered demo project of four locks; tests only read it."""
+    from seglock.stages.report import write_report
+
+    root = write_project(tmp_path_factory.mktemp("demo"), DEMO)
+    write_report(root)
+    return root
+
+
 @pytest.fixture
 def make_project(tmp_path: Path) -> Callable[..., Path]:
     """Write a project with the given locks into a fresh folder."""

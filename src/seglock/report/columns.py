@@ -73,6 +73,20 @@ COLUMNS = (
         _figure("drop"),
     ),
     Column(
+        "unauthorised",
+        "Unauthorised",
+        "What a thief should be expected to get: the largest of plain, plain with batch norm "
+        "re-estimated, and the 95th percentile of incorrect.",
+        _figure("unauthorised"),
+    ),
+    Column(
+        "regained",
+        "Regained",
+        "How much of the owner's lead a thief gets back: (unauthorised - floor) / (owner - floor). "
+        "0 is a perfect lock, 1 is none at all.",
+        _figure("regained"),
+    ),
+    Column(
         "plain",
         "Plain",
         "Mean IoU for a thief who has the model and no key, and feeds it ordinary images.",
@@ -102,20 +116,6 @@ COLUMNS = (
         "Incorrect, max",
         "The luckiest of the wrong keys.",
         _figure("incorrect_max"),
-    ),
-    Column(
-        "unauthorised",
-        "Unauthorised",
-        "What a thief should be expected to get: the largest of plain, plain with batch norm "
-        "re-estimated, and the 95th percentile of incorrect.",
-        _figure("unauthorised"),
-    ),
-    Column(
-        "regained",
-        "Regained",
-        "How much of the owner's lead a thief gets back: (unauthorised - floor) / (owner - floor). "
-        "0 is a perfect lock, 1 is none at all.",
-        _figure("regained"),
     ),
     Column(
         "floor_constant",

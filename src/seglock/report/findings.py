@@ -11,15 +11,14 @@ Figures = Mapping[str, Any]
 
 
 def findings(summary: Mapping[str, Any]) -> list[str]:
-    """A few sentences: the baseline and its floor, the best lock for the owner, and the tightest."""
+    """A few sentences: the baseline and its floor, the most accurate lock, and the tightest."""
     locks: list[Figures] = [f for f in summary["locks"].values() if f["steps"]]
-    sentences = []
-    for figures in summary["locks"].values():
-        if not figures["steps"]:
-            sentences.append(
-                f"Unlocked, the model reaches a mean IoU of {four(figures['owner_miou'])} for "
-                f"everyone. No model at all reaches {four(figures['floor'])}, the floor."
-            )
+    sentences = [
+        f"Unlocked, the model reaches a mean IoU of {four(figures['owner_miou'])} for everyone. "
+        f"No model at all reaches {four(figures['floor'])}, the floor."
+        for figures in summary["locks"].values()
+        if not figures["steps"]
+    ]
     if not locks:
         return [*sentences, "There is no lock yet; add one under locks: in params.yaml."]
     best = max(locks, key=lambda figures: figures["owner_miou"])
@@ -59,7 +58,7 @@ def _describe(figures: Figures) -> str:
         side = "below" if drop > 0 else "above"
         text += f" ({four(abs(drop))} {side} the baseline)"
     if figures["unauthorised"] is not None:
-        text += f", at most about {four(figures['unauthorised'])} without it"
+        text += f", about {four(figures['unauthorised'])} without it"
     if figures["regained"] is not None:
         text += f"; a thief regains {figures['regained']:.0%} of the owner's lead over the floor"
     return text + "."

@@ -102,20 +102,22 @@ def draw_predictions(
     baseline = baseline_of(results)
     locked = [result for result in results if not result.evaluation.is_baseline]
     source = (baseline or locked[0]).pictures
-    rows = len(locked) + 1
-    with canvas(_TILE * 4.18 + 0.5, (_TILE + 0.3) * rows + 0.28, theme) as figure:
-        grid = _tiles(figure, rows, 4, margins=(0.42, 0.3, 0.26), gap=0.3)
-        first = grid[0]
+    width, row, rest = _TILE * 4.18 + 0.5, _TILE + 0.3, 0.3
+    height = 2 * rest + row * (len(locked) + 1)
+    with canvas(width, height if locked else rest + row, theme) as figure:
+        below = figure.get_figheight() - rest - _TILE
+        first = _tiles(figure, 1, 4, margins=(0.42, rest, below), gap=0)[0]
         _show(first[0], source.images[picture], title="Input")
         _show(first[1], colour_mask(source.target[picture]), title="Ground truth")
         if baseline:
             score = baseline.picture_score(picture).plain
             _show(first[2], colour_mask(baseline.pictures.plain[picture]), "Baseline", score)
-        else:
-            first[2].set_visible(False)
         _class_legend(first[3], results, picture)
-        for row, result in zip(grid[1:], locked, strict=True):
-            _draw_lock_row(row, result, picture, titled=result is locked[0])
+        if locked:
+            margins = (0.42, 2 * rest + row, 0.3)
+            grid = _tiles(figure, len(locked), 4, margins=margins, gap=0.3)
+            for axes, result in zip(grid, locked, strict=True):
+                _draw_lock_row(axes, result, picture, titled=result is locked[0])
         save(figure, path)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
-NOTHING = "–"
+NOTHING = "\N{EN DASH}"
 SEARCHABLE_BITS = 64
 _COUNTED_BITS = 40
+_SAFE_BITS = 112
 _MOST_BITS = 256
+_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def four(value: float | None, nothing: str = NOTHING) -> str:
@@ -37,17 +39,28 @@ def plans(value: float) -> str:
     """How many plans a key space holds, counted where a person could count them.
 
     >>> plans(math.log2(924)), plans(203.0)
-    ('924', 'about 10^61')
+    ('924', 'about 10⁶¹')
     """
     if value <= _COUNTED_BITS:
         return f"{round(2**value):,}"
-    power = f"10^{math.floor(value * math.log10(2))}"
+    power = "10" + str(math.floor(value * math.log10(2))).translate(_RAISED)
     return f"more than {power}" if value >= _MOST_BITS else f"about {power}"
 
 
 def is_searchable(value: float | None) -> bool:
     """True for a key space that a determined attacker can try out whole."""
     return value is not None and value < SEARCHABLE_BITS
+
+
+def search_effort(value: float) -> str:
+    """What trying all plans takes, in words.
+
+    >>> search_effort(44.9), search_effort(80.0), search_effort(203.0)
+    ('can be searched', 'very costly', 'out of reach')
+    """
+    if is_searchable(value):
+        return "can be searched"
+    return "very costly" if value < _SAFE_BITS else "out of reach"
 
 
 def duration(seconds: float | None) -> str:

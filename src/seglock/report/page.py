@@ -51,6 +51,7 @@ def render_page(
         "bits": numbers.bits,
         "plans": numbers.plans,
         "duration": numbers.duration,
+        "search_effort": numbers.search_effort,
     }
     environment.tests["searchable"] = numbers.is_searchable
     first = results[0].evaluation

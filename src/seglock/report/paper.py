@@ -11,7 +11,6 @@ from typing import Any
 
 from seglock.config.steps import METHODS, parse_step
 
-PAPER_SIDE = 256
 Cells = Mapping[tuple[int, str], float]
 
 
@@ -32,7 +31,7 @@ def published_table() -> tuple[Cells, float]:
     """The paper's Table 1: the protected models by (block side, method), and the baseline."""
     text = (resources.files("seglock.report") / "paper_table1.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(text.splitlines()))
-    cells = {
+    cells: dict[tuple[int, str], float] = {
         (int(row["block_size"]), method): float(row[method]) for row in rows for method in METHODS
     }
     return cells, float(rows[0]["baseline"])

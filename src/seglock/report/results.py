@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HISTORY_FIELDS = ("epoch", "lr", "train_loss", "val_loss", "val_miou")
-PREDICTIONS = ("plain", "correct", "incorrect")
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError)
 
 
 class Epoch(NamedTuple):
@@ -130,17 +130,26 @@ def _check_same_data(evaluation: Evaluation, first: Evaluation) -> None:
 def _read_history(path: Path, fix: str) -> tuple[Epoch, ...]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return tuple(_epoch(row) for row in csv.DictReader(file))
+            epochs = tuple(_epoch(row) for row in csv.DictReader(file))
+        if not epochs:
+            raise ValueError("no epoch")
     except FileNotFoundError as error:
         raise ReportError(f"{path} must exist", got="no such file", fix=fix) from error
-    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
+        wanted = ", ".join(HISTORY_FIELDS)
         raise ReportError(
-            f"{path} must have the columns {', '.join(HISTORY_FIELDS)}", got=str(error), fix=fix
+            f"{path} must have a line of {wanted} for each epoch", got=str(error), fix=fix
         ) from error
+    return epochs
 
 
-def _epoch(row: Mapping[str, str]) -> Epoch:
-    numbers = {name: float(row[name]) if row[name] else math.nan for name in HISTORY_FIELDS}
+def _epoch(row: Mapping[str, str | None]) -> Epoch:
+    numbers = {}
+    for name in HISTORY_FIELDS:
+        text = row[name]
+        if text is None:
+            raise ValueError(f"a line without {name}")
+        numbers[name] = float(text) if text else math.nan
     return Epoch(int(numbers.pop("epoch")), **numbers)
 
 
@@ -151,11 +160,12 @@ def _read_pictures(path: Path, fix: str) -> Pictures:
     import numpy as np
 
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here, since np.load leaves a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays: dict[str, Any] = {name: stored[name] for name in stored.files}
     except FileNotFoundError as error:
         raise ReportError(f"{path} must exist", got="no such file", fix=fix) from error
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (*_DAMAGE, zipfile.BadZipFile, zlib.error) as error:
         raise ReportError(f"{path} must be readable", got=str(error), fix=fix) from error
     try:
         return _pictures(arrays)

@@ -1,0 +1,159 @@
+"""Every table says what the JSON says."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seglock.report.exports import escape_latex, to_csv, to_latex
+from seglock.report.findings import findings, warnings
+from seglock.report.numbers import NOTHING, bits, four, plans
+from seglock.report.paper import published_table, table1
+from seglock.report.results import read_results
+from seglock.report.summary import summarise
+
+Make = Callable[..., Path]
+
+
+def summary_of(root: Path, locks: dict[str, list[str]]) -> dict[str, Any]:
+    return summarise(read_results(root, {name: tuple(steps) for name, steps in locks.items()}))
+
+
+def evaluation(root: Path, lock: str) -> dict[str, Any]:
+    path = root / "data/evaluations" / lock / "evaluation.json"
+    values: dict[str, Any] = json.loads(path.read_text())
+    return values
+
+
+def test_the_summary_holds_each_lock_s_figures(demo: Path) -> None:
+    summary = json.loads((demo / "data/reports/summary.json").read_text())
+    assert list(summary["locks"]) == ["baseline", "shf-4", "np-4", "ffx-4"]
+    base = evaluation(demo, "baseline")["scores"]["owner_miou"]
+    for lock in ("shf-4", "np-4", "ffx-4"):
+        scores, figures = evaluation(demo, lock)["scores"], summary["locks"][lock]
+        assert figures["owner_miou"] == scores["correct"]["miou"]
+        assert figures["drop"] == base - scores["owner_miou"]
+        assert figures["plain"] == scores["plain"]["miou"]
+        assert figures["plain_bn"] == scores["plain_bn"]["miou"]
+        for name in ("mean", "std", "p95", "max", "min", "keys"):
+            assert figures[f"incorrect_{name}"] == scores["incorrect"][name]
+        assert figures["unauthorised"] == scores["unauthorised"]
+        assert figures["regained"] == scores["regained"]
+        assert figures["floor_prior"] == scores["floors"]["prior"]
+        assert figures["run_id"] == evaluation(demo, lock)["run_id"]
+    assert summary["locks"]["baseline"]["drop"] is None
+    points = {(p["lock"], p["access"]): p["miou"] for p in summary["access_control"]}
+    assert len(points) == 1 + 3 * 4
+    assert points["np-4", "incorrect"] == evaluation(demo, "np-4")["scores"]["incorrect"]["mean"]
+
+
+def test_the_csv_has_four_decimals_of_every_figure(demo: Path) -> None:
+    summary = json.loads((demo / "data/reports/summary.json").read_text())
+    with (demo / "data/reports/table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["lock"] for row in rows] == list(summary["locks"])
+    for row in rows:
+        for field, text in row.items():
+            value = summary["locks"][row["lock"]][field]
+            if isinstance(value, float):
+                assert text == f"{value:.4f}"
+            else:
+                assert text == ("" if value is None else str(value)) or text == " ".join(value)
+    assert to_csv(summary) == (demo / "data/reports/table.csv").read_text()
+
+
+def test_the_paper_s_table_is_the_paper_s() -> None:
+    cells, baseline = published_table()
+    assert baseline == 0.7080
+    assert cells[2, "shf"] == 0.6597
+    assert cells[256, "ffx"] == 0.2367
+    assert len(cells) == 8 * 3
+
+
+def test_table_1_takes_single_steps_with_the_paper_s_share(make_project: Make) -> None:
+    locks = {
+        "baseline": [],
+        "a": ["np-8"],
+        "again": ["np-8"],
+        "quarter": ["np-8-f25"],
+        "mixed": ["np-8", "shf-8"],
+        "odd": ["shf-32"],
+    }
+    table = table1(summary_of(make_project(locks), locks))
+    assert set(table.measured) == {(8, "np"), (32, "shf")}
+    assert table.elsewhere == ("again", "quarter", "mixed")
+    assert table.block_sizes == (2, 4, 8, 16, 32, 64, 128, 256)
+
+
+def test_latex_is_balanced_and_every_row_has_its_cells(demo: Path) -> None:
+    text = (demo / "data/reports/table.tex").read_text()
+    for kind in ("table", "tabular"):
+        assert text.count(rf"\begin{{{kind}}}") == text.count(rf"\end{{{kind}}}") == 2
+    assert text.count("{") == text.count("}")
+    assert not set(re.findall(r"(?<!\\)[_#%]", text.split("\n", 1)[1]))
+    for body in re.findall(r"\\begin{tabular}{(\w+)}(.*?)\\end{tabular}", text, re.DOTALL):
+        columns, rows = body
+        for line in rows.splitlines():
+            if line.endswith(r"\\"):
+                spans = [int(n) - 1 for n in re.findall(r"\\multicolumn{(\d)}", line)]
+                assert line.count("&") - line.count(r"\&") + 1 + sum(spans) == len(columns), line
+    measured = evaluation(demo, "ffx-4")["scores"]["owner_miou"]
+    assert f"{measured:.4f}" in text
+    assert "0.4944" in text
+
+
+def test_latex_escapes_names(make_project: Make) -> None:
+    locks = {"baseline": [], "my_lock": ["np-4"]}
+    root = make_project(locks, dataset="50%_of {all} & $more#~^\\")
+    summary = summary_of(root, locks)
+    text = to_latex(summary, table1(summary))
+    assert r"my\_lock &" in text
+    assert (
+        r"50\%\_of \{all\} \& \$more\#\textasciitilde{}\textasciicircum{}\textbackslash{}" in text
+    )
+    assert escape_latex("a_b") == r"a\_b"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, NOTHING),
+        (0.12344999, "0.1234"),
+        (-0.00001, "0.0000"),
+        (-0.25, "-0.2500"),
+        (1.0, "1.0000"),
+    ],
+)
+def test_figures_have_four_decimals(value: float | None, text: str) -> None:
+    assert four(value) == text
+
+
+def test_key_spaces_are_counted_where_they_can_be() -> None:
+    assert plans(math.log2(924)) == "924"
+    assert plans(math.log2(math.comb(48, 24))) == "about 10¹³"
+    assert plans(256.0).startswith("more than 10⁷⁷")
+    assert bits(256.0) == "256+"
+
+
+def test_findings_name_the_best_and_the_weak(make_project: Make) -> None:
+    locks = {"baseline": [], "np-2": ["np-2"], "shf-4": ["shf-4"]}
+    summary = summary_of(make_project(locks), locks)
+    best = max(("np-2", "shf-4"), key=lambda name: summary["locks"][name]["owner_miou"])
+    assert f"Most accurate for its owner: {best}, " in " ".join(findings(summary))
+    assert len(warnings(summary)) == 1
+    assert warnings(summary)[0].startswith("np-2 has only 92")
+    summary["locks"]["shf-4"]["regained"] = 0.8
+    assert "shf-4 lets a thief regain 80%" in " ".join(warnings(summary))
+
+
+def test_findings_of_a_baseline_alone_say_what_to_add(make_project: Make) -> None:
+    summary = summary_of(make_project({"baseline": []}), {"baseline": []})
+    assert "no lock yet" in findings(summary)[-1]
+    assert warnings(summary) == []
