@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from seglock.transforms.recipe import Recipe
 
-TILE = 1 << 16  # values: their indices take half a megabyte
+TILE = 1 << 16  # values of a lookup: their indices take half a megabyte
+_MOVE_TILE = 1 << 18  # values of a move
 _INLINE = 1 << 20  # fewer values than this are not worth starting threads
 _MOST_THREADS = 16
 
@@ -28,22 +29,19 @@ def apply(recipe: Recipe, rows: NDArray[Any]) -> NDArray[Any]:
     lookup's type, else uint8.
     """
     lookup = recipe.lookup
-    if lookup is None:
-        if recipe.source is not None:
-            return _moved(recipe, rows)
-        return rows.copy() if recipe.flip is None else np.bitwise_xor(rows, recipe.flip)
-    out = np.empty(rows.shape, dtype=lookup.tables.dtype)
-    pairs = lookup.by_pairs(rows.size)
     moves = recipe.source is not None or recipe.flip is not None
+    if lookup is None:
+        return _moved(recipe, rows) if moves else rows.copy()
+    out = np.empty(rows.shape, dtype=lookup.tables.dtype)
 
     def work(tiles: list[Tile]) -> None:
-        moved, index = np.empty(TILE, rows.dtype), np.empty(TILE, np.intp)
+        moved, scratch = np.empty(TILE, rows.dtype), lookup.scratch(TILE)
         for tile in tiles:
             values = rows[tile]
             if moves:
                 values = moved[: values.size].reshape(values.shape)
                 _move(rows, tile, recipe, values)
-            lookup.apply(values, tile[1], out[tile], index, pairs)
+            lookup.apply(values, tile[1], out[tile], scratch)
 
     _run(work, rows.shape)
     return out
@@ -62,15 +60,15 @@ def apply_inverse(recipe: Recipe, rows: NDArray[Any], possible: int) -> tuple[ND
     bad: list[int] = []
 
     def work(tiles: list[Tile]) -> None:
-        plain_buffer, index_buffer = np.empty(TILE, np.int16), np.empty(TILE, np.intp)
+        buffer, scratch = np.empty(TILE, np.int16), lookup.scratch(TILE)
         for tile in tiles:
             values = rows[tile].view(np.uint16)
             outside = 0
             if values.max(initial=0) >= lookup.width:
                 outside = int((values >= lookup.width).sum())
                 values = np.minimum(values, lookup.width - 1)
-            plain = plain_buffer[: values.size].reshape(values.shape)
-            lookup.apply(values, tile[1], plain, index_buffer, False)
+            plain = buffer[: values.size].reshape(values.shape)
+            lookup.apply(values, tile[1], plain, scratch)
             if outside or plain.max(initial=0) >= possible:
                 seen = rows[tile].view(np.uint16) < lookup.width
                 bad.append(outside + int((plain[seen] >= possible).sum()))
@@ -95,7 +93,7 @@ def _moved(recipe: Recipe, rows: NDArray[Any]) -> NDArray[Any]:
         for tile in tiles:
             _move(rows, tile, recipe, out[tile])
 
-    _run(work, rows.shape)
+    _run(work, rows.shape, _MOVE_TILE)
     return out
 
 
@@ -118,22 +116,22 @@ def thread_count() -> int:
     return min(cores or 1, _MOST_THREADS)
 
 
-def _tiles(shape: tuple[int, ...]) -> list[Tile]:
+def _tiles(shape: tuple[int, ...], size: int) -> list[Tile]:
     """Cut ``(B, N)`` into groups of whole images, or large images into even runs of values."""
     batch, values = shape
     if values == 0:
         return []
-    group = max(1, TILE // values)
+    group = max(1, size // values)
     return [
-        (slice(image, min(image + group, batch)), slice(start, min(start + TILE, values)))
+        (slice(image, min(image + group, batch)), slice(start, min(start + size, values)))
         for image in range(0, batch, group)
-        for start in range(0, values, TILE)
+        for start in range(0, values, size)
     ]
 
 
-def _run(work: Callable[[list[Tile]], None], shape: tuple[int, ...]) -> None:
+def _run(work: Callable[[list[Tile]], None], shape: tuple[int, ...], size: int = TILE) -> None:
     """Do all tiles; the pool lives for this call only, so a forked process inherits no thread."""
-    tiles, threads = _tiles(shape), thread_count()
+    tiles, threads = _tiles(shape, size), thread_count()
     if threads == 1 or shape[0] * shape[1] < _INLINE:
         work(tiles)
         return
