@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from seglock.data import Problem, check_dataset, require_sound, summarise
+from seglock.errors import DataError
+
+
+def _kinds(problems: list[Problem]) -> dict[str, str]:
+    return {problem.kind: str(problem) for problem in problems}
+
+
+def test_a_sound_dataset_has_no_problem(voc) -> None:
+    assert check_dataset(voc.root) == []
+
+
+def test_every_problem_is_reported_at_once(voc) -> None:
+    voc.list("train", ["a1", "a2", "a3", "a4", "a5", "a1", "b1", "../x", "two words"])
+    voc.list("test", [])
+    (voc.root / "SegmentationClass/a2.png").unlink()
+    path = voc.root / "JPEGImages/a3.png"
+    path.write_bytes(path.read_bytes()[:200])
+    voc.mask("a4", np.array([[0, 1, 3], [255, 9, 9]], dtype=np.uint8))
+    voc.image("b2", size=(21, 12))
+    voc.image("b2", suffix=".jpg")
+    (voc.root / "SegmentationClass/b1.png").write_bytes(b"no png")
+    found = _kinds(check_dataset(voc.root))
+    assert found.pop("bad id").startswith("train.txt: an id must name a file, got '")
+    assert found.pop("unreadable image").startswith("a3: a3.png must be a whole image, got")
+    assert found.pop("unreadable mask").startswith("b1: b1.png must be a whole image, got")
+    assert found == {
+        "duplicate id": "train.txt: a1 is named 2 times",
+        "id in two splits": "val.txt: b1 is also in train",
+        "empty split": "test.txt: names no images",
+        "missing image": "a5: no such image in JPEGImages/",
+        "missing mask": "a5: no such mask in SegmentationClass/",
+        "two images": "b2: b2.jpg, b2.png in JPEGImages/",
+        "size mismatch": "a4: the image is 20x12, its mask 3x2",
+        "label out of range": "a4: labels 3, 9 in 3 pixels are not 0..2 or 255",
+    }
+
+
+def test_missing_lists(voc) -> None:
+    found = check_dataset(voc.root, splits=["train", "nothing"])
+    assert [problem.kind for problem in found] == ["missing list"]
+    for path in (voc.root / "ImageSets/Segmentation").iterdir():
+        path.unlink()
+    assert [problem.kind for problem in check_dataset(voc.root)] == ["missing list"]
+
+
+def test_default_splits_leave_trainval_out(voc) -> None:
+    voc.list("trainval", ["a1", "a2", "a3", "a4", "b1", "b2"])
+    assert check_dataset(voc.root) == []
+    problems = check_dataset(voc.root, splits=["train", "trainval"])
+    assert {problem.kind for problem in problems} == {"id in two splits"}
+
+
+def test_class_names_bound_the_labels(voc) -> None:
+    assert {p.kind for p in check_dataset(voc.root, classes=("background", "cat"))} == {
+        "label out of range"
+    }
+    voc.classes(["cat", "cat"])
+    assert [problem.kind for problem in check_dataset(voc.root)] == ["classes"]
+
+
+def test_without_pixels_no_image_is_opened(voc) -> None:
+    (voc.root / "JPEGImages/a1.png").write_bytes(b"")
+    assert check_dataset(voc.root, pixels=False) == []
+    assert len(check_dataset(voc.root)) == 1
+
+
+def test_thousands_of_problems_are_summed_up(voc) -> None:
+    voc.list("train", [f"none_{i}" for i in range(5000)])
+    problems = check_dataset(voc.root)
+    assert len(problems) == 10_000
+    text = summarise(problems)
+    assert len(text.splitlines()) == 2 * (1 + 8 + 1)
+    assert "missing mask (5000):\n  none_0: no such mask" in text
+    assert text.endswith("... and 4992 more")
+    with pytest.raises(DataError, match="voc must be a sound dataset, got 10000 problems:\n"):
+        require_sound(problems, voc.root)
+
+
+def test_progress_reaches_the_end(voc) -> None:
+    seen: list[tuple[str, int, int | None]] = []
+    check_dataset(voc.root, progress=lambda *step: seen.append(step))
+    assert seen == [("checking images", done, 6) for done in range(1, 7)]
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(("name", "splits"), [("camvid", 3), ("voc2012-animals", 2)])
+def test_real_datasets_are_sound(real_data, name: str, splits: int) -> None:
+    seen: list[tuple[str, int, int | None]] = []
+    start = time.monotonic()
+    assert check_dataset(real_data / name, progress=lambda *step: seen.append(step)) == []
+    assert time.monotonic() - start < 60
+    assert len(seen) == {"camvid": 701, "voc2012-animals": 882}[name]
