@@ -24,6 +24,8 @@ from seglock.tracking.store import Store, tracking_uri
 if TYPE_CHECKING:
     from seglock.config import TrackingParams
 
+QUICK = 0.5  # seconds
+
 
 def open_run(
     params: TrackingParams,
@@ -149,8 +151,8 @@ class JournalTracker:
             return
         try:
             if self.lost:
-                self.delivery.store.check(timeout=0.5)
-            self.delivery.send()
+                self.delivery.store.check(timeout=QUICK)
+            self._send(started)
         except TrackingError as error:
             self.lose_store(error, time.monotonic() - started)
             return
@@ -161,6 +163,16 @@ class JournalTracker:
         for refused in self.delivery.refused[self._told_refused :]:
             tell(f"the tracking store refused {refused}; it stays in {self.journal.file}")
         self._told_refused = len(self.delivery.refused)
+
+    def _send(self, started: float) -> None:
+        """Send; once more if that failed at once, as when an idle connection was dropped."""
+        try:
+            self.delivery.send()
+        except TrackingError:
+            if time.monotonic() - started > QUICK:
+                raise
+            self.delivery.store.check(timeout=QUICK)
+            self.delivery.send()
 
     def lose_store(self, error: TrackingError, spent: float = 0.0) -> None:
         """Go on with the journal alone; the user is told once an outage."""

@@ -8,6 +8,7 @@ import os
 import socket
 import sqlite3
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,7 +101,7 @@ def _reason_sqlite(file: Path) -> str | None:
 class Store:
     """One MLflow store. Every method raises TrackingError, in bounded time, when it is away.
 
-    ``timeout`` is in seconds and covers one request with its one retry.
+    ``timeout`` is in seconds, for one request; mlflow's own retries (7, over minutes) are off.
     """
 
     def __init__(self, uri: str, *, root: Path, timeout: float) -> None:
@@ -123,13 +124,13 @@ class Store:
     def calls(self) -> Iterator[MlflowClient]:
         """The client, with bounded requests and with its errors turned into ours."""
         bounds = {
-            "MLFLOW_HTTP_REQUEST_TIMEOUT": str(max(1, math.ceil(self.timeout / 2))),
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-            "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
-            "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
-            "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": str(math.ceil(self.timeout)),
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         }
-        with _environment(bounds):
+        # What mlflow deprecates in itself is nothing to its users, even under -W error.
+        with _environment(bounds), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             try:
                 yield self._client or self._connect()
             except TrackingError:

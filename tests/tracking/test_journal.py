@@ -1,0 +1,95 @@
+"""The journal: whole lines, an offset, and copies of what is not sent yet."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seglock.files import sha256_file
+from seglock.tracking import Journal
+from seglock.tracking.journal import Acknowledged, RunHeader
+from seglock.tracking.limits import (
+    NAME_LENGTH,
+    number_to_json,
+    number_to_store,
+    safe_name,
+    shortened,
+)
+
+HEADER = RunHeader("name", "seglock", {"lock": "np-4"}, 1)
+
+
+def test_a_line_torn_by_a_kill_costs_that_entry_only(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path, "run", HEADER)
+    journal.append("metrics", metrics={"a": 1}, step=0)
+    with journal.file.open("ab") as file:
+        file.write(b'{"kind": "metrics", "met')
+    assert [entry["kind"] for entry, _ in journal.entries()] == ["metrics"]
+    again = Journal.create(tmp_path, "run", HEADER)
+    again.append("tags", tags={})
+    assert [entry["kind"] for entry, _ in again.entries()] == ["metrics", "tags"]
+
+
+def test_entries_go_on_from_any_offset_they_gave(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path, "run", HEADER)
+    ends = [journal.append("tags", tags={"n": str(n), "é": "ü"}) for n in range(5)]
+    assert [end for _, end in journal.entries()] == ends
+    for done, end in enumerate(ends, start=1):
+        journal.acknowledged = Acknowledged("store", "run", end)
+        assert journal.pending() == 5 - done
+
+
+def test_taking_a_run_up_keeps_its_first_header(tmp_path: Path) -> None:
+    Journal.create(tmp_path, "run", HEADER)
+    assert Journal.create(tmp_path, "run", RunHeader("other", "x", {}, 2)).header == HEADER
+
+
+def test_a_second_holder_is_told_so(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path, "run", HEADER)
+    assert journal.hold()
+    assert not Journal.at(tmp_path, "run").hold()
+    journal.let_go()
+    assert Journal.at(tmp_path, "run").hold()
+
+
+def test_an_artifact_is_kept_as_it_was_or_not_at_all(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path, "run", HEADER)
+    source = tmp_path / "figure.png"
+    for content, kept in [(b"first", True), (b"changed", False)]:
+        source.write_bytes(b"first")
+        digest = sha256_file(source)
+        source.write_bytes(content)
+        name = f"{content.decode()}/figure.png"
+        journal.append("artifact", file=name, source=str(source), sha256=digest)
+        journal.keep_artifacts()
+        assert journal.kept_copy(name).exists() == kept
+
+
+@given(st.text(max_size=600))
+def test_any_name_becomes_one_that_mlflow_takes(name: str) -> None:
+    safe = safe_name(name)
+    assert 1 <= len(safe) <= NAME_LENGTH
+    assert not safe.startswith("/")
+    assert ".." not in safe.split("/")
+    assert safe_name(safe) == safe
+
+
+def test_long_names_stay_apart() -> None:
+    assert safe_name("n" * 300 + "a") != safe_name("n" * 300 + "b")
+
+
+@given(st.floats())
+def test_a_figure_survives_the_journal(value: float) -> None:
+    kept = float(number_to_json(value))
+    assert kept == value or (math.isnan(kept) and math.isnan(value))
+    assert not math.isinf(number_to_store(number_to_json(value)))
+
+
+def test_a_shortened_value_fits_and_says_where_the_whole_is() -> None:
+    assert shortened("short", 10, "x") == "short"
+    cut = shortened("y" * 100, 50, "file.txt")
+    assert len(cut) == 50
+    assert cut.endswith("(whole: file.txt)")

@@ -1,0 +1,277 @@
+"""Runs in the project's own SQLite store: what is logged is what MLflow has."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seglock.config import TrackingParams
+from seglock.errors import TrackingError
+from seglock.tracking import (
+    Journal,
+    JournalTracker,
+    MemoryTracker,
+    Tracker,
+    list_runs,
+    open_run,
+    sync_run,
+    tracking_uri,
+)
+from tests.tracking.conftest import client_of
+
+TAGS = {"lock": "np-4", "key_id": "0123456789abcdef"}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("project with a space")
+
+
+def begin(root: Path, run_id: str | None = None) -> JournalTracker:
+    return open_run(
+        TrackingParams(), name="np-4 · synthetic · seed 0", tags=TAGS, root=root, run_id=run_id
+    )
+
+
+def history(root: Path, run_id: str, name: str) -> list[tuple[int, float]]:
+    found = client_of(tracking_uri(root)).get_metric_history(run_id, name)
+    return sorted((metric.step, metric.value) for metric in found)
+
+
+def use(tracker: Tracker, file: Path) -> None:
+    tracker.log_params({"train": {"lr": 0.2, "clip_grad_norm": None}, "steps": ["np-4"]})
+    for epoch in range(3):
+        tracker.log_metrics({"val/loss": 1 / (epoch + 1), "val/miou": epoch / 10}, step=epoch)
+    tracker.set_tags({"stage": "train"})
+    tracker.log_artifact(file, "training")
+    tracker.log_dataset("synthetic", "ab" * 32, use="training")
+
+
+@pytest.mark.parametrize("kind", ["memory", "store"])
+def test_every_tracker_takes_every_call_and_ends_as_its_block_did(
+    kind: str, root: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "figures.json"
+    file.write_text("{}")
+    for error, status in [
+        (None, "FINISHED"),
+        (ValueError, "FAILED"),
+        (KeyboardInterrupt, "KILLED"),
+    ]:
+        tracker: Tracker = MemoryTracker() if kind == "memory" else begin(root)
+        try:
+            with tracker:
+                use(tracker, file)
+                if error:
+                    raise error
+        except (ValueError, KeyboardInterrupt):
+            pass
+        tracker.close("FINISHED")  # a second end changes nothing
+        tracker.log_metrics({"after": 1.0})
+        if isinstance(tracker, MemoryTracker):
+            assert tracker.status == status
+        else:
+            run = client_of(tracking_uri(root)).get_run(tracker.run_id)
+            assert run.info.status == status
+            assert "after" not in run.data.metrics
+
+
+def test_what_is_logged_arrives(root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"weights")
+    with begin(root) as tracker:
+        use(tracker, file)
+    client = client_of(tracking_uri(root))
+    run = client.get_run(tracker.run_id)
+    assert run.info.run_name == "np-4 · synthetic · seed 0"
+    assert run.data.params == {
+        "train.lr": "0.2", "train.clip_grad_norm": "null", "steps": '["np-4"]'
+    }  # fmt: skip
+    assert run.data.tags.items() >= {**TAGS, "stage": "train"}.items()
+    assert history(root, tracker.run_id, "val/loss") == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
+    (used,) = run.inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest) == ("synthetic", ("ab" * 32)[:36])
+    assert client.get_experiment(run.info.experiment_id).name == "seglock"
+    (kept,) = (root / "mlruns" / "artifacts" / tracker.run_id).rglob("model.safetensors")
+    assert kept.read_bytes() == b"weights"
+    assert kept.parent.name == "training"
+
+
+def test_the_journal_has_all_of_it_too_and_nothing_is_left_to_send(root: Path) -> None:
+    with begin(root) as tracker:
+        tracker.log_metrics({"a": 0.5}, step=7)
+    entries = [json.loads(line) for line in tracker.journal.file.read_text().splitlines()]
+    kinds = ["status", "metrics", "status"]
+    assert [entry["kind"] for entry in entries] == kinds
+    assert (entries[1]["metrics"], entries[1]["step"]) == ({"a": 0.5}, 7)
+    assert sync_run(tracker.run_id, root=root, params=TrackingParams()).sent == 0
+
+
+def test_a_run_is_taken_up_again_and_a_changed_param_becomes_a_tag(root: Path) -> None:
+    with begin(root) as first:
+        first.log_params({"wrong_keys": 20, "lock": "np-4"})
+    with begin(root, first.run_id) as second:
+        second.log_params({"wrong_keys": 100, "lock": "np-4"})
+        second.log_metrics({"owner/miou": 0.7})
+    assert second.run_id == first.run_id
+    run = client_of(tracking_uri(root)).get_run(first.run_id)
+    assert run.data.params == {"wrong_keys": "20", "lock": "np-4"}
+    assert run.data.tags["wrong_keys"] == "100"
+    assert run.data.metrics == {"owner/miou": 0.7}
+    assert run.info.status == "FINISHED"
+
+
+def test_a_run_shows_as_running_while_it_does(root: Path) -> None:
+    with begin(root) as first:
+        pass
+    with begin(root, first.run_id):
+        assert client_of(tracking_uri(root)).get_run(first.run_id).info.status == "RUNNING"
+
+
+def test_a_run_this_store_lacks_becomes_one_new_run_tagged_with_the_old_id(root: Path) -> None:
+    elsewhere = "f" * 32
+    with begin(root, elsewhere) as first:
+        pass
+    with begin(root, elsewhere) as second:
+        pass
+    assert first.run_id == second.run_id != elsewhere
+    run = client_of(tracking_uri(root)).get_run(first.run_id)
+    assert run.data.tags["seglock.previous_run_id"] == elsewhere
+
+
+def test_a_deleted_run_counts_as_one_this_store_lacks(root: Path) -> None:
+    with begin(root) as first:
+        pass
+    client_of(tracking_uri(root)).delete_run(first.run_id)
+    with begin(root, first.run_id) as second:
+        second.log_metrics({"a": 1.0})
+    assert second.run_id != first.run_id
+
+
+def test_what_mlflow_would_not_take_is_fitted(root: Path) -> None:
+    whole = "x" * 10_000
+    with begin(root) as tracker:
+        tracker.log_params({"long": whole, "odd (name)": 1, "n" * 400: 2})
+        tracker.log_metrics({"iou/sky & sea": 0.5, "loss": math.nan, "norm": math.inf})
+        tracker.set_tags({"note": "y" * 20_000})
+    client = client_of(tracking_uri(root))
+    run = client.get_run(tracker.run_id)
+    assert run.data.params["long"].endswith("(whole: params/long.txt)")
+    path = client.download_artifacts(tracker.run_id, "params/long.txt")
+    assert Path(path).read_text() == whole
+    assert run.data.params["odd _name_"] == "1"
+    assert run.data.metrics["iou/sky _ sea"] == 0.5
+    assert math.isnan(run.data.metrics["loss"])
+    assert math.isnan(run.data.metrics["norm"])
+    assert '"norm": "inf"' in tracker.journal.file.read_text()
+    assert len(run.data.tags["note"]) <= 5000
+
+
+def test_an_entry_the_store_refuses_costs_only_itself(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with begin(root) as tracker:
+        tracker.log_dataset("n" * 600, "digest")
+        tracker.log_metrics({"after": 1.0})
+    said = capsys.readouterr().err
+    assert said.count("refused dataset") == 1
+    run = client_of(tracking_uri(root)).get_run(tracker.run_id)
+    assert run.data.metrics == {"after": 1.0}
+    assert run.info.status == "FINISHED"
+
+
+def test_a_folder_is_logged_file_by_file(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "a.txt").write_text("a")
+    (folder / "inner" / "b.txt").write_text("b")
+    with begin(root) as tracker:
+        tracker.log_artifact(folder)
+    client = client_of(tracking_uri(root))
+    assert [f.path for f in client.list_artifacts(tracker.run_id, "report")] == [
+        "report/a.txt", "report/inner"
+    ]  # fmt: skip
+
+
+def test_a_burst_of_steps_is_sent_in_few_requests(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with begin(root) as tracker:
+        sent = []
+        real = tracker.delivery._log_batch
+        monkeypatch.setattr(
+            tracker.delivery,
+            "_log_batch",
+            lambda run, items: (sent.append(len(items)), real(run, items)),
+        )
+        for key in range(500):
+            tracker.log_metrics({"incorrect/key_miou": key / 1000}, step=key)
+    assert len(sent) < 100
+    assert sum(sent) == 500
+    assert len(history(root, tracker.run_id, "incorrect/key_miou")) == 500
+
+
+PROCESS = """
+import sys
+from pathlib import Path
+from seglock.config import TrackingParams
+from seglock.tracking import open_run
+run = open_run(TrackingParams(), name="first", tags={}, root=Path(sys.argv[1]))
+run.log_metrics({"a": 1.0})
+print(run.run_id)
+sys.exit(int(sys.argv[2]))
+"""
+
+
+def test_two_first_processes_at_once_and_an_end_without_close(tmp_path: Path) -> None:
+    """Both make their run in a store that neither found, and both leave without closing it."""
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROCESS, str(tmp_path), "0"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    ended = [process.communicate(timeout=120) for process in started]
+    assert [process.returncode for process in started] == [0, 0], ended
+    client = client_of(tracking_uri(tmp_path))
+    runs = [client.get_run(out.strip()) for out, _ in ended]
+    assert {run.info.status for run in runs} == {"FAILED"}
+    assert len({run.info.experiment_id for run in runs}) == 1
+    assert [run.data.metrics for run in runs] == [{"a": 1.0}, {"a": 1.0}]
+    assert [err for _, err in ended] == ["", ""]
+
+
+def test_a_killed_run_is_ended_by_sync(root: Path) -> None:
+    tracker = begin(root)
+    tracker.journal.let_go()  # as the system does for a process that is gone
+    tracker._open = False
+    assert client_of(tracking_uri(root)).get_run(tracker.run_id).info.status == "RUNNING"
+    assert sync_run(tracker.run_id, root=root, params=TrackingParams()).sent == 1
+    assert client_of(tracking_uri(root)).get_run(tracker.run_id).info.status == "KILLED"
+
+
+def test_syncing_a_run_that_goes_on_leaves_its_status_alone(root: Path) -> None:
+    with begin(root) as tracker:
+        sync_run(tracker.run_id, root=root, params=TrackingParams())
+        assert client_of(tracking_uri(root)).get_run(tracker.run_id).info.status == "RUNNING"
+
+
+def test_a_database_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "mlruns").mkdir()
+    (tmp_path / "mlruns" / "mlflow.db").write_text("this is no database, " * 50)
+    with pytest.raises(TrackingError, match="not a database"):
+        begin(tmp_path)
+
+
+def test_runs_are_listed_with_what_is_unsent(root: Path) -> None:
+    with begin(root) as tracker:
+        tracker.log_metrics({"a": 1.0})
+    Journal.at(root, tracker.run_id).append("tags", tags={"late": "1"})
+    found = {run.run_id: run for run in list_runs(root)}[tracker.run_id]
+    assert (found.unsent, found.ended, found.store_run_id) == (1, True, tracker.run_id)
