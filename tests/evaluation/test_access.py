@@ -1,0 +1,302 @@
+from __future__ import annotations
+
+import gc
+import json
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import jaccard_score
+from torch import nn
+
+from seglock.config import ModelParams
+from seglock.data import Split
+from seglock.errors import EvaluationError
+from seglock.evaluation import AccessResult, Floors, KeyScores, evaluate_lock
+from seglock.keys import demonstration_key
+from seglock.models import build_model
+from seglock.transforms import Transform, compose, identity, incorrect_transforms
+
+from .conftest import CLASSES, MakeSplit
+
+KEY = demonstration_key()
+FLOORS = Floors(0.1, 0.15)
+
+
+def network(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    model = build_model(ModelParams(width=8), len(CLASSES)).train()
+    with torch.no_grad():  # statistics that are not those of any input
+        for _ in range(3):
+            model(torch.randn(4, 3, 16, 16))
+        model.get_submodule("classifier").weight.mul_(20)  # type: ignore[operator, union-attr]
+    return model
+
+
+def judge(test: Split, steps: list[str] | None, **changes: Any) -> AccessResult:
+    rng = np.random.default_rng(9)
+    options: dict[str, Any] = {
+        "test": test,
+        "unlabelled": rng.integers(0, 256, (5, 3, 16, 16), dtype=np.uint8),
+        "transform": compose(steps, KEY) if steps else None,
+        "wrong": incorrect_transforms(steps, KEY, 3) if steps else [],
+        "encrypted": None,
+        "classes": CLASSES,
+        "floors": FLOORS,
+        "device": "cpu",
+        "batch_size": 2,
+        "pictures": 2,
+    } | changes
+    return evaluate_lock(
+        changes.pop("model", None) or network(),
+        **{n: v for n, v in options.items() if n != "model"},
+    )
+
+
+def predict(model: nn.Module, transform: Transform, images: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        logits = model.eval()(transform.to_input(torch.from_numpy(images)))["out"]
+    answer: np.ndarray = logits.argmax(1).numpy()
+    return answer
+
+
+def reference(prediction: np.ndarray, target: np.ndarray) -> float:
+    valid = target != 255
+    labels = sorted(set(target[valid].tolist()))
+    return float(
+        jaccard_score(
+            target[valid], prediction[valid], labels=labels, average="macro", zero_division=0
+        )
+    )
+
+
+@pytest.mark.parametrize("steps", [["shf-4"], ["np-2"], ["ffx-4"], ["np-4", "shf-4"]])
+def test_each_access_is_what_scikit_learn_says_of_its_predictions(
+    make_split: MakeSplit, steps: list[str]
+) -> None:
+    test = make_split(5)
+    result = judge(test, steps)
+    model = network()
+    right = predict(model, compose(steps, KEY), test.images)
+    plain = predict(model, identity(), test.images)
+    assert result.correct is not None
+    assert result.incorrect is not None
+    assert result.correct.miou == pytest.approx(reference(right, test.masks))
+    assert result.plain.miou == pytest.approx(reference(plain, test.masks))
+    for miou, other in zip(result.incorrect.miou, incorrect_transforms(steps, KEY, 3), strict=True):
+        assert miou == pytest.approx(reference(predict(model, other, test.images), test.masks))
+    one_by_one = [reference(right[i], test.masks[i]) for i in range(5)]
+    assert result.correct.per_image_mean == pytest.approx(np.mean(one_by_one))
+    assert result.correct.iou["blue"] is None
+    named = [v for v in result.correct.iou.values() if v is not None]
+    assert result.correct.miou == pytest.approx(np.mean(named))
+
+
+@pytest.mark.parametrize("steps", [["shf-4"], ["np-4"], ["ffx-2"], ["np-4", "ffx-4", "shf-4"]])
+def test_the_encrypted_split_gives_the_same_as_encrypting_here(
+    make_split: MakeSplit, steps: list[str]
+) -> None:
+    test = make_split(5)
+    lock = compose(steps, KEY)
+    encrypted = lock.encrypt(test.images)
+    inputs = lock.to_input(torch.from_numpy(test.images))
+    assert torch.equal(lock.encrypted_to_input(torch.from_numpy(encrypted)), inputs)
+    given, made = judge(test, steps, encrypted=encrypted), judge(test, steps)
+    assert given == made
+    assert all(np.array_equal(given.pictures[n], made.pictures[n]) for n in made.pictures)
+    others = judge(test, steps, encrypted=lock.encrypt(test.images[::-1].copy()))
+    assert others.correct != made.correct  # it is the given array that is read
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 64])
+def test_the_batch_size_changes_no_figure(make_split: MakeSplit, batch_size: int) -> None:
+    test = make_split(7)
+    steps = ["np-4"]
+    unlabelled = test.images[:2]
+    whole = judge(test, steps, batch_size=7, unlabelled=unlabelled, pictures=7)
+    parts = judge(test, steps, batch_size=batch_size, unlabelled=unlabelled, pictures=7)
+    assert parts.correct == whole.correct
+    assert parts.plain == whole.plain
+    assert parts.incorrect == whole.incorrect
+    assert parts.picture_scores == whole.picture_scores
+
+
+def test_the_baseline_has_plain_access_only(make_split: MakeSplit) -> None:
+    result = judge(make_split(5), None)
+    scores = result.to_dict()
+    empty = ("correct", "plain_bn", "incorrect", "unauthorised", "regained")
+    assert {scores[name] for name in empty} == {None}
+    assert scores["owner_miou"] == scores["plain"]["miou"] == result.plain.miou
+    assert set(result.pictures) == {"ids", "images", "target", "plain"}
+    assert scores["pictures"][0]["correct"] is None
+
+
+def test_to_dict_is_json_as_agreed(make_split: MakeSplit) -> None:
+    test = make_split(5)
+    test.masks[2] = 255  # a picture without any label
+    scores = judge(test, ["np-2"], pictures=5).to_dict()
+    assert json.loads(json.dumps(scores, allow_nan=False)) == scores
+    assert list(scores) == [
+        "floors", "correct", "plain", "plain_bn", "incorrect",
+        "owner_miou", "unauthorised", "regained", "pictures",
+    ]  # fmt: skip
+    assert set(scores["correct"]) == {"miou", "iou", "per_image_mean"}
+    assert set(scores["correct"]["iou"]) == set(CLASSES)
+    assert scores["incorrect"]["keys"] == len(scores["incorrect"]["miou"]) == 3
+    assert scores["pictures"][2]["plain"] is None
+    assert scores["pictures"][0]["id"] == "test-0"
+
+
+def test_pictures_are_spread_and_scored_as_shown(make_split: MakeSplit) -> None:
+    test = make_split(9)
+    result = judge(test, ["shf-4"], pictures=3)
+    pictures = result.pictures
+    assert pictures["ids"].tolist() == ["test-1", "test-4", "test-7"]
+    assert np.array_equal(pictures["images"], test.images[[1, 4, 7]])
+    assert np.array_equal(pictures["target"], test.masks[[1, 4, 7]])
+    first_wrong = incorrect_transforms(["shf-4"], KEY, 3)[0]
+    shown = predict(network(), first_wrong, test.images[[1, 4, 7]])
+    assert np.array_equal(pictures["incorrect"], shown)
+    assert all(pictures[n].dtype == np.uint8 for n in ("plain", "correct", "incorrect"))
+    for index, score in enumerate(result.picture_scores):
+        for name in ("correct", "plain", "incorrect"):
+            expected = reference(pictures[name][index], pictures["target"][index])
+            assert getattr(score, name) == pytest.approx(expected)
+
+
+def test_no_picture_is_allowed(make_split: MakeSplit) -> None:
+    result = judge(make_split(3), ["np-2"], pictures=0)
+    assert result.picture_scores == ()
+    assert result.pictures["images"].shape == (0, 3, 16, 16)
+
+
+def test_plain_bn_is_plain_with_the_statistics_of_unlabelled_images(
+    make_split: MakeSplit,
+) -> None:
+    test, unlabelled = make_split(5), make_split(4, seed=3).images
+    result = judge(test, ["np-4"], unlabelled=unlabelled, batch_size=4)
+    model = network()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None
+    model.train()
+    with torch.no_grad():
+        model(identity().to_input(torch.from_numpy(unlabelled)))
+    expected = reference(predict(model, identity(), test.images), test.masks)
+    assert result.plain_bn is not None
+    assert result.plain_bn.miou == pytest.approx(expected)
+    assert result.plain_bn.miou != result.plain.miou
+
+
+def test_unauthorised_is_the_largest_and_regained_its_share() -> None:
+    def score(miou: float) -> Any:
+        from seglock.evaluation import Score
+
+        return Score(miou, {}, miou)
+
+    def result(plain: float, plain_bn: float, wrong: float, correct: float) -> AccessResult:
+        keys = KeyScores((wrong,) * 3, all_plans=False)
+        return AccessResult(FLOORS, score(plain), score(correct), score(plain_bn), keys)
+
+    assert result(0.3, 0.2, 0.1, 0.7).unauthorised == 0.3
+    assert result(0.1, 0.3, 0.2, 0.7).unauthorised == 0.3
+    assert result(0.1, 0.2, 0.3, 0.7).unauthorised == pytest.approx(0.3)
+    assert result(0.15, 0.1, 0.1, 0.7).regained == 0
+    assert result(0.7, 0.1, 0.1, 0.7).regained == 1
+    assert result(0.3, 0.1, 0.1, 0.75).regained == pytest.approx(0.25)
+    assert result(0.05, 0.05, 0.05, 0.7).regained < 0  # type: ignore[operator]
+    assert result(0.1, 0.1, 0.1, 0.15).regained is None
+
+
+def test_all_plans_says_whether_other_plans_are_left(make_split: MakeSplit) -> None:
+    steps = ["np-1"]  # one position of three
+    every = judge(make_split(3), steps, wrong=incorrect_transforms(steps, KEY, 50)).incorrect
+    assert every is not None
+    assert (len(every.miou), every.all_plans) == (2, True)
+    some = judge(make_split(3), steps, wrong=incorrect_transforms(steps, KEY, 50)[:1]).incorrect
+    assert some is not None
+    assert not some.all_plans
+
+
+def test_progress_reaches_its_total(make_split: MakeSplit) -> None:
+    seen: list[tuple[int, int]] = []
+    judge(make_split(5), ["np-2"], progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(i + 1, 18) for i in range(18)]  # 3 batches under 3 accesses and 3 keys
+
+
+def test_memory_does_not_grow_with_the_keys(make_split: MakeSplit) -> None:
+    test = make_split(24)
+    one_key = incorrect_transforms(["np-4"], KEY, 1)
+
+    def peak(keys: int) -> int:
+        tracemalloc.start()
+        judge(test, ["np-4"], wrong=one_key * keys, batch_size=8)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(2)  # imports and caches
+    few, many = peak(2), peak(200)
+    predictions = 198 * test.masks.size  # what keeping each key's predictions as bytes would add
+    assert many - few < predictions / 4
+
+
+def test_no_tensor_of_an_earlier_key_stays(make_split: MakeSplit) -> None:
+    sizes: list[int] = []
+
+    def measure(done: int, total: int) -> None:
+        gc.collect()
+        sizes.append(sum(t.nbytes for t in gc.get_objects() if type(t) is torch.Tensor))
+
+    judge(
+        make_split(4),
+        ["np-2"],
+        batch_size=4,
+        progress=measure,
+        wrong=incorrect_transforms(["np-2"], KEY, 1) * 12,
+    )
+    assert len(sizes) == 15
+    assert len(set(sizes[5:])) == 1
+
+
+@pytest.mark.parametrize(
+    ("steps", "changes", "message"),
+    [
+        (["np-2"], {"wrong": []}, "at least one wrong key"),
+        (["np-2"], {"encrypted": np.zeros((4, 3, 16, 16), np.uint8)}, r"\(4, 3, 16, 16\) and"),
+        (None, {"wrong": [identity()]}, "plain access only"),
+        (["np-2"], {"unlabelled": np.zeros((0, 3, 16, 16), np.uint8)}, "needs unlabelled images"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused(
+    make_split: MakeSplit, steps: list[str] | None, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(EvaluationError, match=message):
+        judge(make_split(5), steps, **changes)
+
+
+def test_a_test_split_without_labels_is_refused(make_split: MakeSplit) -> None:
+    test = make_split(3)
+    test.masks[:] = 255
+    with pytest.raises(EvaluationError, match="not void"):
+        judge(test, ["np-2"])
+
+
+def test_an_empty_test_split_is_refused(make_split: MakeSplit) -> None:
+    with pytest.raises(EvaluationError, match="must have images"):
+        judge(make_split(0), None)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_agrees_with_the_cpu(make_split: MakeSplit) -> None:
+    test = make_split(16)
+    for steps in (["shf-4"], ["ffx-4"], None):
+        cpu = judge(test, steps)
+        same = judge(test, steps, device="cuda", bf16=False)
+        assert same.owner_miou == pytest.approx(cpu.owner_miou, abs=5e-3)
+        quick = judge(test, steps, device="cuda")
+        assert quick.owner_miou == pytest.approx(cpu.owner_miou, abs=3e-2)
