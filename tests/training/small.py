@@ -16,23 +16,21 @@ from seglock.training import TrainJob
 from seglock.transforms import compose
 
 SIDE = 16
-CLASSES = ("background", "square", "bar")
+CLASSES = ("background", "reddish", "bluish")
 
 
 def small_split(name: str, count: int, seed: int) -> Split:
-    """Images with a bright square or a dark bar on noise; the outermost pixels are void."""
+    """Noise whose halves are, each on its own, left as they are, reddish or bluish."""
     rng = np.random.default_rng(seed)
     images = rng.integers(90, 160, (count, 3, SIDE, SIDE), dtype=np.uint8)
     masks = np.zeros((count, SIDE, SIDE), np.uint8)
     for image, mask in zip(images, masks, strict=True):
-        top, left = rng.integers(1, SIDE - 9, 2)
-        if rng.random() < 0.5:
-            mask[top : top + 8, left : left + 8] = 1
-            image[0, top : top + 8, left : left + 8] = 250
-        else:
-            mask[top : top + 4, 1:-1] = 2
-            image[2, top : top + 4, 1:-1] = 5
-    masks[:, 0] = 255
+        for half in (slice(0, SIDE // 2), slice(SIDE // 2, SIDE)):
+            kind = rng.integers(0, 3)
+            mask[:, half] = kind
+            if kind:
+                image[0 if kind == 1 else 2, :, half] += 80
+    masks[:, 0] = 255  # void
     return Split(name, tuple(f"{name}-{i}" for i in range(count)), images, masks)
 
 

@@ -90,11 +90,13 @@ def train_plain(params: Params, root: Path, out: Path) -> Path:
     """
     from seglock.data import PreparedData
     from seglock.models import fetch_weights
+    from seglock.stages.weights import with_file
     from seglock.tracking import MemoryTracker, project_root
     from seglock.training import checkpoint_folder, rank_of, train
 
     start = {"initial_weights": params.model.baseline_weights}
-    params = params.model_copy(update={"model": params.model.model_copy(update=start)})
+    model = with_file(params.model.model_copy(update=start), root)
+    params = params.model_copy(update={"model": model})
     plain = _Lock("initial", params.locks[BASELINE])
     data = PreparedData.open(root / "data" / "prepared")
     with tempfile.TemporaryDirectory() as weights:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import atexit
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,32 +69,29 @@ class World:
                     got=f"norm=batch on {self.size} CPU processes",
                     fix="set model.norm to frozen or group, or train in one process",
                 )
-            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         ids = [device] if device.type == "cuda" else None
-        # Every process computes the same buffers; sending them at each step would be in vain.
-        return nn.parallel.DistributedDataParallel(network, device_ids=ids, broadcast_buffers=False)
+        return nn.parallel.DistributedDataParallel(network, device_ids=ids)
 
 
-@contextlib.contextmanager
-def joined(device: torch.device, recipe: TrainParams) -> Iterator[World]:
-    """Join the processes that ``torchrun`` started, and leave them at the end.
+def join(device: torch.device, recipe: TrainParams) -> World:
+    """Join the processes that ``torchrun`` started, until this one ends.
 
     Raises TrainingError if a batch has fewer images than there are processes.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield World()
-        return
+        return World()
     if recipe.batch_size < size * recipe.accumulate:
         raise TrainingError(
             "train.batch_size must hold an image for each part of each process",
             got=f"batch_size={recipe.batch_size}, accumulate={recipe.accumulate}, {size} processes",
             fix="raise train.batch_size, or start fewer processes",
         )
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield World(torch.distributed.get_rank(), size)
-    finally:
-        torch.distributed.destroy_process_group()
+    if not torch.distributed.is_initialized():
+        # Left only at exit: the second meeting of the same processes would wait for ever.
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        atexit.register(torch.distributed.destroy_process_group)
+    return World(torch.distributed.get_rank(), size)

@@ -145,7 +145,7 @@ def _gradients(loop: Loop, images: Tensor, masks: Tensor) -> Tensor:
             total += loss.detach()
             if "aux" in outputs:
                 loss = loss + recipe.aux_loss_weight * pixel_loss(outputs["aux"], some_masks)
-            (loss * scale).backward()
+            (loss * scale).backward()  # type: ignore[no-untyped-call]
     return torch.stack([total.double(), own.double()])
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from seglock.models import build_model, count_parameters, load_initial_weights, save_weights
 from seglock.training.batches import epoch_batches, open_source
 from seglock.training.checkpoint import CheckpointFolder, Snapshot, decode
-from seglock.training.distributed import World, joined
+from seglock.training.distributed import World, join
 from seglock.training.epoch import Loop, not_finite, train_epoch, validate
 from seglock.training.job import EpochRow, TrainJob, TrainResult
 from seglock.training.optimizer import Optimizer
@@ -49,7 +49,8 @@ def train(
     recipe = job.params.train
     runtime = Runtime.of(recipe)
     cuda = [runtime.device] if runtime.device.type == "cuda" else []
-    with joined(runtime.device, recipe) as world, torch.random.fork_rng(devices=cuda):
+    world = join(runtime.device, recipe)
+    with torch.random.fork_rng(devices=cuda):
         return _train(job, runtime, world, tracker, progress, on_epoch)
 
 

@@ -71,4 +71,7 @@ class Display:
 
 def say(message: str) -> None:
     """Tell the user something that is no error, on standard error."""
-    Console(stderr=True).print(f"seglock: {message}", style="yellow", highlight=False, markup=False)
+    console = Console(stderr=True)
+    console.print(
+        f"seglock: {message}", style="yellow", highlight=False, markup=False, soft_wrap=True
+    )

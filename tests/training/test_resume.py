@@ -1,0 +1,164 @@
+"""kill -9 at any moment, then the same command: the same weights, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seglock.errors import TrainingError
+from seglock.tracking import MemoryTracker
+from seglock.training import train
+from seglock.training.checkpoint import CheckpointFolder, decode, encode
+from tests.training.killed import MOMENTS, run
+from tests.training.small import digest_of, small_job, small_params
+
+KILLED = {name for name in MOMENTS if name}
+
+
+@pytest.fixture(scope="module")
+def processes() -> Any:
+    """A server that has imported everything once and forks a process for each training."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.training.killed"])
+    return context
+
+
+def in_a_process(processes: Any, folder: Path, moment: str = "") -> int:
+    process = processes.Process(target=run, args=(folder, moment))
+    process.start()
+    process.join()
+    return int(process.exitcode)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(processes: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    assert in_a_process(processes, folder) == 0
+    return json.loads((folder / "outcome.json").read_text())
+
+
+@pytest.mark.parametrize("moment", sorted(KILLED))
+def test_a_killed_training_ends_with_the_same_weights(
+    processes: Any, uninterrupted: dict[str, Any], tmp_path: Path, moment: str
+) -> None:
+    assert in_a_process(processes, tmp_path, moment) == -signal.SIGKILL
+    assert not (tmp_path / "outcome.json").exists()
+    assert in_a_process(processes, tmp_path) == 0
+    outcome = json.loads((tmp_path / "outcome.json").read_text())
+    assert outcome["resumed_from"] == {
+        "in a step": 2,
+        "in the first epoch": None,
+        "when an epoch is tracked": 1,
+        "while a checkpoint is half written": 2,
+        "while the first checkpoint is half written": None,
+        "before a checkpoint is renamed": 1,
+        "before the old checkpoint is removed": 3,
+        "after the last epoch": 4,
+    }.get(moment)
+    assert outcome | {"resumed_from": None} == uninterrupted
+    assert not list(tmp_path.glob(".*"))
+
+
+def stopped_after(folder: Path, epoch: int) -> None:
+    """Train and stop after an epoch's checkpoint."""
+
+    def stop(row: Any) -> None:
+        if row["epoch"] == epoch:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train(small_job(folder), tracker=MemoryTracker(), progress=False, on_epoch=stop)
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    return sorted(folder.glob("epoch-*.safetensors"))
+
+
+def test_the_newest_two_checkpoints_stay(tmp_path: Path) -> None:
+    train(small_job(tmp_path), tracker=MemoryTracker(), progress=False)
+    assert [path.name[:11] for path in checkpoints(tmp_path)] == ["epoch-00002", "epoch-00003"]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+def test_a_damaged_checkpoint_is_said_and_the_one_before_is_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    whole = train(small_job(tmp_path / "whole"), tracker=MemoryTracker(), progress=False)
+    stopped_after(tmp_path / "cut", 2)
+    newest = checkpoints(tmp_path / "cut")[-1]
+    content = bytearray(newest.read_bytes())
+    if damage == "truncated":
+        del content[-10:]
+    else:
+        content[-10] ^= 1
+    newest.write_bytes(content)
+    result = train(small_job(tmp_path / "cut"), tracker=MemoryTracker(), progress=False)
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"{newest.name} is damaged" in said
+    assert "continues after epoch 1 of 3" in said
+    assert result.resumed_from == 1
+    assert digest_of(result.weights) == digest_of(whole.weights)
+
+
+def test_without_a_whole_checkpoint_it_starts_from_scratch_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped_after(tmp_path, 2)
+    for path in checkpoints(tmp_path):
+        path.write_bytes(path.read_bytes()[:100])
+    result = train(small_job(tmp_path), tracker=MemoryTracker(), progress=False)
+    assert "training starts from scratch" in capsys.readouterr().err
+    assert result.resumed_from is None
+    assert len(checkpoints(tmp_path)) == 2
+
+
+def test_a_run_that_missed_the_epochs_before_the_kill_gets_them(tmp_path: Path) -> None:
+    stopped_after(tmp_path, 2)
+    same, other = MemoryTracker(), MemoryTracker("another")
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in checkpoints(tmp_path):
+        (copy / path.name).write_bytes(path.read_bytes())
+    train(small_job(tmp_path), tracker=same, progress=False)
+    train(small_job(copy), tracker=other, progress=False)
+    assert [step for _, step in same.metrics] == [3]
+    assert [step for _, step in other.metrics] == [1, 2, 3]
+
+
+def test_a_snapshot_survives_encoding_bit_for_bit(tmp_path: Path) -> None:
+    train(small_job(tmp_path), tracker=MemoryTracker(), progress=False)
+    content = CheckpointFolder(tmp_path, print).read()
+    assert content is not None
+    snapshot = decode(content)
+    assert snapshot.epoch == 3
+    again = decode(encode(snapshot))
+    assert again.history == snapshot.history
+    for part in ("model", "optimizer", "best"):
+        one, other = getattr(again, part), getattr(snapshot, part)
+        assert one.keys() == other.keys()
+        assert all(one[name].equal(other[name]) for name in one)
+
+
+def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
+    stopped_after(tmp_path, 1)
+    monkeypatch.setattr("seglock.training.checkpoint.FORMAT", 2)
+    with pytest.raises(TrainingError, match="must be of format 2, got 1"):
+        train(small_job(tmp_path), tracker=MemoryTracker(), progress=False)
+
+
+def test_a_checkpoint_holds_tensors_and_json_and_nothing_of_the_key(tmp_path: Path) -> None:
+    import safetensors.torch
+
+    job = small_job(tmp_path, small_params(epochs=1))
+    train(job, tracker=MemoryTracker(), progress=False)
+    (path,) = checkpoints(tmp_path)
+    parts = {name.partition("/")[0] for name in safetensors.torch.load(path.read_bytes())}
+    assert parts == {"model", "optimizer"}
+    with safetensors.safe_open(path, framework="pt") as file:
+        about = json.loads(file.metadata()["snapshot"])
+    assert set(about) == {"format", "epoch", "best_epoch", "history", "seconds", "run_id"}
