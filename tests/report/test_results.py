@@ -106,6 +106,7 @@ def test_locks_evaluated_on_other_data_do_not_share_a_report(root: Path, field: 
         {"target": np.zeros((2, 16, 16), np.uint8)},
         {"correct": np.zeros((1, 32, 32), np.uint8)},
         {"ids": np.array(["only one"])},
+        {"incorrect": np.full((2, 32, 32), 7, np.uint8)},
     ],
 )
 def test_pictures_that_do_not_fit_together_are_refused(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seglock.config.steps import METHODS
 from seglock.errors import ReportError
@@ -18,21 +18,31 @@ from seglock.report.style import (
     LIGHT,
     VOID,
     Theme,
-    as_picture,
     canvas,
     colour_mask,
     palette,
     save,
 )
+from seglock.report.tiles import (
+    GAP,
+    TILE,
+    add_note,
+    add_row,
+    add_tile,
+    as_picture,
+    figure_size,
+    row_width,
+    show,
+    tile_dpi,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 BLOCK_SIDES = (2, 4, 8, 16)
-_TILE = 1.5
+_KEY_NOTE = "Encrypted pictures: demonstration key"
 _LEGEND_ROWS = 8
 _LEGEND_WIDTH = 14
 
@@ -70,23 +80,19 @@ def draw_transforms(image: NDArray[np.uint8], path: Path, *, theme: Theme = LIGH
     Made with the demonstration key. Writes a PNG to ``path``.
     """
     sides = block_sides(*image.shape[1:])
-    widths = (1.0, 0.22, *[1.0] * len(sides))
-    with canvas(_TILE * sum(widths) + 0.6, _TILE * len(METHODS) + 0.8, theme) as figure:
-        grid = _tiles(
-            figure, len(METHODS), len(widths), margins=(0.08, 0.55, 0.1), gap=0.08, widths=widths
-        )
-        for row, method in enumerate(METHODS):
-            grid[row][0].set_visible(False)
-            grid[row][1].set_visible(False)
-            for axes, side in zip(grid[row][2:], sides, strict=True):
-                _show(axes, demonstrate(image, [f"{method}-{side}"]))
-                if row == 0:
-                    whole = "\n(whole image)" if side == image.shape[1] else "\n"
-                    axes.set_title(f"M = {side}{whole}", loc="center", fontsize=9.5, pad=4)
-            grid[row][2].set_ylabel(method.upper(), fontsize=11, fontweight="bold", labelpad=6)
-        grid[0][0].set_visible(True)
-        _show(grid[0][0], image)
-        grid[0][0].set_title("Original\n", loc="center", fontsize=9.5, pad=4)
+    left, top, dpi = TILE + 0.5, 0.5, tile_dpi(image.shape[1])
+    height = top + len(METHODS) * (TILE + GAP) + 0.2
+    size = figure_size(left + row_width(len(sides)) + 0.08, height, dpi)
+    with canvas(*size, theme, dpi=dpi) as figure:
+        show(add_tile(figure, 0.08, top), as_picture(image), "Original\n")
+        for place, method in enumerate(METHODS):
+            row = add_row(figure, left, top + place * (TILE + GAP), len(sides))
+            row[0].set_ylabel(method.upper(), fontsize=11, fontweight="bold", labelpad=6)
+            for axes, side in zip(row, sides, strict=True):
+                whole = "\n(whole image)" if side == image.shape[1] else "\n"
+                title = f"M = {side}{whole}" if place == 0 else ""
+                show(axes, as_picture(demonstrate(image, [f"{method}-{side}"])), title)
+        add_note(figure, _KEY_NOTE, theme.faint)
         save(figure, path)
 
 
@@ -102,84 +108,41 @@ def draw_predictions(
     baseline = baseline_of(results)
     locked = [result for result in results if not result.evaluation.is_baseline]
     source = (baseline or locked[0]).pictures
-    width, row, rest = _TILE * 4.18 + 0.5, _TILE + 0.3, 0.3
-    height = 2 * rest + row * (len(locked) + 1)
-    with canvas(width, height if locked else rest + row, theme) as figure:
-        below = figure.get_figheight() - rest - _TILE
-        first = _tiles(figure, 1, 4, margins=(0.42, rest, below), gap=0)[0]
-        _show(first[0], source.images[picture], title="Input")
-        _show(first[1], colour_mask(source.target[picture]), title="Ground truth")
+    left, top, pitch = 0.42, 0.3, TILE + 0.3
+    dpi = tile_dpi(source.images.shape[-1])
+    height = pitch * (len(locked) + 1) + (2 * top + 0.15 if locked else top)
+    size = figure_size(left + row_width(4) + 0.08, height, dpi)
+    with canvas(*size, theme, dpi=dpi) as figure:
+        first = add_row(figure, left, top, 4)
+        show(first[0], as_picture(source.images[picture]), "Input")
+        show(first[1], colour_mask(source.target[picture]), "Ground truth")
         if baseline:
             score = baseline.picture_score(picture).plain
-            _show(first[2], colour_mask(baseline.pictures.plain[picture]), "Baseline", score)
+            show(first[2], colour_mask(baseline.pictures.plain[picture]), "Baseline", score)
         _class_legend(first[3], results, picture)
+        for place, result in enumerate(locked):
+            row = add_row(figure, left, 2 * top + pitch * (place + 1), 4)
+            _fill_row(row, result, picture, titled=place == 0)
         if locked:
-            margins = (0.42, 2 * rest + row, 0.3)
-            grid = _tiles(figure, len(locked), 4, margins=margins, gap=0.3)
-            for axes, result in zip(grid, locked, strict=True):
-                _draw_lock_row(axes, result, picture, titled=result is locked[0])
+            add_note(figure, _KEY_NOTE, theme.faint)
         save(figure, path)
 
 
-def _draw_lock_row(row: Sequence[Axes], result: LockResult, picture: int, *, titled: bool) -> None:
+def _fill_row(row: Sequence[Axes], result: LockResult, picture: int, *, titled: bool) -> None:
     pictures, score = result.pictures, result.picture_score(picture)
     row[0].set_ylabel(result.lock, fontsize=10, fontweight="bold", labelpad=6)
     names = ("Encrypted", "Correct key", "Plain (no key)", "Incorrect key")
     titles = names if titled else ("",) * 4
-    _show(row[0], demonstrate(pictures.images[picture], result.evaluation.steps), titles[0])
+    encrypted = demonstrate(pictures.images[picture], result.evaluation.steps)
+    show(row[0], as_picture(encrypted), titles[0])
     predictions = (
         (pictures.correct, score.correct),
         (pictures.plain, score.plain),
         (pictures.incorrect, score.incorrect),
     )
     for axes, title, (masks, value) in zip(row[1:], titles[1:], predictions, strict=True):
-        if masks is None:
-            axes.set_visible(False)
-        else:
-            _show(axes, colour_mask(masks[picture]), title, value)
-
-
-def _tiles(
-    figure: Figure,
-    rows: int,
-    columns: int,
-    *,
-    margins: tuple[float, float, float],
-    gap: float,
-    widths: Sequence[float] | None = None,
-) -> Any:
-    """Square axes without ticks; ``margins`` (left, top, bottom) and row ``gap`` are in inches."""
-    left, top, bottom = margins
-    width, height = figure.get_size_inches()
-    grid = figure.subplots(
-        rows,
-        columns,
-        squeeze=False,
-        width_ratios=widths,
-        gridspec_kw={
-            "left": left / width,
-            "right": 1 - 0.08 / width,
-            "top": 1 - top / height,
-            "bottom": bottom / height,
-            "wspace": 0.06,
-            "hspace": gap / _TILE,
-        },
-    )
-    for axes in grid.flat:
-        axes.set_xticks([])
-        axes.set_yticks([])
-        for spine in axes.spines.values():
-            spine.set_visible(False)
-    return grid
-
-
-def _show(axes: Axes, image: Any, title: str = "", score: float | None = None) -> None:
-    shown = as_picture(image) if image.shape[0] == 3 and image.shape[-1] != 3 else image
-    axes.imshow(shown, interpolation="nearest", vmin=0, vmax=1)
-    if title:
-        axes.set_title(title, loc="center", fontsize=9.5)
-    if score is not None:
-        axes.set_xlabel(f"{score:.4f}", fontsize=9.5, labelpad=3)
+        if masks is not None:
+            show(axes, colour_mask(masks[picture]), title, value)
 
 
 def _class_legend(axes: Axes, results: Sequence[LockResult], picture: int) -> None:

@@ -13,6 +13,7 @@ from seglock import files
 from seglock.config import BASELINE
 from seglock.errors import ReportError
 from seglock.report.schema import Evaluation, PictureScore, Training, checked
+from seglock.report.style import VOID
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,7 +114,7 @@ def _read_lock(root: Path, lock: str, steps: tuple[str, ...]) -> LockResult:
         evaluation=evaluation,
         training=training,
         history=_read_history(model / "history.csv", train_fix),
-        pictures=_read_pictures(folder / "pictures.npz", fix),
+        pictures=_read_pictures(folder / "pictures.npz", len(evaluation.classes), fix),
     )
 
 
@@ -153,7 +154,7 @@ def _epoch(row: Mapping[str, str | None]) -> Epoch:
     return Epoch(int(numbers.pop("epoch")), **numbers)
 
 
-def _read_pictures(path: Path, fix: str) -> Pictures:
+def _read_pictures(path: Path, classes: int, fix: str) -> Pictures:
     import zipfile
     import zlib
 
@@ -168,12 +169,12 @@ def _read_pictures(path: Path, fix: str) -> Pictures:
     except (*_DAMAGE, zipfile.BadZipFile, zlib.error) as error:
         raise ReportError(f"{path} must be readable", got=str(error), fix=fix) from error
     try:
-        return _pictures(arrays)
+        return _pictures(arrays, classes)
     except (KeyError, ValueError) as error:
         raise ReportError(f"{path} must be whole", got=str(error), fix=fix) from error
 
 
-def _pictures(arrays: Mapping[str, Any]) -> Pictures:
+def _pictures(arrays: Mapping[str, Any], classes: int) -> Pictures:
     images = arrays["images"]
     if images.ndim != 4 or images.shape[1] != 3 or images.dtype != "uint8":
         raise ValueError(f"images of shape {images.shape} and type {images.dtype}")
@@ -186,6 +187,8 @@ def _pictures(arrays: Mapping[str, Any]) -> Pictures:
     for name, mask in masks.items():
         if mask is not None and mask.shape != (count, height, width):
             raise ValueError(f"{name} of shape {mask.shape} beside images of {images.shape}")
+        if mask is not None and (mask[mask != VOID] >= classes).any():
+            raise ValueError(f"{name} has a class that is not one of {classes}")
     ids = tuple(str(item) for item in arrays["ids"])
     if len(ids) != count:
         raise ValueError(f"{len(ids)} ids for {count} images")

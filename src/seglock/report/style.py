@@ -60,7 +60,9 @@ DARK = Theme("dark", "#161b22", "#e8edf3", "#a3aebc", "#2d3641")
 
 
 @contextmanager
-def canvas(width: float, height: float, theme: Theme = LIGHT, **options: Any) -> Iterator[Figure]:
+def canvas(
+    width: float, height: float, theme: Theme = LIGHT, *, dpi: float = DPI, **options: Any
+) -> Iterator[Figure]:
     """A figure of ``width`` x ``height`` inches in the house style, drawn without pyplot."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -102,7 +104,7 @@ def canvas(width: float, height: float, theme: Theme = LIGHT, **options: Any) ->
         "text.parse_math": False,  # a class called $x_1 is a name, not a formula
     }
     with matplotlib.rc_context(settings):
-        figure = Figure(figsize=(width, height), dpi=DPI, **options)
+        figure = Figure(figsize=(width, height), dpi=dpi, **options)
         FigureCanvasAgg(figure)
         yield figure
 
@@ -110,7 +112,7 @@ def canvas(width: float, height: float, theme: Theme = LIGHT, **options: Any) ->
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, whole or not at all; the same figure gives the same bytes."""
     with files.replacing(path) as file:
-        figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+        figure.savefig(file, format="png", dpi=figure.dpi, metadata={"Software": None})
 
 
 def palette() -> NDArray[np.uint8]:
@@ -126,8 +128,3 @@ def colour_mask(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A mask (H, W) of class indices as an RGB picture (H, W, 3) uint8 in the VOC palette."""
     coloured: NDArray[np.uint8] = palette()[mask]
     return coloured
-
-
-def as_picture(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """An image (3, H, W) as matplotlib wants it, (H, W, 3)."""
-    return image.transpose(1, 2, 0)

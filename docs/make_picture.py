@@ -1,0 +1,110 @@
+"""Draw docs/picture.png, the picture of README's first screen, from a finished `make demo`.
+
+    python docs/make_picture.py [LOCK] [--picture N]
+
+Upper row: a test image, and what encrypting makes of it (with the public demonstration key). Lower
+row: the ground truth, and the lock's predictions with its key, without one, and with a wrong one.
+Without results the lower row is left out and the image is a synthetic one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from seglock.config import load_params
+from seglock.report import LockResult, read_results
+from seglock.report.gallery import demonstrate, draw_scene
+from seglock.report.style import LIGHT, canvas, colour_mask, save
+from seglock.report.tiles import (
+    TILE,
+    add_note,
+    add_row,
+    as_picture,
+    figure_size,
+    row_width,
+    show,
+    tile_dpi,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "docs" / "picture.png"
+LARGEST = 300_000
+BLOCK = 4
+SIDE = 64
+
+
+def read_lock(root: Path, lock: str) -> LockResult | None:
+    """The lock's results, or None before it was evaluated."""
+    if not (root / "data" / "evaluations" / lock / "evaluation.json").exists():
+        return None
+    steps = tuple(load_params(root / "params.yaml").locks[lock].steps)
+    return read_results(root, {lock: steps})[0]
+
+
+def draw(result: LockResult | None, picture: int) -> None:
+    """Write the picture."""
+    image = result.pictures.images[picture] if result else draw_scene(SIDE)
+    left, top, pitch, dpi = 0.08, 0.5, TILE + 0.82, tile_dpi(image.shape[-1])
+    size = figure_size(left * 2 + row_width(4), pitch * (2 if result else 1) + 0.05, dpi)
+    with canvas(*size, LIGHT, dpi=dpi) as figure:
+        upper = add_row(figure, left, top, 4)
+        show(upper[0], as_picture(image), "Image")
+        for axes, method in zip(upper[1:], ("shf", "np", "ffx"), strict=True):
+            encrypted = demonstrate(image, [f"{method}-{BLOCK}"])
+            show(axes, as_picture(encrypted), f"{method.upper()}, blocks of {BLOCK}")
+        figure.suptitle(
+            "A key decides how images are encrypted, block by block",
+            x=left / size[0],
+            y=1 - 0.05 / size[1],
+            ha="left",
+            va="top",
+            fontsize=11,
+            fontweight="bold",
+        )
+        if result:
+            draw_answers(add_row(figure, left, top + pitch, 4), result, picture)
+            figure.text(
+                left / size[0],
+                1 - (pitch + 0.05) / size[1],
+                f"A model trained on such images ({result.lock}) answers to the key alone",
+                ha="left",
+                va="top",
+                fontsize=11,
+                fontweight="bold",
+            )
+        add_note(figure, "Encrypted pictures: demonstration key. Below: mean IoU", LIGHT.faint)
+        save(figure, OUT)
+
+
+def draw_answers(row: list, result: LockResult, picture: int) -> None:  # type: ignore[type-arg]
+    """Ground truth and predictions, with the test split's mean IoU below."""
+    pictures, scores = result.pictures, result.evaluation.scores
+    assert pictures.correct is not None
+    assert pictures.incorrect is not None
+    assert scores.correct
+    assert scores.incorrect
+    show(row[0], colour_mask(pictures.target[picture]), "Ground truth")
+    show(row[1], colour_mask(pictures.correct[picture]), "Right key", scores.correct.miou)
+    show(row[2], colour_mask(pictures.plain[picture]), "No key", scores.plain.miou)
+    show(row[3], colour_mask(pictures.incorrect[picture]), "Wrong key", scores.incorrect.mean)
+
+
+def main() -> None:
+    """Draw, and refuse a picture that is too large for a front page."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
+    parser.add_argument("lock", nargs="?", default="shf-4")
+    parser.add_argument("--picture", type=int, default=0, help="which of the kept test images")
+    parser.add_argument("--root", type=Path, default=ROOT, help="the project with the results")
+    arguments = parser.parse_args()
+    result = read_lock(arguments.root, arguments.lock)
+    draw(result, arguments.picture)
+    if OUT.stat().st_size > LARGEST:
+        sys.exit(f"{OUT} must be at most {LARGEST} bytes, got {OUT.stat().st_size}")
+    what = "both rows" if result else "the upper row alone: run `make demo` for the lower one"
+    sys.stdout.write(f"wrote {OUT}, {OUT.stat().st_size} bytes, {what}\n")
+
+
+if __name__ == "__main__":
+    main()
