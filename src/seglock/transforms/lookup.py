@@ -27,7 +27,7 @@ class Lookup:
     @cached_property
     def offsets(self) -> NDArray[Any]:
         """Start of each position's table in the flattened tables, in the smallest type: uint16."""
-        narrow = np.min_scalar_type(self.tables.size - 1)
+        narrow = np.min_scalar_type(self.tables.size)
         offsets: NDArray[Any] = self.kinds.astype(narrow) * narrow.type(self.width)
         return offsets
 

@@ -14,7 +14,7 @@ import numpy as np
 from seglock.config.steps import FfxPassword, Method, Step
 from seglock.keys import derive_permutation, derive_positions
 from seglock.transforms.ffx import FIXED_PASSWORD, FROM_KEY, ffx_table
-from seglock.transforms.plan import COMPLEMENT, IDENTITY, Plan, compose_plans
+from seglock.transforms.plan import COMPLEMENT, IDENTITY, Plan, compose_plans, identity_plan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,6 +78,8 @@ def _plan_shf(step: Step, position: int, key: SecretKey, _: FfxPassword) -> Plan
     if step.count == step.positions:
         order = derive_permutation(key, _use(step, position, "shf"), step.positions)
         return shuffle_plan(step, np.arange(step.positions, dtype=np.int64), order)
+    if step.count == 0:
+        return identity_plan(step.block_size)
     order = derive_permutation(key, _use(step, position, "shf-order"), step.count)
     return shuffle_plan(step, _positions(step, position, key), order)
 
