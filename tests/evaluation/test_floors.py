@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,11 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import jaccard_score
 
+from seglock.config import load_params
+from seglock.data import get_dataset, prepare_dataset
 from seglock.errors import EvaluationError
 from seglock.evaluation import Floors, floors
 from seglock.evaluation.floors import majority_mask
 
 CLASSES = 4
+PROFILES = Path(__file__).parents[2] / "profiles"
 masks = hnp.arrays(
     np.uint8,
     st.tuples(st.integers(1, 5), st.just(3), st.just(2)),
@@ -69,3 +74,24 @@ def test_a_test_split_without_labels_is_refused() -> None:
 
 def test_to_dict_has_the_larger() -> None:
     assert Floors(0.1, 0.2).to_dict() == {"constant": 0.1, "prior": 0.2, "floor": 0.2}
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("profile", "constant", "prior"), [("camvid", 0.024, 0.170), ("voc-animals", 0.124, 0.129)]
+)
+def test_floors_of_real_images_are_the_known_ones(
+    real_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    profile: str,
+    constant: float,
+    prior: float,
+) -> None:
+    monkeypatch.setenv("SEGLOCK_REAL_DATA", str(real_data))
+    params = load_params(PROFILES / f"{profile}.yaml").data.model_copy(update={"image_side": 64})
+    get_dataset(params, tmp_path / "raw")
+    data = prepare_dataset(params, tmp_path / "raw", tmp_path / "prepared")
+    found = floors(data.train.masks, data.test.masks, data.num_classes)
+    assert found.constant == pytest.approx(constant, abs=5e-4)
+    assert found.prior == pytest.approx(prior, abs=5e-4)
