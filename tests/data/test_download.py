@@ -132,7 +132,7 @@ def test_answers_that_are_no_file(server, tmp_path: Path) -> None:
         download(_url(server), tmp_path, digest=None)
     server.shutdown()
     server.server_close()
-    with pytest.raises(DataError, match="must be reachable, got .*refused"):
+    with pytest.raises(DataError, match=r"must be reachable, got .*refused"):
         download(_url(server), tmp_path, digest=None)
 
 

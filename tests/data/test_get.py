@@ -111,7 +111,7 @@ def test_a_failure_leaves_the_old_folder(voc, params, tmp_path: Path, monkeypatc
     before = _files(tmp_path / "raw")
     (voc.root / "JPEGImages/a1.png").unlink()
     (voc.root / "SegmentationClass/b2.png").unlink()
-    with pytest.raises(DataError, match="2 problems:\nmissing image .*\n  a1.*\nmissing mask"):
+    with pytest.raises(DataError, match=r"2 problems:\nmissing image .*\n  a1.*\nmissing mask"):
         get_dataset(params, tmp_path / "raw")
     voc.image("a1")
     voc.mask("b2")

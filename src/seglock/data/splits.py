@@ -33,7 +33,7 @@ def hold_out(ids: Sequence[str], count: int, seed: int) -> tuple[list[str], list
     platform and version, and adding an id moves at most one other.
 
     >>> hold_out(["a", "b", "c", "d"], 1, seed=0)
-    (['a', 'b', 'd'], ['c'])
+    (['a', 'b', 'c'], ['d'])
     """
     if not 0 < count < len(ids):
         raise DataError(

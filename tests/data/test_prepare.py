@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seglock.config import DataParams
+from seglock.data import PreparedData, VocFolder, get_dataset, prepare_dataset
+from seglock.errors import DataError, StorageError
+
+
+@pytest.fixture
+def raw(params: DataParams, tmp_path: Path) -> Path:
+    get_dataset(params, tmp_path / "raw")
+    return tmp_path / "raw"
+
+
+def test_arrays_hold_the_resized_images_in_the_order_of_the_ids(params, raw, tmp_path) -> None:
+    prepared = prepare_dataset(params, raw, tmp_path / "out")
+    assert (prepared.dataset, prepared.image_side) == ("tiny", 8)
+    assert (prepared.classes, prepared.num_classes) == (("background", "cat", "dog"), 3)
+    assert sorted(prepared.train.ids + prepared.val.ids) == ["a1", "a2", "a3", "a4"]
+    assert prepared.test.ids == ("b1", "b2")
+    folder = VocFolder(raw)
+    for split in (prepared.train, prepared.val, prepared.test):
+        assert split.images.shape == (len(split), 3, 8, 8)
+        assert split.masks.shape == (len(split), 8, 8)
+        assert split.images.dtype == split.masks.dtype == np.uint8
+        for name, image, mask in zip(split.ids, split.images, split.masks, strict=True):
+            with Image.open(folder.images(name)[0]) as picture:
+                expected = np.asarray(picture.resize((8, 8), Image.Resampling.BILINEAR))
+            np.testing.assert_array_equal(image, expected.transpose(2, 0, 1))
+            with Image.open(folder.masks(name)[0]) as picture:
+                expected = np.asarray(picture.resize((8, 8), Image.Resampling.NEAREST))
+            np.testing.assert_array_equal(mask, expected)
+
+
+def test_prepared_json_tells_what_there_is(params, raw, tmp_path) -> None:
+    prepared = prepare_dataset(params, raw, tmp_path / "out")
+    info = json.loads((tmp_path / "out" / "prepared.json").read_text())
+    assert info["counts"] == {"train": 3, "val": 1, "test": 2}
+    assert info["digest"] == prepared.digest
+    assert info["ids"]["test"] == ["b1", "b2"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"prepared.json", *info["files"]}
+
+
+def test_same_input_same_bytes(params, raw, tmp_path) -> None:
+    one = prepare_dataset(params, raw, tmp_path / "one")
+    two = prepare_dataset(params, raw, tmp_path / "two")
+    assert one.digest == two.digest
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+    other = prepare_dataset(params.model_copy(update={"split_seed": 2}), raw, tmp_path / "three")
+    assert other.val.ids != one.val.ids
+    assert other.digest != one.digest
+
+
+def test_classes_that_are_not_selected_become_void(params, raw, tmp_path) -> None:
+    every = prepare_dataset(params, raw, tmp_path / "all").test.masks
+    some = prepare_dataset(params.model_copy(update={"classes": ["dog"]}), raw, tmp_path / "some")
+    assert some.classes == ("background", "dog")
+    expected = np.array(every)
+    expected[every == 1] = 255
+    expected[every == 2] = 1
+    np.testing.assert_array_equal(some.test.masks, expected)
+
+
+def test_all_problems_before_anything_is_written(params, raw, tmp_path) -> None:
+    (raw / "JPEGImages/a1.png").write_bytes(b"damaged")
+    Image.new("L", (20, 12), 9).save(raw / "SegmentationClass/a2.png")
+    Image.new("L", (20, 11)).save(raw / "SegmentationClass/b1.png")
+    with pytest.raises(DataError, match="must be a sound dataset, got 3 problems:") as caught:
+        prepare_dataset(params, raw, tmp_path / "out")
+    for text in ("a1.png must be a whole image", "labels 9 in 240 pixels", "its mask 20x11"):
+        assert text in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_empty_splits_are_refused(params, raw, tmp_path) -> None:
+    (raw / "ImageSets/Segmentation/val.txt").write_text("\n\n")
+    with pytest.raises(DataError, match=r"empty split.*\n.*val.txt: names no images"):
+        prepare_dataset(params, raw, tmp_path / "out")
+
+
+def test_missing_raw_folder_says_what_to_run(params, tmp_path) -> None:
+    with pytest.raises(DataError, match="no such folder; run seglock data get"):
+        prepare_dataset(params, tmp_path / "raw", tmp_path / "out")
+
+
+def test_extra_images_are_for_training(params, new_voc, tmp_path) -> None:
+    extra = new_voc("more")
+    extra.fill({"train": ["x1", "x2"]})
+    more = params.model_copy(update={"extra_source": str(extra.root)})
+    get_dataset(more, tmp_path / "raw")
+    prepared = prepare_dataset(more, tmp_path / "raw", tmp_path / "out")
+    assert prepared.train.ids[-2:] == ("x1", "x2")
+    assert len(prepared.train) == 5
+    extra.classes(["background", "dog", "cat"])
+    get_dataset(more, tmp_path / "raw")
+    with pytest.raises(DataError, match="must have the classes of the dataset, got background, do"):
+        prepare_dataset(more, tmp_path / "raw", tmp_path / "out")
+
+
+def test_a_full_disk_leaves_what_was_there(params, raw, tmp_path, monkeypatch) -> None:
+    before = prepare_dataset(params, raw, tmp_path / "out").digest
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("seglock.data.arrays.os.fsync", full)
+        with pytest.raises(StorageError, match="no space left on device; free some space"):
+            prepare_dataset(params.model_copy(update={"split_seed": 2}), raw, tmp_path / "out")
+    assert PreparedData.open(tmp_path / "out").digest == before
+    assert {path.name for path in tmp_path.iterdir()} == {"raw", "out", "voc"}
+
+
+def test_memory_does_not_grow_with_the_images(voc, params, tmp_path) -> None:
+    import tracemalloc
+
+    voc.fill({"train": [f"n{i}" for i in range(300)]})
+    big = params.model_copy(update={"image_side": 128})
+    tracemalloc.start()
+    prepare_dataset(big, voc.root, tmp_path / "out")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.5 * 300 * 4 * 128 * 128
+
+
+class TestOpening:
+    @pytest.fixture
+    def out(self, params, raw, tmp_path) -> Path:
+        prepare_dataset(params, raw, tmp_path / "out")
+        shutil.rmtree(raw)
+        return tmp_path / "out"
+
+    def test_arrays_are_private_mappings(self, out) -> None:
+        prepared = PreparedData.open(out)
+        assert isinstance(prepared.train.images, np.memmap)
+        prepared.train.images[0] = 7
+        assert PreparedData.open(out).digest == prepared.digest
+
+    @pytest.mark.parametrize("name", ["train_images.npy", "test_masks.npy", "prepared.json"])
+    def test_missing_files(self, out, name) -> None:
+        (out / name).unlink()
+        with pytest.raises(DataError, match=f"{name} must exist, got no such file; run seglock"):
+            PreparedData.open(out)
+
+    @pytest.mark.parametrize("name", ["train_images.npy", "val_masks.npy"])
+    @pytest.mark.parametrize("keep", [0, 5, 100, -1])
+    def test_truncated_arrays(self, out, name, keep) -> None:
+        content = (out / name).read_bytes()
+        (out / name).write_bytes(content[:keep])
+        with pytest.raises(DataError, match=f"{name} must be as it was written"):
+            PreparedData.open(out, verify=False)
+
+    def test_a_flipped_bit_is_found(self, out) -> None:
+        content = bytearray((out / "val_images.npy").read_bytes())
+        content[-1] ^= 1
+        (out / "val_images.npy").write_bytes(content)
+        PreparedData.open(out, verify=False)
+        with pytest.raises(DataError, match=r"val_images.npy must be as it was written, got other"):
+            PreparedData.open(out)
+
+    def test_another_array_is_refused(self, out) -> None:
+        np.save(out / "val_masks.npy", np.zeros((1, 8, 9), dtype=np.uint8))
+        with pytest.raises(DataError, match=r"uint8 \(1, 8, 9\) instead of uint8 \(1, 8, 8\)"):
+            PreparedData.open(out)
+        np.save(out / "val_masks.npy", np.zeros((1, 8, 8), dtype=np.int64))
+        with pytest.raises(DataError, match="int64"):
+            PreparedData.open(out)
+
+    @pytest.mark.parametrize("text", ["{}", "[]", "null", '{"image_side": "a"}', "{"])
+    def test_damaged_description(self, out, text) -> None:
+        (out / "prepared.json").write_text(text)
+        with pytest.raises(DataError, match=r"prepared\.json must be"):
+            PreparedData.open(out)
+
+    def test_a_changed_digest_is_found(self, out) -> None:
+        text = (out / "prepared.json").read_text()
+        digest = json.loads(text)["digest"]
+        (out / "prepared.json").write_text(text.replace(digest, "0" * 64))
+        with pytest.raises(DataError, match="a digest that is not that of its files"):
+            PreparedData.open(out)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("source", "classes", "splits"),
+    [
+        ("camvid", None, {"train": 6, "val": 3, "test": 4}),
+        (
+            "voc2012-animals/VOCdevkit/VOC2012",
+            ["cat", "cow", "dog", "horse", "sheep"],
+            {"train": 6, "val": 4},
+        ),
+    ],
+)
+def test_real_images_shrunk(real_data, tmp_path, source, classes, splits) -> None:
+    place = tmp_path / "small"
+    full = VocFolder(real_data / source)
+    (place / "ImageSets/Segmentation").mkdir(parents=True)
+    for name in ("JPEGImages", "SegmentationClass"):
+        (place / name).symlink_to(real_data / source / name)
+    for name, count in splits.items():
+        ids = full.ids(name)[:count]
+        (place / f"ImageSets/Segmentation/{name}.txt").write_text("\n".join(ids))
+    if classes is None:
+        shutil.copyfile(real_data / source / "classes.txt", place / "classes.txt")
+    params = DataParams(
+        dataset="small",
+        source=str(place),
+        classes=classes,
+        val_split="val" if "test" in splits else 2,
+        test_split="test" if "test" in splits else "val",
+        image_side=64,
+    )
+    get_dataset(params, tmp_path / "raw")
+    assert not any(path.is_symlink() for path in (tmp_path / "raw").rglob("*"))
+    prepared = prepare_dataset(params, tmp_path / "raw", tmp_path / "out")
+    assert prepared.num_classes == (11 if classes is None else 6)
+    sizes = (len(prepared.train), len(prepared.val), len(prepared.test))
+    assert sizes == ((6, 3, 4) if classes is None else (4, 2, 4))
+    labels = set(np.unique(prepared.train.masks).tolist())
+    assert labels <= {*range(prepared.num_classes), 255}
+    assert len(labels) > 3
+    assert prepared.train.images.std() > 20

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from seglock.config import DataParams, LockParams, Params, SyntheticParams
+from seglock.data import PreparedData, check_dataset
+from seglock.errors import DataError
+from seglock.stages import data
+
+
+@pytest.fixture
+def params() -> Params:
+    synthetic = SyntheticParams(train=8, test=4, side=32)
+    return Params(
+        data=DataParams(val_split=2, image_side=16, synthetic=synthetic),
+        locks={"baseline": LockParams(steps=[])},
+    )
+
+
+def test_get_then_prepare_under_the_root(params: Params, tmp_path: Path) -> None:
+    assert data.get(params, tmp_path) == tmp_path / "data" / "raw"
+    assert check_dataset(tmp_path / "data" / "raw") == []
+    prepared = data.prepare(params, tmp_path)
+    assert [len(s) for s in (prepared.train, prepared.val, prepared.test)] == [6, 2, 4]
+    assert PreparedData.open(tmp_path / "data" / "prepared").digest == prepared.digest
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {"raw", "prepared"}
+
+
+def test_prepare_without_get(params: Params, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="run seglock data get"):
+        data.prepare(params, tmp_path)
+
+
+def test_check_counts_and_finds(params: Params, tmp_path: Path) -> None:
+    raw = data.get(params, tmp_path)
+    result = data.check(raw)
+    assert (result.classes, result.images, result.problems) == (7, {"train": 8, "val": 4}, [])
+    (raw / "ImageSets/Segmentation/val.txt").unlink()
+    (raw / "classes.txt").write_text("one\n")
+    result = data.check(raw, splits=["train", "val"])
+    assert (result.classes, result.images) == (0, {"train": 8, "val": 0})
+    assert [problem.kind for problem in result.problems] == ["classes", "missing list"]
