@@ -1,0 +1,168 @@
+"""What doctor says: all is fine, or each thing that is wrong, with its fix and no secret."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from seglock.config import check_params, load_params
+from seglock.keys import KeyStore
+from seglock.stages.doctor import Check, doctor, estimate_disk
+from tests.stages.audit_project import SECRET, make_key
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the shipped pipeline, and a store with the known key."""
+    keys = tmp_path / "keys"
+    make_key(keys)
+    monkeypatch.setenv("SEGLOCK_KEY_DIR", str(keys))
+    root = tmp_path / "project"
+    (root / ".dvc").mkdir(parents=True)
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, root / name)
+    return root
+
+
+def change(root: Path, **sections: dict[str, object]) -> None:
+    values = yaml.safe_load((root / "params.yaml").read_text())
+    for name, section in sections.items():
+        values[name] |= section
+    (root / "params.yaml").write_text(yaml.safe_dump(values))
+
+
+def wrong(root: Path) -> list[Check]:
+    checks = doctor(root)
+    assert SECRET.hex() not in repr(checks)
+    found = [check for check in checks if check.level == "wrong"]
+    assert all(check.fix for check in found)
+    return found
+
+
+def test_a_sound_project_has_nothing_wrong_and_nothing_is_changed(project: Path) -> None:
+    before = sorted(project.rglob("*"))
+    checks = doctor(project)
+    assert [check for check in checks if check.level == "wrong"] == []
+    topics = {check.topic for check in checks}
+    assert topics >= {
+        "params", "python", "torch", "cuda", "machine", "dvc", "mlflow", "key store", "key",
+        "dataset", "disk",
+    }  # fmt: skip
+    assert sorted(project.rglob("*")) == before
+
+
+def test_bad_params_are_a_finding_and_the_rest_is_still_looked_at(project: Path) -> None:
+    change(project, train={"lrr": 0.1}, model={"name": "fcn_resnet5"})
+    (found,) = wrong(project)
+    assert found.topic == "params"
+    assert "lrr" in found.text
+    assert "fcn_resnet50" in found.text
+    assert "key store" in {check.topic for check in doctor(project)}
+
+
+def test_no_project_at_all(tmp_path: Path) -> None:
+    assert [check.topic for check in wrong(tmp_path)] == ["params", "dvc"]
+
+
+def test_a_key_open_to_others(project: Path) -> None:
+    store = KeyStore()
+    store.secret_path("main").chmod(0o644)
+    store.folder.chmod(0o755)
+    found = wrong(project)
+    assert {check.fix for check in found} >= {
+        f"run `chmod 700 {store.folder}`", f"run `chmod 600 {store.secret_path('main')}`"
+    }  # fmt: skip
+
+
+def test_a_published_record_without_its_secret(project: Path) -> None:
+    store = KeyStore()
+    record = store.record("main")
+    published = project / "data" / "keys" / "main.json"
+    published.parent.mkdir(parents=True)
+    published.write_bytes(store.record_bytes("main"))
+    assert wrong(project) == []
+    shutil.rmtree(store.path("main"))
+    (found,) = wrong(project)
+    assert record.id in found.text + found.fix
+
+
+def test_a_key_that_may_not_be_made(project: Path) -> None:
+    shutil.rmtree(KeyStore().path("main"))
+    assert wrong(project) == []
+    change(project, keys={"create_missing": False})
+    (found,) = wrong(project)
+    assert "seglock key new main" in found.fix
+
+
+def test_a_store_that_does_not_answer(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ann:pass@127.0.0.1:{port}")
+    (found,) = wrong(project)
+    assert found.topic == "mlflow"
+    assert "pass" not in found.text
+
+
+def test_a_dataset_that_is_not_there(project: Path, tmp_path: Path) -> None:
+    change(project, data={"dataset": "mine", "source": str(tmp_path / "nowhere")})
+    (found,) = wrong(project)
+    assert (found.topic, found.fix) == ("dataset", "correct data.source")
+
+
+def test_a_disk_that_is_too_small(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1 << 20})())
+    (found,) = wrong(project)
+    assert found.topic == "disk"
+
+
+def test_the_command_exits_1_when_something_is_wrong(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from seglock.cli.app import app
+
+    monkeypatch.chdir(project)
+    fine = CliRunner().invoke(app, ["doctor"])
+    assert fine.exit_code == 0, fine.output
+    assert "all is fine" in fine.output
+    change(project, train={"epochs": 0})
+    ill = CliRunner().invoke(app, ["doctor"])
+    assert ill.exit_code == 1
+    assert "train.epochs" in ill.output
+    assert "fix:" in ill.output
+
+
+def test_the_paper_needs_gigabytes_and_ffx_twice_what_np_does() -> None:
+    paper = estimate_disk(load_params(ROOT / "profiles" / "paper.yaml"))
+    test = 1449 * 3 * 256 * 256
+    assert paper["prepared"] == (1464 + 1449) * 4 * 256 * 256
+    assert paper["encrypted"] == 16 * test + 8 * test * 2
+    assert 5e9 < paper["total"] < 30e9
+    locks = {"baseline": {"steps": []}}
+    one = estimate_disk(check_params({"locks": {**locks, "np-4": {"steps": ["np-4"]}}}))
+    two = estimate_disk(check_params({"locks": {**locks, "ffx-4": {"steps": ["ffx-4"]}}}))
+    assert two["encrypted"] == 2 * one["encrypted"]
+
+
+def test_the_estimate_is_near_what_is_written(tmp_path: Path) -> None:
+    from seglock.data import get_dataset, prepare_dataset
+    from seglock.models import build_model, save_weights
+
+    synthetic = {"train": 24, "test": 16, "side": 64, "classes": 5, "seed": 0}
+    params = check_params(
+        {"locks": {"baseline": {"steps": []}}, "data": {"synthetic": synthetic, "val_split": 8}}
+    )
+    get_dataset(params.data, tmp_path / "raw")
+    prepare_dataset(params.data, tmp_path / "raw", tmp_path / "prepared")
+    save_weights(tmp_path / "models" / "w.safetensors", build_model(params.model, 5), {})
+    need = estimate_disk(params)
+    for part in ("raw", "prepared", "models"):
+        real = sum(path.stat().st_size for path in (tmp_path / part).rglob("*") if path.is_file())
+        assert 0.5 < need[part] / real < 2, part
