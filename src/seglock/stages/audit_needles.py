@@ -1,79 +1,174 @@
-"""How numbers read in every table: four decimals, like the paper's."""
+"""What the audit looks for: key bytes in every spelling, and strips of encrypted images.
+
+The only module besides the key room that opens ``secret_access``. Nothing here is ever shown: a
+needle has a label, and its bytes are left out of its repr.
+"""
 
 from __future__ import annotations
 
-import math
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-NOTHING = "\N{EN DASH}"
-SEARCHABLE_BITS = 64
-_COUNTED_BITS = 40
-_SAFE_BITS = 112
-_MOST_BITS = 256
-_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+import numpy as np
+
+from seglock.keys.secret_access import reveal
+
+if TYPE_CHECKING:
+    from seglock.config.steps import Step
+    from seglock.keys import SecretKey
+
+ROWS = 8  # rows of a strip, or the block side where that is less
+PIXELS = 8  # width of a strip in the order row, column, channel
+COLUMNS = 24  # width of a strip in the order channel, row, column
+PLAN_ENTRIES = 64  # of a permutation, enough to be told from chance
+STRIPS = 2  # strips of each image
+DISTINCT = 16  # values a strip must show, to be told from a flat patch
+_HASH_BITS = 20
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
-def four(value: float | None, nothing: str = NOTHING) -> str:
-    """A mean IoU or a difference of two.
+@dataclass(frozen=True)
+class Needle:
+    """Bytes that must not occur anywhere, and what they are."""
 
-    >>> four(0.70804), four(-0.01), four(None)
-    ('0.7080', '-0.0100', '–')
+    what: str
+    owner: str
+    pattern: bytes = field(repr=False)
+
+
+def key_needles(key: SecretKey) -> list[Needle]:
+    """A key's bytes raw, in hexadecimal, and in base64 at each alignment in both alphabets."""
+    return [Needle(what, f"key {key.id}", text) for what, text in _spellings(reveal(key))]
+
+
+def _spellings(secret: bytes) -> Iterator[tuple[str, bytes]]:
+    yield "key bytes", secret
+    yield "key in hexadecimal", secret.hex().encode()
+    yield "key in hexadecimal", secret.hex().upper().encode()
+    seen = set()
+    for before in range(3):
+        text = base64.b64encode(bytes(before) + secret)
+        # The characters that hold bits of these bytes only, whatever stands beside them.
+        inner = text[-(-before * 8 // 6) : (before + len(secret)) * 8 // 6]
+        for spelled in (inner, inner.replace(b"+", b"-").replace(b"/", b"_")):
+            if spelled not in seen:
+                seen.add(spelled)
+                yield "key in base64", spelled
+
+
+def derived_needles(key: SecretKey, steps: Sequence[Step], lock: str) -> list[Needle]:
+    """What equals a key for one lock: its subkeys, FFX passwords and permutations."""
+    from seglock.keys import derive_permutation
+
+    owner = f"lock {lock}, key {key.id}"
+    needles = []
+    for position, step in enumerate(steps):
+        tail = f"{step.block_size}/{step.count}/{position}"
+        secrets = {f"{step.method}/{tail}": "subkey", f"shf-order/{tail}": "subkey"}
+        if step.method == "ffx":
+            secrets[f"ffx-password/{position}"] = "FFX password"
+        for use, what in secrets.items():
+            for spelling, text in _spellings(key.derive(use)):
+                needles.append(Needle(spelling.replace("key", what, 1), owner, text))
+        plan = derive_permutation(key, f"{step.method}/{tail}", step.positions)
+        forms = [plan[:PLAN_ENTRIES].astype(dtype).tobytes() for dtype in ("<i8", "<i4", "<i2")]
+        needles += [Needle("plan", owner, form) for form in forms]
+    return needles
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A few rows of one encrypted image. All of its windows in one file mean the image is there."""
+
+    owner: str
+    image: str
+    windows: tuple[bytes, ...] = field(repr=False)
+
+
+def image_strips(
+    plain: np.ndarray, encrypted: np.ndarray, *, block: int, top: int, owner: str, image: str
+) -> list[Strip]:
+    """Strips of one image, (3, S, S), in both memory orders, and of FFX also scaled to 8 bits.
+
+    A strip covers every position of a block up to 8 rows, so that another key's picture, which
+    agrees in some positions, is not taken for this one. Flat places are left out.
     """
-    if value is None:
-        return nothing
-    text = f"{value:.4f}"
-    return "0.0000" if text == "-0.0000" else text
+    forms = [encrypted.astype("<i2" if encrypted.dtype.itemsize > 1 else np.uint8)]
+    if encrypted.dtype.itemsize > 1:
+        scaled = encrypted.astype(np.float64) * (255 / top)
+        forms += [np.rint(scaled).astype(np.uint8), np.floor(scaled).astype(np.uint8)]
+    strips = []
+    for form in forms:
+        same = plain if form.dtype == np.uint8 else None
+        for y, x in _places(form, same, block):
+            rows = range(y, y + min(ROWS, block))
+            pixels = form[:, :, x : x + PIXELS].transpose(1, 2, 0)
+            strips.append(Strip(owner, image, tuple(pixels[row].tobytes() for row in rows)))
+            planes = form[:, :, x : x + COLUMNS]
+            windows = tuple(planes[c, row].tobytes() for row in rows for c in range(3))
+            strips.append(Strip(owner, image, windows))
+    return strips
 
 
-def bits(value: float | None, nothing: str = NOTHING) -> str:
-    """A key space in bits; the transforms report 256 at most.
-
-    >>> bits(9.8517), bits(256.0), bits(None)
-    ('9.85', '256+', '–')
-    """
-    if value is None:
-        return nothing
-    return f"{_MOST_BITS}+" if value >= _MOST_BITS else f"{value:.2f}"
-
-
-def plans(value: float) -> str:
-    """How many plans a key space holds, counted where a person could count them.
-
-    >>> plans(math.log2(924)), plans(203.0)
-    ('924', 'about 10⁶¹')
-    """
-    if value <= _COUNTED_BITS:
-        return f"{round(2**value):,}"
-    power = "10" + str(math.floor(value * math.log10(2))).translate(_RAISED)
-    return f"more than {power}" if value >= _MOST_BITS else f"about {power}"
+def _places(form: np.ndarray, plain: np.ndarray | None, block: int) -> list[tuple[int, int]]:
+    """The top left corners of the strips with the most different values."""
+    side = form.shape[-1]
+    height = min(ROWS, block)
+    width = min(PIXELS, side)
+    last = max(side - COLUMNS, 0)
+    step = max(block, side // 8 // block * block)
+    found = []
+    for y in range(0, side - height + 1, step):
+        for x in range(0, last + 1, max(8, side // 8)):
+            patch = form[:, y : y + height, x : x + width]
+            if plain is None or not np.array_equal(patch, plain[:, y : y + height, x : x + width]):
+                found.append((len(np.unique(patch)), y, x))
+    found.sort(reverse=True)
+    return [(y, x) for distinct, y, x in found[:STRIPS] if distinct >= DISTINCT]
 
 
-def is_searchable(value: float | None) -> bool:
-    """True for a key space that a determined attacker can try out whole."""
-    return value is not None and value < SEARCHABLE_BITS
+class Searcher:
+    """Looks for needles and strips in a buffer; flat in the number of strips."""
+
+    def __init__(self, needles: Sequence[Needle], strips: Sequence[Strip]) -> None:
+        self.needles = list(needles)
+        self._strips: dict[int, list[Strip]] = {}
+        for strip in strips:
+            anchor = int.from_bytes(strip.windows[0][:8], "little")
+            self._strips.setdefault(anchor, []).append(strip)
+        self._anchors = np.array(sorted(self._strips), np.uint64)
+        self._table = np.zeros(1 << _HASH_BITS, bool)
+        self._table[_hash(self._anchors)] = True
+
+    def __repr__(self) -> str:
+        return f"Searcher({len(self.needles)} needles, {len(self._anchors)} strips)"
+
+    def find(self, buffer: bytes, *, images: bool = True) -> Iterator[tuple[str, str]]:
+        """What is in ``buffer`` and whose it is, each once."""
+        found = [(n.what, n.owner) for n in self.needles if n.pattern in buffer]
+        if images and len(self._anchors):
+            found += [(f"encrypted image {s.image}", s.owner) for s in self._images(buffer)]
+        yield from dict.fromkeys(found)
+
+    def _images(self, buffer: bytes) -> Iterator[Strip]:
+        for anchor in self._present(buffer):
+            for strip in self._strips[anchor]:
+                if all(window in buffer for window in strip.windows):
+                    yield strip
+
+    def _present(self, buffer: bytes, chunk: int = 1 << 23) -> list[int]:
+        """The anchors that occur at any offset: a table look-up for each, then the exact test."""
+        present: set[int] = set()
+        for start in range(0, max(len(buffer) - 7, 0), chunk):
+            part = buffer[start : start + chunk + 7]
+            for shift in range(min(8, len(part) - 7)):
+                words = np.frombuffer(part, "<u8", (len(part) - shift) // 8, shift)
+                likely = words[self._table[_hash(words)]]
+                present.update(np.intersect1d(likely, self._anchors).tolist())
+        return sorted(present)
 
 
-def search_effort(value: float) -> str:
-    """What trying all plans takes, in words.
-
-    >>> search_effort(44.9), search_effort(80.0), search_effort(203.0)
-    ('can be searched', 'very costly', 'out of reach')
-    """
-    if is_searchable(value):
-        return "can be searched"
-    return "very costly" if value < _SAFE_BITS else "out of reach"
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as a person says them.
-
-    >>> duration(14.2), duration(754), duration(7300)
-    ('14 s', '12 min 34 s', '2 h 1 min')
-    """
-    if seconds is None:
-        return NOTHING
-    total = round(seconds)
-    if total < 60:
-        return f"{total} s"
-    if total < 3600:
-        return f"{total // 60} min {total % 60} s"
-    return f"{total // 3600} h {total % 3600 // 60} min"
+def _hash(words: np.ndarray) -> np.ndarray:
+    return (words * _MULTIPLIER) >> np.uint64(64 - _HASH_BITS)
