@@ -211,7 +211,9 @@ def test_the_accelerator_kernel_agrees(steps: tuple[str, ...], transform: Transf
             made = transform.to_input(tensor, dtype=torch.bfloat16, memory_format=write)
             assert torch.equal(made, floats)
             assert made.is_contiguous(memory_format=write)
-            made = transform.encrypted_to_input(encrypted, dtype=torch.bfloat16, memory_format=write)
+            made = transform.encrypted_to_input(
+                encrypted, dtype=torch.bfloat16, memory_format=write
+            )
             assert torch.equal(made, floats)
             assert made.is_contiguous(memory_format=write)
 

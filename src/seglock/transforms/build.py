@@ -67,6 +67,8 @@ def compose(
     Transform([np-4, shf-4])
     """
     password = check_ffx_password(ffx_password)
+    if isinstance(steps, str):
+        raise TransformError("steps must be a list of steps", got=repr(steps), fix=f"[{steps!r}]")
     read = tuple(step if isinstance(step, Step) else parse_step(step) for step in steps)
     if not read:
         return identity()

@@ -50,12 +50,13 @@ class Plan:
                 "a plan must have one entry for each of the 3 * M * M positions",
                 got=f"{len(self.permutation)} and {len(self.selector)} for {size}",
             )
-        used, selector = np.unique(self.selector, return_inverse=True)
-        tables, merged = np.unique(self.tables[used], axis=0, return_inverse=True)
+        rows = [np.asarray(table, dtype=np.int16).tobytes() for table in self.tables]
+        used = sorted({rows[row] for row in _occurring(self.selector)})
+        new_row = np.array([used.index(row) if row in used else 0 for row in rows], dtype=np.uint8)
         arrays: dict[str, NDArray[Any]] = {
             "permutation": np.array(self.permutation, dtype=np.int64),
-            "tables": tables.astype(np.int16),
-            "selector": merged.reshape(-1)[selector].astype(np.uint8),
+            "tables": np.frombuffer(b"".join(used), dtype=np.int16).reshape(-1, LEVELS),
+            "selector": new_row[self.selector],
         }
         for name, array in arrays.items():
             array.flags.writeable = False
@@ -129,16 +130,21 @@ def compose_plans(first: Plan, then: Plan) -> Plan:
             "only SHF may follow FFX, since FFX gives 0..999",
             fix="put every other step before it",
         )
-    before = first.selector[then.permutation].astype(np.int64)
-    pairs, selector = np.unique(before * LEVELS + then.selector, return_inverse=True)
+    kinds = first.selector[then.permutation].astype(np.int64) * LEVELS + then.selector
+    pairs = _occurring(kinds)
     tables = [_table_after(first.tables[p // LEVELS], then.tables[p % LEVELS]) for p in pairs]
     return Plan(
         first.block_size,
         first.permutation[then.permutation],
         np.stack(tables),
-        selector.astype(np.uint8),
+        np.searchsorted(pairs, kinds).astype(np.uint8),
         "int16" if "int16" in (first.dtype_name, then.dtype_name) else "uint8",
     )
+
+
+def _occurring(kinds: NDArray[Any]) -> NDArray[np.intp]:
+    """The values that occur, ascending; for small values faster than sorting them."""
+    return np.flatnonzero(np.bincount(kinds))
 
 
 def _fits(first: Plan, then: Plan) -> bool:

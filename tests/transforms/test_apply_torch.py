@@ -1,0 +1,121 @@
+"""The accelerator's kernel beyond the contract, on CPU tensors; with CUDA on the device itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from seglock.errors import TransformError
+from seglock.keys import SecretKey
+from seglock.transforms import Transform, apply, apply_torch, compose, identity
+from seglock.transforms.recipe import Shape, prepare
+
+KEY = SecretKey.from_bytes(bytes(range(32)))
+STEPS = ["np-4", "ffx-4", "shf-4"]
+
+
+@pytest.fixture
+def accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply, "on_accelerator", lambda images: isinstance(images, torch.Tensor))
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.randint(
+        0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+
+
+def test_indices_are_int32_and_prepared_once() -> None:
+    transform = compose(STEPS, KEY)
+    cpu = torch.device("cpu")
+    shape = Shape(8, 12)
+    recipe = apply_torch.prepare_on(cpu, transform._plan, "encrypt", shape)
+    assert recipe.source is not None
+    assert recipe.offsets is not None
+    assert recipe.source.dtype == recipe.offsets.dtype == torch.int32
+    assert apply_torch.prepare_on(cpu, transform._plan, "encrypt", shape) is recipe
+    assert apply_torch.prepare_on(cpu, transform._plan, "encrypt", Shape(12, 8)) is not recipe
+
+
+@pytest.mark.parametrize("cached", [apply_torch.prepare_on, prepare])
+def test_few_recipes_are_kept(cached: object) -> None:
+    assert cached.cache_info().maxsize <= 16  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("accelerator")
+def test_impossible_values_are_counted_as_on_the_cpu() -> None:
+    transform = compose(STEPS, KEY)
+    damaged = transform.encrypt(noise(3, 3, 8, 8))
+    damaged[..., ::2] = torch.randint(-40, 1100, damaged[..., ::2].shape, dtype=torch.int16)
+    with pytest.raises(TransformError) as here:
+        transform.decrypt(damaged)
+    with pytest.raises(TransformError) as there:
+        transform.decrypt(damaged.numpy())
+    assert here.value.got == there.value.got
+    with pytest.raises(TransformError, match="values outside") as here:
+        transform.encrypted_to_input(damaged)
+    with pytest.raises(TransformError) as there:
+        transform.encrypted_to_input(damaged.numpy())
+    assert here.value.got == there.value.got
+
+
+@pytest.mark.usefixtures("accelerator")
+@pytest.mark.parametrize("batch", [0, 1])
+def test_small_batches(batch: int) -> None:
+    images = noise(batch, 3, 8, 8)
+    for transform in (compose(STEPS, KEY), compose(["np-8"], KEY), identity()):
+        encrypted = transform.encrypt(images)
+        assert encrypted.shape == images.shape
+        assert torch.equal(transform.decrypt(encrypted), images)
+        assert transform.to_input(images).shape == images.shape
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_tensors_over_foreign_memory(channels_last: bool) -> None:
+    """Slices at odd offsets of a larger tensor, as a loader hands them out."""
+    images = noise(5, 3, 9, 16)[1:, :, 1:, :]
+    if channels_last:
+        images = images.contiguous(memory_format=torch.channels_last)
+    for transform in (compose(["np-4"], KEY), compose(["ffx-4"], KEY), compose(["shf-4"], KEY)):
+        expected = transform.encrypt(np.ascontiguousarray(images.numpy()))
+        assert np.array_equal(transform.encrypt(images), expected)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "words"), [(torch.float32, 4), (torch.float64, 8), (torch.bfloat16, 2)]
+)
+def test_input_dtypes(dtype: torch.dtype, words: int) -> None:
+    made = compose(["ffx-4"], KEY).to_input(noise(2, 3, 8, 8), dtype=dtype)
+    assert made.dtype == dtype
+    assert made.element_size() == words
+
+
+def test_other_input_dtypes_are_refused() -> None:
+    with pytest.raises(TransformError, match="must be one of float32, float64") as caught:
+        identity().to_input(noise(1, 3, 4, 4), dtype=torch.int32)
+    assert caught.value.got == "torch.int32"
+    with pytest.raises(TransformError, match="memory_format must be"):
+        identity().to_input(noise(1, 3, 4, 4), memory_format=torch.channels_last_3d)
+
+
+def test_the_network_input_can_be_written_to() -> None:
+    """Training may work in place; a shared or read-only result would surprise it."""
+    images = noise(1, 3, 4, 4).numpy()
+    images.flags.writeable = False
+    for transform in (identity(), compose(["np-4"], KEY)):
+        transform.to_input(images).add_(1)
+        torch.from_numpy(transform.encrypt(images)).add_(1)
+        assert transform.encrypt(images).flags.writeable
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("transform", [compose(STEPS, KEY), compose(["shf-256"], KEY), identity()])
+def test_large_batches_on_cuda(transform: Transform) -> None:
+    images = noise(64, 3, 256, 256)
+    on_device = images.cuda()
+    encrypted = transform.encrypt(on_device)
+    assert torch.equal(encrypted.cpu(), transform.encrypt(images))
+    assert torch.equal(transform.decrypt(encrypted), on_device)
+    assert torch.equal(transform.to_input(on_device).cpu(), transform.to_input(images))

@@ -1,0 +1,74 @@
+"""Network inputs: the formula, and that each type is rounded once, to the nearest."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from seglock.transforms.input_values import (
+    FLOATS,
+    INPUT_MEAN,
+    INPUT_STD,
+    FloatName,
+    input_values,
+    input_words,
+)
+
+SIGNIFICAND = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
+ADVERSE = np.array(
+    [
+        1 + 2.0**-8 + 2.0**-40,  # by way of float32 this becomes a tie, and 1.0
+        1 + 2.0**-8,
+        1 + 3 * 2.0**-8,
+        -(1 + 2.0**-8 + 2.0**-30),
+        2 - 2.0**-9,
+        0.1,
+        -2.1179,
+        0.0,
+    ]
+)
+
+
+def nearest(value: float, bits: int) -> float:
+    """Round to ``bits`` significant bits, ties to even, in exact arithmetic."""
+    if value == 0:
+        return 0.0
+    unit = Fraction(2) ** (math.frexp(value)[1] - bits)
+    return float(round(Fraction(value) / unit) * unit)
+
+
+@pytest.mark.parametrize("name", FLOATS)
+def test_each_type_is_rounded_once_to_the_nearest(
+    name: FloatName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.concatenate([input_values(np.arange(1000), c, 997) for c in range(3)])
+    values = np.concatenate([values, ADVERSE])
+    monkeypatch.setattr("seglock.transforms.input_values.input_values", lambda *_: values)
+    words = input_words(values, 0, 255, name)
+    made = torch.from_numpy(words).view(getattr(torch, name)).double().numpy()
+    assert made.tolist() == [nearest(value, SIGNIFICAND[name]) for value in values]
+
+
+def test_rounding_twice_would_differ() -> None:
+    """Else the test above could not tell."""
+    twice = torch.tensor(ADVERSE[0], dtype=torch.float64).float().bfloat16()
+    assert float(twice) != nearest(ADVERSE[0], 8)
+
+
+def test_the_formula() -> None:
+    for channel in range(3):
+        for maximum in (255, 731):
+            made = input_values(np.array([0, 1, maximum]), channel, maximum)
+            mean, std = INPUT_MEAN[channel], INPUT_STD[channel]
+            expected = [(v / maximum - mean) / std for v in (0, 1, maximum)]
+            assert made.tolist() == expected
+
+
+def test_mean_and_std_are_imagenets() -> None:
+    """As published with torchvision's weights, red first."""
+    assert INPUT_MEAN == (0.485, 0.456, 0.406)
+    assert INPUT_STD == (0.229, 0.224, 0.225)

@@ -1,0 +1,138 @@
+"""Key spaces: formulas against brute force over every mask and permutation of small blocks."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seglock.config.steps import parse_step
+from seglock.keys import SecretKey
+from seglock.transforms import build_transform, compose
+from seglock.transforms.key_space import (
+    CAP,
+    _choose,
+    _masks,
+    _moving_at_most,
+    key_space_bits,
+    plan_count,
+    small_space,
+)
+
+KEY = SecretKey.from_bytes(bytes(range(32)))
+
+
+def bits(*names: str, password: str = "fixed") -> float:
+    return key_space_bits([parse_step(name) for name in names], password)  # type: ignore[arg-type]
+
+
+def count(*names: str) -> int:
+    return plan_count([parse_step(name) for name in names], "fixed")
+
+
+def test_known_figures() -> None:
+    assert round(build_transform("np", 2, KEY).key_space_bits, 2) == 9.85
+    assert bits("np-2") == math.log2(924)
+    assert bits("shf-2") == math.log2(math.factorial(12))
+    assert bits("ffx-2") == math.log2(924)
+    assert bits("ffx-2", password="from_key") == 256
+    assert compose(["ffx-2"], KEY, "fixed").key_space_bits == math.log2(924)
+    assert bits() == 0
+
+
+@pytest.mark.parametrize("method", ["shf", "np", "ffx"])
+@pytest.mark.parametrize("percent", ["", "-f1", "-f99"])
+def test_a_whole_image_has_more_plans_than_keys(method: str, percent: str) -> None:
+    assert bits(f"{method}-256{percent}") == 256
+
+
+@pytest.mark.parametrize("n", range(1, 8))
+def test_permutations_that_move_few_points(n: int) -> None:
+    for k in range(n + 1):
+        brute = sum(
+            sum(i != j for i, j in enumerate(p)) <= k for p in itertools.permutations(range(n))
+        )
+        assert _moving_at_most(n, k) == brute
+
+
+@given(n=st.integers(1, 9), data=st.data())
+def test_xors_of_masks(n: int, data: st.DataObject) -> None:
+    weights = data.draw(st.lists(st.integers(0, n), max_size=4))
+    reached = {0}
+    for weight in weights:
+        masks = [sum(1 << i for i in c) for c in itertools.combinations(range(n), weight)]
+        reached = {mask ^ other for mask in reached for other in masks}
+    assert _masks(n, weights) == len(reached)
+
+
+@given(n=st.integers(0, 400), data=st.data())
+def test_binomials_up_to_the_cap(n: int, data: st.DataObject) -> None:
+    k = data.draw(st.integers(0, n))
+    assert _choose(n, k) == min(CAP, math.comb(n, k))
+
+
+EXACT = (
+    ["np-1"],
+    ["np-1-f0"],
+    ["np-1", "np-1"],
+    ["np-1-f100", "np-1-f100"],
+    ["np-1", "np-1-f67", "np-1"],
+    ["shf-1"],
+    ["shf-1-f67"],
+    ["shf-1-f34"],
+    ["shf-1", "shf-1-f67"],
+    ["np-1", "shf-1"],
+    ["np-1", "shf-1-f67", "np-1"],
+    ["shf-1", "np-1", "shf-1"],
+    ["ffx-1"],
+    ["ffx-1-f0"],
+    ["np-1", "ffx-1", "shf-1"],
+    ["shf-1-f67", "np-1", "ffx-1-f67"],
+    ["shf-2-f20"],
+    ["np-2-f20"],
+    ["np-2-f10", "np-2-f20"],
+    ["shf-2-f20", "ffx-2-f10"],
+)
+
+
+@pytest.mark.parametrize("names", EXACT, ids="+".join)
+def test_counts_are_the_plans_there_are(names: list[str]) -> None:
+    steps = [parse_step(name) for name in names]
+    plans = small_space(steps, "fixed", limit=20_000)
+    assert plans is not None
+    assert len(plans) == count(*names)
+    assert not any(a.equals(b) for a, b in itertools.combinations(plans[:40], 2))
+    if len(plans) > 1:
+        assert small_space(steps, "fixed", limit=len(plans) - 1) is None
+    assert small_space(steps, "fixed", limit=len(plans)) is not None
+
+
+@pytest.mark.parametrize("names", EXACT, ids="+".join)
+def test_every_key_gives_one_of_the_plans_and_all_occur(names: list[str]) -> None:
+    plans = small_space([parse_step(name) for name in names], "fixed", limit=20_000)
+    assert plans is not None
+    seen = set()
+    for number in range(300 if len(plans) <= 36 else 5):
+        plan = compose(names, KEY.wrong(number), "fixed")._plan
+        matches = [i for i, other in enumerate(plans) if other.equals(plan)]
+        assert len(matches) == 1
+        seen.update(matches)
+    if len(plans) <= 36:
+        assert len(seen) == len(plans)
+
+
+@pytest.mark.parametrize("names", [["shf-1-f67", "shf-1-f67"], ["shf-2-f20", "shf-2-f20"]])
+def test_several_partial_shuffles_are_bounded_from_above(names: list[str]) -> None:
+    plans = small_space([parse_step(name) for name in names], "fixed", limit=20_000)
+    assert plans is not None
+    assert len(plans) <= count(*names)
+
+
+def test_a_password_from_the_key_has_no_small_space() -> None:
+    assert small_space([parse_step("ffx-1")], "from_key", limit=10**9) is None
+    nothing = small_space([parse_step("ffx-1-f0")], "from_key", limit=1)
+    assert nothing is not None
+    assert len(nothing) == 1
