@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seglock.config import load_params
 from seglock.report import LockResult, read_results
@@ -27,6 +28,9 @@ from seglock.report.tiles import (
     show,
     tile_dpi,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "docs" / "picture.png"
@@ -47,7 +51,7 @@ def draw(result: LockResult | None, picture: int) -> None:
     """Write the picture."""
     image = result.pictures.images[picture] if result else draw_scene(SIDE)
     left, top, pitch, dpi = 0.08, 0.5, TILE + 0.82, tile_dpi(image.shape[-1])
-    size = figure_size(left * 2 + row_width(4), pitch * (2 if result else 1) + 0.05, dpi)
+    size = figure_size(left * 2 + row_width(4), pitch * (2 if result else 1) + 0.12, dpi)
     with canvas(*size, LIGHT, dpi=dpi) as figure:
         upper = add_row(figure, left, top, 4)
         show(upper[0], as_picture(image), "Image")
@@ -68,17 +72,18 @@ def draw(result: LockResult | None, picture: int) -> None:
             figure.text(
                 left / size[0],
                 1 - (pitch + 0.05) / size[1],
-                f"A model trained on such images ({result.lock}) answers to the key alone",
+                f"A model trained so ({result.lock}) works well with the right key only",
                 ha="left",
                 va="top",
                 fontsize=11,
                 fontweight="bold",
             )
-        add_note(figure, "Encrypted pictures: demonstration key. Below: mean IoU", LIGHT.faint)
+        note = "Encrypted pictures: demonstration key"
+        add_note(figure, note + (". Numbers: mean IoU" if result else ""), LIGHT.faint)
         save(figure, OUT)
 
 
-def draw_answers(row: list, result: LockResult, picture: int) -> None:  # type: ignore[type-arg]
+def draw_answers(row: list[Axes], result: LockResult, picture: int) -> None:
     """Ground truth and predictions, with the test split's mean IoU below."""
     pictures, scores = result.pictures, result.evaluation.scores
     assert pictures.correct is not None

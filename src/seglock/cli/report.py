@@ -16,7 +16,7 @@ _SHOWN = (
     ("Drop", "drop"),
     ("Plain", "plain"),
     ("Plain,\nBN", "plain_bn"),
-    ("Incorrect", "incorrect_mean"),
+    ("Incor-\nrect", "incorrect_mean"),
     ("(p95)", "incorrect_p95"),
     ("Unauth-\norised", "unauthorised"),
     ("Regained", "regained"),
