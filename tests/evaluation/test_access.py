@@ -290,6 +290,20 @@ def test_an_empty_test_split_is_refused(make_split: MakeSplit) -> None:
         judge(make_split(0), None)
 
 
+@pytest.mark.parametrize("norm", ["batch", "frozen", "group"])
+def test_bfloat16_is_near_float32(make_split: MakeSplit, norm: str) -> None:
+    test = make_split(16)
+    found = []
+    for bf16 in (False, True):
+        torch.manual_seed(0)
+        model = build_model(ModelParams(width=8, norm=norm), len(CLASSES))
+        found.append(judge(test, ["ffx-4"], model=model, bf16=bf16))
+    exact, near = found
+    assert near != exact
+    for name in ("correct", "plain", "plain_bn"):
+        assert getattr(near, name).miou == pytest.approx(getattr(exact, name).miou, abs=2e-2)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_agrees_with_the_cpu(make_split: MakeSplit) -> None:
