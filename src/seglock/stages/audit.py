@@ -35,7 +35,7 @@ from seglock.stages.audit_sources import (
 
 if TYPE_CHECKING:
     from seglock.keys import SecretKey
-    from seglock.stages.audit_needles import Needle, Searcher, Strip
+    from seglock.stages.audit_needles import Needle, Searcher
 
 IMAGES = 128  # of each split, evenly spread
 
@@ -86,10 +86,9 @@ def run_audit(root: Path, progress: Callable[[str], None] | None = None) -> Audi
     report = AuditReport()
     params = _params(root, report)
     keys = _keys(root, params, report)
-    needles, strips, scales = _what_to_find(root, params, keys, report)
-    searcher = Searcher(needles, strips)
+    needles, scales = _what_to_find(root, params, keys, report)
+    searcher = Searcher(needles)
     report.keys = sorted(f"{name} ({key.id})" for name, key in keys.items())
-    report.images = len({(strip.owner, strip.image) for strip in strips})
     for place, pieces in _places(root, report):
         if progress:
             progress(place)
@@ -162,30 +161,28 @@ def _keys(root: Path, params: Params | None, report: AuditReport) -> dict[str, S
 
 def _what_to_find(
     root: Path, params: Params | None, keys: dict[str, SecretKey], report: AuditReport
-) -> tuple[list[Needle], list[Strip], tuple[int, ...]]:
+) -> tuple[list[Needle], tuple[int, ...]]:
     from seglock.stages.audit_needles import derived_needles, key_needles
 
     needles = [needle for key in keys.values() for needle in key_needles(key)]
-    strips: list[Strip] = []
     tops = {255}
-    if params is None:
-        return needles, strips, (255,)
-    for name, lock in params.locks.items():
-        if lock.steps and lock.key in keys:
+    for name, lock in params.locks.items() if params else ():
+        if params and lock.steps and lock.key in keys:
             needles += derived_needles(keys[lock.key], lock.parsed_steps, name)
-            found, top = _lock_strips(root, name, params, keys[lock.key], report)
-            strips += found
+            found, top = _lock_images(root, name, params, keys[lock.key], report)
+            report.images += len({needle.what for needle in found})
+            needles += found
             tops.add(top)
-    return needles, strips, tuple(sorted(tops))
+    return needles, tuple(sorted(tops))
 
 
-def _lock_strips(
+def _lock_images(
     root: Path, name: str, params: Params, key: SecretKey, report: AuditReport
-) -> tuple[list[Strip], int]:
+) -> tuple[list[Needle], int]:
     import numpy as np
 
     from seglock.data import PreparedData
-    from seglock.stages.audit_needles import image_strips
+    from seglock.stages.audit_needles import image_needles
     from seglock.transforms import compose
 
     lock = params.locks[name]
@@ -196,13 +193,13 @@ def _lock_strips(
     except SeglockError as error:
         report.skipped.append(f"images encrypted for {name}: {error}")
         return [], transform.max_value
-    strips = []
+    needles = []
     for split in (data.test, data.val, data.train):
         count = min(len(split), IMAGES)
         for index in np.linspace(0, len(split) - 1, count).astype(int):
             plain = np.ascontiguousarray(split.images[index : index + 1])
             encrypted = np.asarray(transform.encrypt(plain))
-            strips += image_strips(
+            needles += image_needles(
                 plain[0],
                 encrypted[0],
                 block=transform.block_size,
@@ -210,4 +207,4 @@ def _lock_strips(
                 owner=f"lock {name}, key {key.id}",
                 image=f"{split.name}/{split.ids[index]}",
             )
-    return strips, transform.max_value
+    return needles, transform.max_value

@@ -52,7 +52,7 @@ def buffers(
             yield from buffers(unpacked, scales=scales, depth=depth - 1)
     elif _looks_like_safetensors(data):
         yield from _safetensors(data, scales)
-    else:
+    elif b"\0" not in data[:8192]:
         for found in _BASE64.finditer(data):
             if (inner := _from_base64(found[0])) is not None:
                 yield from buffers(inner, scales=scales, depth=depth - 1)

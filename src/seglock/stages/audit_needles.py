@@ -31,16 +31,19 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True)
 class Needle:
-    """Bytes that must not occur anywhere, and what they are."""
+    """What must not occur: bytes, or several windows that together show one image.
+
+    All windows in one buffer are a finding; each has at least 8 bytes.
+    """
 
     what: str
     owner: str
-    pattern: bytes = field(repr=False)
+    windows: tuple[bytes, ...] = field(repr=False)
 
 
 def key_needles(key: SecretKey) -> list[Needle]:
     """A key's bytes raw, in hexadecimal, and in base64 at each alignment in both alphabets."""
-    return [Needle(what, f"key {key.id}", text) for what, text in _spellings(reveal(key))]
+    return [Needle(what, f"key {key.id}", (text,)) for what, text in _spellings(reveal(key))]
 
 
 def _spellings(secret: bytes) -> Iterator[tuple[str, bytes]]:
@@ -71,44 +74,36 @@ def derived_needles(key: SecretKey, steps: Sequence[Step], lock: str) -> list[Ne
             secrets[f"ffx-password/{position}"] = "FFX password"
         for use, what in secrets.items():
             for spelling, text in _spellings(key.derive(use)):
-                needles.append(Needle(spelling.replace("key", what, 1), owner, text))
+                needles.append(Needle(spelling.replace("key", what, 1), owner, (text,)))
         plan = derive_permutation(key, f"{step.method}/{tail}", step.positions)
         forms = [plan[:PLAN_ENTRIES].astype(dtype).tobytes() for dtype in ("<i8", "<i4", "<i2")]
-        needles += [Needle("plan", owner, form) for form in forms]
+        needles += [Needle("plan", owner, (form,)) for form in forms]
     return needles
 
 
-@dataclass(frozen=True)
-class Strip:
-    """A few rows of one encrypted image. All of its windows in one file mean the image is there."""
-
-    owner: str
-    image: str
-    windows: tuple[bytes, ...] = field(repr=False)
-
-
-def image_strips(
+def image_needles(
     plain: np.ndarray, encrypted: np.ndarray, *, block: int, top: int, owner: str, image: str
-) -> list[Strip]:
+) -> list[Needle]:
     """Strips of one image, (3, S, S), in both memory orders, and of FFX also scaled to 8 bits.
 
-    A strip covers every position of a block up to 8 rows, so that another key's picture, which
-    agrees in some positions, is not taken for this one. Flat places are left out.
+    A strip is a few rows. It covers every position of a block up to 8 rows, so that another key's
+    picture, which agrees in some positions, is not taken for this one. Flat places are left out.
     """
     forms = [encrypted.astype("<i2" if encrypted.dtype.itemsize > 1 else np.uint8)]
     if encrypted.dtype.itemsize > 1:
         scaled = encrypted.astype(np.float64) * (255 / top)
         forms += [np.rint(scaled).astype(np.uint8), np.floor(scaled).astype(np.uint8)]
+    what = f"encrypted image {image}"
     strips = []
     for form in forms:
         same = plain if form.dtype == np.uint8 else None
         for y, x in _places(form, same, block):
             rows = range(y, y + min(ROWS, block))
             pixels = form[:, :, x : x + PIXELS].transpose(1, 2, 0)
-            strips.append(Strip(owner, image, tuple(pixels[row].tobytes() for row in rows)))
+            strips.append(Needle(what, owner, tuple(pixels[row].tobytes() for row in rows)))
             planes = form[:, :, x : x + COLUMNS]
             windows = tuple(planes[c, row].tobytes() for row in rows for c in range(3))
-            strips.append(Strip(owner, image, windows))
+            strips.append(Needle(what, owner, windows))
     return strips
 
 
@@ -130,33 +125,28 @@ def _places(form: np.ndarray, plain: np.ndarray | None, block: int) -> list[tupl
 
 
 class Searcher:
-    """Looks for needles and strips in a buffer; flat in the number of strips."""
+    """Looks for needles in a buffer, in a time that hardly depends on how many there are."""
 
-    def __init__(self, needles: Sequence[Needle], strips: Sequence[Strip]) -> None:
-        self.needles = list(needles)
-        self._strips: dict[int, list[Strip]] = {}
-        for strip in strips:
-            anchor = int.from_bytes(strip.windows[0][:8], "little")
-            self._strips.setdefault(anchor, []).append(strip)
-        self._anchors = np.array(sorted(self._strips), np.uint64)
+    def __init__(self, needles: Sequence[Needle]) -> None:
+        self._needles: dict[int, list[Needle]] = {}
+        for needle in needles:
+            anchor = int.from_bytes(needle.windows[0][:8], "little")
+            self._needles.setdefault(anchor, []).append(needle)
+        self._anchors = np.array(sorted(self._needles), np.uint64)
         self._table = np.zeros(1 << _HASH_BITS, bool)
         self._table[_hash(self._anchors)] = True
 
     def __repr__(self) -> str:
-        return f"Searcher({len(self.needles)} needles, {len(self._anchors)} strips)"
+        return f"Searcher({sum(map(len, self._needles.values()))} needles)"
 
-    def find(self, buffer: bytes, *, images: bool = True) -> Iterator[tuple[str, str]]:
+    def find(self, buffer: bytes) -> Iterator[tuple[str, str]]:
         """What is in ``buffer`` and whose it is, each once."""
-        found = [(n.what, n.owner) for n in self.needles if n.pattern in buffer]
-        if images and len(self._anchors):
-            found += [(f"encrypted image {s.image}", s.owner) for s in self._images(buffer)]
-        yield from dict.fromkeys(found)
-
-    def _images(self, buffer: bytes) -> Iterator[Strip]:
+        found: dict[tuple[str, str], None] = {}
         for anchor in self._present(buffer):
-            for strip in self._strips[anchor]:
-                if all(window in buffer for window in strip.windows):
-                    yield strip
+            for needle in self._needles[anchor]:
+                if all(window in buffer for window in needle.windows):
+                    found[needle.what, needle.owner] = None
+        yield from found
 
     def _present(self, buffer: bytes, chunk: int = 1 << 23) -> list[int]:
         """The anchors that occur at any offset: a table look-up for each, then the exact test."""

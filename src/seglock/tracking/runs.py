@@ -47,7 +47,7 @@ def open_run(
     if commit:
         described["mlflow.source.git.commit"] = commit
     header = RunHeader(name, params.experiment, described, time.time_ns() // 1_000_000)
-    store = Store(tracking_uri(root), root=root, timeout=params.timeout_seconds)
+    store = Store(tracking_uri(root), timeout=params.timeout_seconds)
     try:
         store.check()
         found, known = resolve_run(store, header, run_id)

@@ -104,9 +104,8 @@ class Store:
     ``timeout`` is in seconds, for one request; mlflow's own retries (7, over minutes) are off.
     """
 
-    def __init__(self, uri: str, *, root: Path, timeout: float) -> None:
+    def __init__(self, uri: str, *, timeout: float) -> None:
         self.uri = uri
-        self.root = Path(root)
         self.timeout = timeout
         self._client: MlflowClient | None = None
 
@@ -147,12 +146,7 @@ class Store:
         self.check()
         from mlflow import MlflowClient
 
-        if file := sqlite_file(self.uri):
-            file.parent.mkdir(parents=True, exist_ok=True)
-        lock = self.root / ".seglock" / "mlflow.lock"
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        # A new SQLite store is migrated by its first client; two at once break each other.
-        with filelock.FileLock(lock, timeout=FIRST_CLIENT_WAIT):
+        with _first_client(sqlite_file(self.uri)):
             client = MlflowClient(tracking_uri=self.uri)
             client.get_experiment_by_name("Default")
         self._client = client
@@ -212,6 +206,18 @@ class Store:
                 experiment_id, start_time=started, tags=tags, run_name=name
             )
             return str(run.info.run_id)
+
+
+@contextlib.contextmanager
+def _first_client(database: Path | None) -> Iterator[None]:
+    """Let one process at a time open a SQLite store: the first one migrates it, and two at once
+    break each other's migration."""
+    if database is None:
+        yield
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(f"{database}.lock", timeout=FIRST_CLIENT_WAIT):
+        yield
 
 
 @contextlib.contextmanager

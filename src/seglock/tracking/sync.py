@@ -111,7 +111,7 @@ def sync_run(run_id: str, *, root: Path, params: TrackingParams) -> Synced:
                 journal.append("status", status="KILLED")
         finally:
             journal.let_go()
-    store = Store(tracking_uri(root), root=Path(root), timeout=params.timeout_seconds)
+    store = Store(tracking_uri(root), timeout=params.timeout_seconds)
     store.check()
     delivery = Delivery(journal, store)
     sent = delivery.send()
