@@ -164,8 +164,8 @@ def test_runs_are_in_mlflow_with_the_same_names(project: Project) -> None:
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     np4 = runs["np-4"]
     assert np4.data.tags["lock"] == "np-4"
-    assert np4.data.params["key_hash"].startswith("$argon2id$")
-    assert np4.data.params["key_id"] == read(project, "keys", "main.json")["id"]
+    assert np4.data.tags["key_hash"].startswith("$argon2id$")
+    assert np4.data.tags["key_id"] == read(project, "keys", "main.json")["id"]
     shared = {"train/loss", "val/loss", "val/miou", "owner/miou", "plain/miou"}
     for run in runs.values():
         assert shared <= set(run.data.metrics)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seglock.stages.outputs import sole_writer
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -30,7 +32,8 @@ def get(params: Params, root: Path, *, progress: Progress | None = None) -> Path
 
     target = root / "data" / "raw"
     downloads = root / ".seglock" / "downloads"
-    get_dataset(params.data, target, progress=progress, downloads=downloads)
+    with sole_writer(root, "raw"):
+        get_dataset(params.data, target, progress=progress, downloads=downloads)
     return target
 
 
@@ -39,7 +42,8 @@ def prepare(params: Params, root: Path, *, progress: Progress | None = None) -> 
     from seglock.data import prepare_dataset
 
     data = root / "data"
-    return prepare_dataset(params.data, data / "raw", data / "prepared", progress=progress)
+    with sole_writer(root, "prepared"):
+        return prepare_dataset(params.data, data / "raw", data / "prepared", progress=progress)
 
 
 def check(

@@ -10,6 +10,7 @@ from pathlib import Path
 from seglock import files
 from seglock.config import find_lock, load_params
 from seglock.keys import PublicRecord, SecretKey, load_key
+from seglock.stages.outputs import sole_writer
 
 ENCRYPTED_FILE = "test.enc"
 
@@ -33,7 +34,7 @@ def encrypt_split(lock: str, root: Path) -> Path:
     folder = root / "data" / "encrypted" / lock
     note: dict[str, object] = {"lock": lock, "steps": definition.steps, "key_id": None, "images": 0}
     if not definition.steps:
-        with files.replacing_folder(folder) as out:
+        with sole_writer(root, "encrypted", lock), files.replacing_folder(folder) as out:
             files.write_json(out / "encrypted.json", note)
         return folder
     record = PublicRecord.from_file(root / "data" / "keys" / f"{definition.key}.json")
@@ -41,7 +42,7 @@ def encrypt_split(lock: str, root: Path) -> Path:
     transform = compose(definition.steps, key=key, ffx_password=definition.ffx_password)
     images = PreparedData.open(root / "data" / "prepared").test.images
     note |= {"key_id": key.id, "images": len(images)}
-    with files.replacing_folder(folder) as out:
+    with sole_writer(root, "encrypted", lock), files.replacing_folder(folder) as out:
         nonce = encryption_nonce(key, lock)
         write_encrypted(out / ENCRYPTED_FILE, images, transform.encrypt, nonce)
         files.write_json(out / "encrypted.json", note)

@@ -16,6 +16,7 @@ from seglock.config import LockParams, Params, find_lock, load_params
 from seglock.errors import KeyRefusedError, ModelError
 from seglock.keys import PublicRecord, SecretKey, load_key
 from seglock.stages.evaluate_record import record_results, retell_training, write_results
+from seglock.stages.outputs import sole_writer
 from seglock.stages.run import lock_tags, run_name
 
 if TYPE_CHECKING:
@@ -48,13 +49,16 @@ def evaluate(lock: str, root: Path) -> dict[str, Any]:
 
     data = PreparedData.open(root / "data" / "prepared")
     measure = _prepare(lock, params, root, data, key)
-    with open_run(
-        params.tracking,
-        name=run_name(lock, params, data),
-        tags=lock_tags(lock, params, data, record),
-        root=project_root(),
-        run_id=training["run_id"],
-    ) as tracker:
+    with (
+        sole_writer(root, "evaluations", lock),
+        open_run(
+            params.tracking,
+            name=run_name(lock, params, data),
+            tags=lock_tags(lock, params, data, record),
+            root=project_root(),
+            run_id=training["run_id"],
+        ) as tracker,
+    ):
         if tracker.run_id != training["run_id"]:
             retell_training(tracker, params, lock, root / "data" / "models" / lock)
         tracker.log_dataset(data.dataset, data.digest, use="evaluation")

@@ -1,4 +1,4 @@
-"""Profiles: complete params files under ``profiles/``, one of which is the project's params.yaml."""
+"""Profiles: complete params files under ``profiles/``; one of them is the project's params.yaml."""
 
 from __future__ import annotations
 

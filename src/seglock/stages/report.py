@@ -17,6 +17,7 @@ from seglock.report.illustrations import illustrate
 from seglock.report.page import LOCAL_UI, render_page
 from seglock.report.paper import table1
 from seglock.report.summary import summarise
+from seglock.stages.outputs import sole_writer
 
 REPORT_FOLDER = Path("data/reports")
 PAGE = "report.html"
@@ -33,6 +34,7 @@ def write_report(root: Path) -> dict[str, Any]:
     results = read_results(root, {name: tuple(lock.steps) for name, lock in params.locks.items()})
     summary = summarise(results)
     with (
+        sole_writer(root, "reports"),
         tempfile.TemporaryDirectory(prefix="seglock-report-") as scratch,
         files.replacing_folder(root / REPORT_FOLDER) as out,
     ):

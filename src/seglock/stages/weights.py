@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from seglock.config import BASELINE, Params
 from seglock.files import replacing_folder, write_json
+from seglock.stages.outputs import sole_writer
 
 if TYPE_CHECKING:
     from seglock.config import ModelParams
@@ -29,13 +30,14 @@ def get_weights(params: Params, root: Path) -> None:
     target = root / WEIGHTS_FOLDER
     start = params.model.initial_weights
     if start == "none":  # without importing torch
-        with replacing_folder(target) as out:
+        with sole_writer(root, "weights"), replacing_folder(target) as out:
             about = {"source": start, "network": params.model.name, "file": None, "sha256": None}
             write_json(out / "weights.json", about)
     elif start == BASELINE:
         _train_baseline(params, root, target)
     else:
-        _fetch(with_file(params.model, root), target)
+        with sole_writer(root, "weights"):
+            _fetch(with_file(params.model, root), target)
 
 
 def with_file(model: ModelParams, root: Path) -> ModelParams:
