@@ -41,7 +41,7 @@ class Voc:
             labels = np.full((12, 20), 255, dtype=np.uint8)
             labels[:, :6], labels[:, 6:12], labels[:, 12:18] = 0, 1, 2
         picture = Image.fromarray(labels).convert("P")
-        picture.putpalette(voc_palette())
+        picture.putpalette(list(voc_palette()))
         path = self.root / "SegmentationClass" / f"{name}.png"
         picture.save(path)
         return path

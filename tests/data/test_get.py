@@ -9,6 +9,7 @@ import pytest
 
 from seglock.config import DataParams
 from seglock.data import check_dataset, get_dataset
+from seglock.data.archive import extract_voc
 from seglock.data.sources import VOC2012_DIGEST, VOC2012_URL, resolve_source
 from seglock.errors import DataError, StorageError
 
@@ -69,6 +70,13 @@ def test_takes_the_same_from_a_tar(voc, params, tmp_path: Path, mode: str, prefi
         get_dataset(params.model_copy(update=update), tmp_path / "two", downloads=downloads)
         assert _files(tmp_path / "two") == _files(tmp_path / "raw")
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_a_tar_is_unpacked_no_further_than_needed(voc, tmp_path: Path) -> None:
+    voc.image("unused")
+    tar = _tar(voc.root, tmp_path / "voc.tar")
+    folder = extract_voc(tar, ["val"], tmp_path / "out")
+    assert {path.name for path in (folder.root / "JPEGImages").iterdir()} == {"b1.png", "b2.png"}
 
 
 def test_a_tar_cannot_write_outside(voc, params, tmp_path: Path) -> None:

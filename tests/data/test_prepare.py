@@ -11,6 +11,7 @@ from PIL import Image
 
 from seglock.config import DataParams
 from seglock.data import PreparedData, VocFolder, get_dataset, prepare_dataset
+from seglock.data.prepare import resize_pair
 from seglock.errors import DataError, StorageError
 
 
@@ -21,6 +22,8 @@ def raw(params: DataParams, tmp_path: Path) -> Path:
 
 
 def test_arrays_hold_the_resized_images_in_the_order_of_the_ids(params, raw, tmp_path) -> None:
+    grey = raw / "SegmentationClass/a1.png"
+    Image.fromarray(np.resize(np.array([2, 0, 0, 1], dtype=np.uint8), (12, 20))).save(grey)
     prepared = prepare_dataset(params, raw, tmp_path / "out")
     assert (prepared.dataset, prepared.image_side) == ("tiny", 8)
     assert (prepared.classes, prepared.num_classes) == (("background", "cat", "dog"), 3)
@@ -120,16 +123,22 @@ def test_a_full_disk_leaves_what_was_there(params, raw, tmp_path, monkeypatch) -
     assert {path.name for path in tmp_path.iterdir()} == {"raw", "out", "voc"}
 
 
-def test_memory_does_not_grow_with_the_images(voc, params, tmp_path) -> None:
-    import tracemalloc
-
+def test_few_images_are_in_memory_at_a_time(voc, params, tmp_path, monkeypatch) -> None:
     voc.fill({"train": [f"n{i}" for i in range(300)]})
-    big = params.model_copy(update={"image_side": 128})
-    tracemalloc.start()
-    prepare_dataset(big, voc.root, tmp_path / "out")
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 0.5 * 300 * 4 * 128 * 128
+    resized: list[str] = []
+    ahead: list[int] = []
+
+    def resize(member, *arguments):
+        resized.append(member.id)
+        return resize_pair(member, *arguments)
+
+    def progress(what: str, done: int, total: int | None) -> None:
+        if what == "resizing train":
+            ahead.append(len(resized) - done)
+
+    monkeypatch.setattr("seglock.data.prepare.resize_pair", resize)
+    prepare_dataset(params, voc.root, tmp_path / "out", progress=progress)
+    assert ahead == [0] * 5
 
 
 class TestOpening:

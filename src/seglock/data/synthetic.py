@@ -7,6 +7,7 @@ from bright but no hue from another; negating or encrypting half of its values k
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -111,7 +112,8 @@ def _pink_noise(rng: np.random.Generator, shape: tuple[int, int, int, int]) -> n
     spectrum = np.fft.rfft2(white, axes=(1, 2))
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None, :])
     frequency[0, 0] = np.inf
-    noise = np.fft.irfft2(spectrum / frequency[None, :, :, None], s=(side, side), axes=(1, 2))
+    spectrum /= frequency[None, :, :, None]
+    noise = np.fft.irfft2(spectrum, s=(side, side), axes=(1, 2))
     deviation: np.ndarray = noise.std(axis=(1, 2), keepdims=True)
     pink: np.ndarray = noise / deviation
     return pink
@@ -186,14 +188,15 @@ def _void_border(labels: np.ndarray) -> np.ndarray:
     return np.where(border, np.uint8(VOID), labels)
 
 
-def voc_palette() -> list[int]:
+@functools.cache
+def voc_palette() -> tuple[int, ...]:
     """PASCAL VOC's 256 mask colours, flat: each index's bits spread over red, green and blue."""
     index = np.arange(256)
     colours = np.zeros((256, 3), dtype=np.int64)
     for bit in range(8):
         for channel in range(3):
             colours[:, channel] |= ((index >> (3 * bit + channel)) & 1) << (7 - bit)
-    return colours.ravel().tolist()
+    return tuple(colours.ravel().tolist())
 
 
 def _save(root: Path, name: str, image: np.ndarray, mask: np.ndarray, image_format: str) -> None:
@@ -204,5 +207,5 @@ def _save(root: Path, name: str, image: np.ndarray, mask: np.ndarray, image_form
     else:
         Image.fromarray(image).save(root / IMAGES / f"{name}.png", compress_level=1)
     palette = Image.fromarray(mask).convert("P")
-    palette.putpalette(voc_palette())
+    palette.putpalette(list(voc_palette()))
     palette.save(root / MASKS / f"{name}.png")
