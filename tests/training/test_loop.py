@@ -12,9 +12,16 @@ import torch
 
 from seglock.data import PreparedData, Split
 from seglock.errors import ModelError, TrainingError
-from seglock.models import build_model, fetch_weights, read_metadata, save_weights
+from seglock.models import (
+    build_model,
+    fetch_weights,
+    load_weights,
+    read_metadata,
+    save_weights,
+)
 from seglock.tracking import MemoryTracker
 from seglock.training import EpochRow, TrainResult, train
+from seglock.transforms import identity
 from tests.training.small import (
     digest_of,
     largest_difference,
@@ -169,8 +176,6 @@ def test_it_starts_from_the_initial_weights(tmp_path: Path) -> None:
     job = small_job(tmp_path / "run", params, weights=tmp_path / "weights")
     result = train(job, tracker=MemoryTracker(), progress=False)
     trained = build_model(params.model, 3)
-    from seglock.models import load_weights
-
     load_weights(result.weights, trained)
     for name, tensor in start.named_parameters():
         assert torch.allclose(tensor, trained.get_parameter(name), atol=1e-7)
@@ -195,8 +200,6 @@ def test_metadata_goes_into_the_weights_file(tmp_path: Path) -> None:
 
 def test_the_lock_matters(tmp_path: Path) -> None:
     """The network sees encrypted images: another transform, another training."""
-    from seglock.transforms import identity
-
     locked = run(tmp_path / "locked")
     plain = train(
         small_job(tmp_path / "plain", transform=identity()), tracker=MemoryTracker(), progress=False
@@ -212,6 +215,18 @@ def test_progress_is_one_line_an_epoch_without_a_terminal(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3
     assert lines[2].startswith("np-4  epoch 3/3  loss ")
+
+
+def test_progress_is_a_bar_on_a_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "160")
+    train(small_job(tmp_path), tracker=MemoryTracker())
+    shown = capsys.readouterr().err
+    assert "━" in shown
+    assert "9/9" in shown
+    assert "epoch 3/3" in shown
 
 
 def test_all_arrays_may_be_memory_mapped(tmp_path: Path) -> None:

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
+from seglock.config import Params
 from seglock.errors import TrainingError
+from seglock.models import build_model
 from seglock.tracking import MemoryTracker
-from seglock.training import train
+from seglock.training import loop, train
 from seglock.training.checkpoint import CheckpointFolder, decode, encode
 from tests.training.killed import MOMENTS, run
 from tests.training.small import digest_of, small_job, small_params
@@ -64,7 +68,7 @@ def test_a_killed_training_ends_with_the_same_weights(
     assert not list(tmp_path.glob(".*"))
 
 
-def stopped_after(folder: Path, epoch: int) -> None:
+def stopped_after(folder: Path, epoch: int, params: Params | None = None) -> None:
     """Train and stop after an epoch's checkpoint."""
 
     def stop(row: Any) -> None:
@@ -72,7 +76,7 @@ def stopped_after(folder: Path, epoch: int) -> None:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        train(small_job(folder), tracker=MemoryTracker(), progress=False, on_epoch=stop)
+        train(small_job(folder, params), tracker=MemoryTracker(), progress=False, on_epoch=stop)
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -117,6 +121,34 @@ def test_without_a_whole_checkpoint_it_starts_from_scratch_and_says_so(
     assert len(checkpoints(tmp_path)) == 2
 
 
+class WithDropout(nn.Module):
+    """A network that draws from torch's generator in every step."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"out": nn.functional.dropout(self.network(x)["out"], 0.3, self.training)}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_dropout_and_both_optimizers_go_on_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    def build(*given: Any, **named: Any) -> nn.Module:
+        return WithDropout(build_model(*given, **named))
+
+    monkeypatch.setattr(loop, "build_model", build)
+    params = small_params(optimizer=optimizer, lr=0.01)
+    whole = train(small_job(tmp_path / "a", params), tracker=MemoryTracker(), progress=False)
+    stopped_after(tmp_path / "b", 1, params)
+    torch.rand(7)  # whatever else the process drew
+    resumed = train(small_job(tmp_path / "b", params), tracker=MemoryTracker(), progress=False)
+    assert resumed.history == whole.history
+    assert digest_of(resumed.weights) == digest_of(whole.weights)
+
+
 def test_a_run_that_missed_the_epochs_before_the_kill_gets_them(tmp_path: Path) -> None:
     stopped_after(tmp_path, 2)
     same, other = MemoryTracker(), MemoryTracker("another")
@@ -135,11 +167,14 @@ def test_a_snapshot_survives_encoding_bit_for_bit(tmp_path: Path) -> None:
     content = CheckpointFolder(tmp_path, print).read()
     assert content is not None
     snapshot = decode(content)
-    assert snapshot.epoch == 3
+    assert snapshot.course.epoch == 3
     again = decode(encode(snapshot))
-    assert again.history == snapshot.history
-    for part in ("model", "optimizer", "best"):
-        one, other = getattr(again, part), getattr(snapshot, part)
+    assert again.course.history == snapshot.course.history
+    for one, other in (
+        (again.model, snapshot.model),
+        (again.optimizer, snapshot.optimizer),
+        (again.course.best, snapshot.course.best),
+    ):
         assert one.keys() == other.keys()
         assert all(one[name].equal(other[name]) for name in one)
 
@@ -147,7 +182,7 @@ def test_a_snapshot_survives_encoding_bit_for_bit(tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
     stopped_after(tmp_path, 1)
     monkeypatch.setattr("seglock.training.checkpoint.FORMAT", 2)
-    with pytest.raises(TrainingError, match="must be of format 2, got 1"):
+    with pytest.raises(TrainingError, match="must have the format of this version"):
         train(small_job(tmp_path), tracker=MemoryTracker(), progress=False)
 
 
@@ -160,5 +195,5 @@ def test_a_checkpoint_holds_tensors_and_json_and_nothing_of_the_key(tmp_path: Pa
     parts = {name.partition("/")[0] for name in safetensors.torch.load(path.read_bytes())}
     assert parts == {"model", "optimizer"}
     with safetensors.safe_open(path, framework="pt") as file:
-        about = json.loads(file.metadata()["snapshot"])
-    assert set(about) == {"format", "epoch", "best_epoch", "history", "seconds", "run_id"}
+        about = json.loads(file.metadata()["course"])
+    assert set(about) == {"format", "best_epoch", "history", "seconds", "run_id"}

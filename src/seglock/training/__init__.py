@@ -4,7 +4,6 @@ May touch: torch, the device, the checkpoint folder it is given, a ``Tracker``. 
 plans' insides, MLflow, params.yaml, the pipeline's folders. Nothing of a key reaches a checkpoint.
 """
 
-from seglock.training.checkpoint import CheckpointFolder, Snapshot
 from seglock.training.distributed import rank_of
 from seglock.training.job import EpochRow, TrainJob, TrainResult, checkpoint_folder
 from seglock.training.loop import train
@@ -12,10 +11,8 @@ from seglock.training.progress import say
 from seglock.training.schedule import Schedule
 
 __all__ = [
-    "CheckpointFolder",
     "EpochRow",
     "Schedule",
-    "Snapshot",
     "TrainJob",
     "TrainResult",
     "checkpoint_folder",

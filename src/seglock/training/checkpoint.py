@@ -13,7 +13,7 @@ import json
 import re
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor
@@ -22,31 +22,48 @@ from seglock import files
 from seglock.errors import TrainingError
 from seglock.training.job import EpochRow
 
+State = Mapping[str, Tensor]
 FORMAT = 1
 _NAME = re.compile(r"epoch-(?P<epoch>\d+)-(?P<digest>[0-9a-f]{16})\.safetensors")
 
 
+@dataclass
+class Course:
+    """How far a training is, and the best it has seen.
+
+    ``best`` is the model of epoch ``best_epoch``, on the CPU; ``run_id`` the run that has seen the
+    epochs in ``history``.
+    """
+
+    history: list[EpochRow] = field(default_factory=list)
+    best: State = field(default_factory=dict)
+    best_epoch: int = 0
+    seconds: float = 0.0
+    run_id: str = ""
+
+    @property
+    def epoch(self) -> int:
+        """The last finished epoch; 0 before the first."""
+        return len(self.history)
+
+
 @dataclass(frozen=True)
 class Snapshot:
-    """A training between two epochs. Tensors are on the CPU; ``best`` is the kept epoch's model."""
+    """A training between two epochs. Tensors are on the CPU."""
 
-    epoch: int
-    model: Mapping[str, Tensor]
-    optimizer: Mapping[str, Tensor]
-    best: Mapping[str, Tensor]
-    best_epoch: int
-    history: list[EpochRow]
-    seconds: float
-    run_id: str
+    course: Course
+    model: State
+    optimizer: State
 
 
 def encode(snapshot: Snapshot) -> bytes:
     """A snapshot as safetensors bytes; the best weights only where the current ones are not."""
     import safetensors.torch
 
+    course = snapshot.course
     parts = {"model": snapshot.model, "optimizer": snapshot.optimizer}
-    if snapshot.best_epoch != snapshot.epoch:
-        parts["best"] = snapshot.best
+    if course.best_epoch != course.epoch:
+        parts["best"] = course.best
     tensors = {
         f"{part}/{name}": tensor.contiguous()
         for part, named in parts.items()
@@ -54,13 +71,12 @@ def encode(snapshot: Snapshot) -> bytes:
     }
     about = {
         "format": FORMAT,
-        "epoch": snapshot.epoch,
-        "best_epoch": snapshot.best_epoch,
-        "history": snapshot.history,
-        "seconds": snapshot.seconds,
-        "run_id": snapshot.run_id,
+        "history": course.history,
+        "best_epoch": course.best_epoch,
+        "seconds": course.seconds,
+        "run_id": course.run_id,
     }
-    return bytes(safetensors.torch.save(tensors, {"snapshot": json.dumps(about)}))
+    return bytes(safetensors.torch.save(tensors, {"course": json.dumps(about)}))
 
 
 def decode(content: bytes) -> Snapshot:
@@ -68,27 +84,18 @@ def decode(content: bytes) -> Snapshot:
     import safetensors.torch
 
     (length,) = struct.unpack_from("<Q", content)
-    about = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["snapshot"])
-    if about["format"] != FORMAT:
+    about = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["course"])
+    if about.pop("format") != FORMAT:
         raise TrainingError(
-            f"a checkpoint must be of format {FORMAT}",
-            got=about["format"],
-            fix="continue with the version of seglock that wrote it, or remove its folder",
+            "a checkpoint must have the format of this version of seglock",
+            fix="continue with the version that wrote it, or remove its folder",
         )
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "best": {}}
     for name, tensor in safetensors.torch.load(content).items():
         part, _, rest = name.partition("/")
         parts[part][rest] = tensor
-    return Snapshot(
-        epoch=about["epoch"],
-        model=parts["model"],
-        optimizer=parts["optimizer"],
-        best=parts["best"] or parts["model"],
-        best_epoch=about["best_epoch"],
-        history=about["history"],
-        seconds=about["seconds"],
-        run_id=about["run_id"],
-    )
+    course = Course(best=parts["best"] or parts["model"], **about)
+    return Snapshot(course, parts["model"], parts["optimizer"])
 
 
 class CheckpointFolder:
@@ -120,7 +127,7 @@ class CheckpointFolder:
     def write(self, snapshot: Snapshot) -> Path:
         """Write a snapshot, whole or not at all; then remove all but it and the one before."""
         content = encode(snapshot)
-        path = self.folder / f"epoch-{snapshot.epoch:05d}-{_digest(content)}.safetensors"
+        path = self.folder / f"epoch-{snapshot.course.epoch:05d}-{_digest(content)}.safetensors"
         files.write_bytes(path, content)
         for old in self._all():
             if old not in (path, self._good):

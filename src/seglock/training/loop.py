@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from seglock.models import build_model, count_parameters, load_initial_weights, save_weights
 from seglock.training.batches import epoch_batches, open_source
-from seglock.training.checkpoint import CheckpointFolder, Snapshot, decode
+from seglock.training.checkpoint import CheckpointFolder, Course, Snapshot, State, decode
 from seglock.training.distributed import World, join
 from seglock.training.epoch import Loop, not_finite, train_epoch, validate
 from seglock.training.job import EpochRow, TrainJob, TrainResult
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from seglock.tracking import Tracker
 
 WEIGHTS_FILE = "model.safetensors"
-State = Mapping[str, Tensor]
 
 
 def train(
@@ -66,20 +63,13 @@ def _train(
     steps = len(epoch_batches(len(data.train), recipe, 1))
     loop = _prepare(job, runtime, world, steps)
     checkpoints = CheckpointFolder(job.checkpoints, say)
-    found = checkpoints.read() if world.first else None
-    course = _resume(loop, world.share_bytes(found, runtime.device))
-    resumed_from = course.epoch or None
-    if world.first and course.run_id != tracker.run_id:
-        for row in course.history:  # a run that has not seen the epochs before the kill
-            tracker.log_metrics(_figures(row), step=row["epoch"])
-    course.run_id = tracker.run_id
+    course = _resume(loop, checkpoints, tracker)
+    done = course.epoch
     train_source = open_source(data.train, runtime.device, recipe)
     val_source = open_source(data.val, runtime.device, recipe)
     shown = progress and world.first
-    with Display(
-        job.lock, epochs=recipe.epochs, steps=steps, done=course.epoch, shown=shown
-    ) as display:
-        for epoch in range(course.epoch + 1, recipe.epochs + 1):
+    with Display(job.lock, epochs=recipe.epochs, steps=steps, done=done, shown=shown) as display:
+        for epoch in range(done + 1, recipe.epochs + 1):
             started = time.perf_counter()
             train_loss, lr = train_epoch(loop, train_source, len(data.train), epoch, display.step)
             val_loss, val_miou = validate(loop, val_source, len(data.val), data.num_classes)
@@ -88,64 +78,36 @@ def _train(
             row = EpochRow(
                 epoch=epoch, lr=lr, train_loss=train_loss, val_loss=val_loss, val_miou=val_miou
             )
-            kept = course.add(row, loop, time.perf_counter() - started)
+            kept = _is_best(row, course, recipe.select)
+            snapshot = _take_in(row, kept, course, loop)
+            course.seconds += time.perf_counter() - started
             if world.first:
                 # Before the checkpoint: a kill between the two repeats the epoch with the same
                 # figures, and none is missing.
                 tracker.log_metrics(_figures(row), step=epoch)
-                checkpoints.write(course.snapshot(loop))
+                checkpoints.write(snapshot)
             display.epoch(row, kept=kept)
             if on_epoch:
                 on_epoch(row)
-    return _finish(job, loop, course, resumed_from)
+    return _finish(job, loop, course, resumed_from=done or None)
 
 
-@dataclass
-class _Course:
-    """How far a training is, and the best it has seen."""
-
-    history: list[EpochRow]
-    best: State
-    best_epoch: int = 0
-    seconds: float = 0.0
-    run_id: str = ""
-
-    @property
-    def epoch(self) -> int:
-        return len(self.history)
-
-    def add(self, row: EpochRow, loop: Loop, seconds: float) -> bool:
-        """Take an epoch in; returns whether its weights are now the ones to keep."""
-        best = self.history[self.best_epoch - 1] if self.best_epoch else None
-        self.history.append(row)
-        self.seconds += seconds
-        if best is not None and not _better(row, best, loop.recipe.select):
-            return False
-        self.best = _copied(loop.network.state_dict())
-        self.best_epoch = row["epoch"]
+def _is_best(row: EpochRow, course: Course, select: str) -> bool:
+    """Whether a new epoch's weights are the ones to keep; of equal epochs, the first is."""
+    if not course.best_epoch or select == "last":
         return True
-
-    def snapshot(self, loop: Loop) -> Snapshot:
-        current = self.best_epoch == self.epoch
-        return Snapshot(
-            epoch=self.epoch,
-            model=self.best if current else _copied(loop.network.state_dict()),
-            optimizer=_copied(loop.optimizer.state()),
-            best=self.best,
-            best_epoch=self.best_epoch,
-            history=self.history,
-            seconds=self.seconds,
-            run_id=self.run_id,
-        )
-
-
-def _better(row: EpochRow, best: EpochRow, select: str) -> bool:
-    """The first of several equal epochs stays."""
+    best = course.history[course.best_epoch - 1]
     if select == "val_loss":
         return row["val_loss"] < best["val_loss"]
-    if select == "val_miou":
-        return row["val_miou"] > best["val_miou"]
-    return True
+    return row["val_miou"] > best["val_miou"]
+
+
+def _take_in(row: EpochRow, kept: bool, course: Course, loop: Loop) -> Snapshot:
+    model = _copied(loop.network.state_dict())
+    course.history.append(row)
+    if kept:
+        course.best, course.best_epoch = model, row["epoch"]
+    return Snapshot(course, model, _copied(loop.optimizer.state()))
 
 
 def _copied(state: State) -> State:
@@ -183,24 +145,27 @@ def _prepare(job: TrainJob, runtime: Runtime, world: World, steps: int) -> Loop:
     )
 
 
-def _resume(loop: Loop, content: bytes | None) -> _Course:
+def _resume(loop: Loop, checkpoints: CheckpointFolder, tracker: Tracker) -> Course:
+    """Put the newest checkpoint into the loop, in every process; a fresh course without one."""
+    world = loop.world
+    content = checkpoints.read() if world.first else None
+    content = world.share_bytes(content, loop.runtime.device)
     if content is None:
-        return _Course(history=[], best={})
+        return Course(run_id=tracker.run_id)
     snapshot = decode(content)
+    course = snapshot.course
     loop.network.load_state_dict(snapshot.model)
     loop.optimizer.load(snapshot.optimizer)
-    if loop.world.first:
-        say(f"continues after epoch {snapshot.epoch} of {loop.recipe.epochs}")
-    return _Course(
-        history=snapshot.history,
-        best=snapshot.best,
-        best_epoch=snapshot.best_epoch,
-        seconds=snapshot.seconds,
-        run_id=snapshot.run_id,
-    )
+    if world.first:
+        say(f"continues after epoch {course.epoch} of {loop.recipe.epochs}")
+        if course.run_id != tracker.run_id:  # a run that has not seen the epochs before
+            for row in course.history:
+                tracker.log_metrics(_figures(row), step=row["epoch"])
+    course.run_id = tracker.run_id
+    return course
 
 
-def _finish(job: TrainJob, loop: Loop, course: _Course, resumed_from: int | None) -> TrainResult:
+def _finish(job: TrainJob, loop: Loop, course: Course, resumed_from: int | None) -> TrainResult:
     path = job.checkpoints / WEIGHTS_FILE
     if loop.world.first:
         save_weights(path, course.best, job.metadata)
