@@ -77,6 +77,11 @@ def augment(
 
     images: (B, 3, S, S) uint8, bilinear. masks: (B, S, S) uint8, nearest. Both keep shape, type
     and device, and both are sampled at the same places.
+
+    >>> images, masks = torch.zeros(2, 3, 8, 8).byte(), torch.ones(2, 8, 8).byte()
+    >>> images, masks = augment(images, masks, draw_augmentation(2, seed=0, epoch=0, step=0))
+    >>> images.shape, masks.unique().tolist()
+    (torch.Size([2, 3, 8, 8]), [1])
     """
     side_h, side_w = masks.shape[-2:]
     boxes = draws.boxes.to(images.device, non_blocking=True)

@@ -53,6 +53,15 @@ def check_dataset(
     ``classes`` are the names in index order; by default the dataset's own. With ``pixels`` false
     only lists and file names are looked at. Returns an empty list for a sound dataset; raises
     DataError when ``root`` is no dataset at all.
+
+    >>> import tempfile
+    >>> from seglock.config import SyntheticParams
+    >>> from seglock.data import write_synthetic
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_synthetic(SyntheticParams(train=2, test=1, side=16), Path(folder, "raw"))
+    ...     Path(folder, "raw", "JPEGImages", "synthetic_000001.png").unlink()
+    ...     print(*check_dataset(Path(folder, "raw")))
+    synthetic_000001: no such image in JPEGImages/
     """
     folder = find_voc_folder(root)
     problems: list[Problem] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
 import os
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 20
 _TIMEOUT = 30.0
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 _SCHEMES = ("http", "https", "file")
 
 
@@ -78,10 +80,10 @@ def download(
         try:
             _fetch(url, part, progress)
         except (OSError, http.client.HTTPException) as error:
-            if isinstance(error, OSError) and not _is_network(error):
+            if _is_of_the_disk(error):
                 raise StorageError(
                     f"{folder} must be writable",
-                    got=(error.strerror or str(error)).lower(),
+                    got=str(getattr(error, "strerror", None) or error).lower(),
                     fix="free some space, then run the same command again; it goes on from there",
                 ) from error
             raise _unreachable(url, error, advice) from error
@@ -153,8 +155,8 @@ def _copy(
     return done
 
 
-def _is_network(error: OSError) -> bool:
-    return isinstance(error, urllib.error.URLError | ConnectionError | TimeoutError)
+def _is_of_the_disk(error: Exception) -> bool:
+    return getattr(error, "errno", None) in _DISK
 
 
 def _unreachable(url: str, error: Exception, advice: str) -> DataError:

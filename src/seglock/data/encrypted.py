@@ -32,6 +32,14 @@ def write_encrypted(
     """Encrypt ``images`` (N, 3, S, S) uint8 batch by batch into ``path``, whole or not at all.
 
     ``encrypt`` keeps the shape and may change the type (int16 for FFX).
+
+    >>> import tempfile
+    >>> images = np.zeros((5, 3, 4, 4), dtype=np.uint8)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "test.enc")
+    ...     write_encrypted(path, images, lambda plain: 255 - plain, nonce=bytes(32))
+    ...     int(open_encrypted(path, nonce=bytes(32)).min())
+    255
     """
     if len(nonce) != NONCE_SIZE:
         raise DataError(f"a nonce must have {NONCE_SIZE} bytes", got=str(len(nonce)))

@@ -64,7 +64,7 @@ class VocFolder:
         """The ids of one list, in its order; blank lines are skipped."""
         path = self.list_path(split)
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         except FileNotFoundError as error:
             known = ", ".join(self.lists) or "no lists at all"
             raise DataError(
@@ -130,7 +130,7 @@ def read_classes(root: Path) -> tuple[str, ...]:
     """Class names in index order from ``root/classes.txt``; without that file, VOC's 21."""
     path = Path(root) / CLASSES_FILE
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         return VOC_CLASSES
     except (OSError, UnicodeDecodeError) as error:

@@ -31,6 +31,17 @@ def prepare_dataset(
 
     Images are resized bilinearly, masks by the nearest pixel. All problems of the dataset are
     reported in one DataError before anything is written.
+
+    >>> import tempfile
+    >>> from seglock.config import DataParams, SyntheticParams
+    >>> from seglock.data import get_dataset
+    >>> small = SyntheticParams(train=8, test=4, side=32)
+    >>> params = DataParams(synthetic=small, val_split=2, image_side=16)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     get_dataset(params, Path(folder, "raw"))
+    ...     data = prepare_dataset(params, Path(folder, "raw"), Path(folder, "prepared"))
+    ...     data.train.images.shape, data.val.masks.shape, len(data.test)
+    ((6, 3, 16, 16), (2, 16, 16), 4)
     """
     raw, out = Path(raw), Path(out)
     folder = _raw_folder(raw)
