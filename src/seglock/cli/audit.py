@@ -11,7 +11,8 @@ def audit_command() -> None:
     from seglock.tracking import project_root
 
     report = run_audit(project_root(), progress=lambda place: typer.echo(f"searching {place} …"))
-    typer.echo(f"looked for {len(report.keys)} keys: {', '.join(report.keys) or 'none'}")
+    keys = "key" if len(report.keys) == 1 else "keys"
+    typer.echo(f"looked for {len(report.keys)} {keys}: {', '.join(report.keys) or 'none'}")
     typer.echo(f"and for {report.images} images encrypted under them")
     for searched in report.searched:
         typer.echo(f"  {searched.place:<9}{searched.files:>8} items {searched.size:>16,} bytes")

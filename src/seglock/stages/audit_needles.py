@@ -156,7 +156,9 @@ class Searcher:
             for shift in range(min(8, len(part) - 7)):
                 words = np.frombuffer(part, "<u8", (len(part) - shift) // 8, shift)
                 likely = words[self._table[_hash(words)]]
-                present.update(np.intersect1d(likely, self._anchors).tolist())
+                if len(likely):
+                    nearest = np.searchsorted(self._anchors, likely).clip(0, len(self._anchors) - 1)
+                    present.update(likely[self._anchors[nearest] == likely].tolist())
         return sorted(present)
 
 
