@@ -66,5 +66,3 @@ def _entries(count: int) -> str:
 
 def _plural(count: int, one: str, many: str | None = None) -> str:
     return one if count == 1 else many or f"{one}s"
-
-
