@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,35 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
         raise KeyboardInterrupt
     assert os.listdir(folder) == ["fresh"]
     assert os.listdir(tmp_path) == ["out"]
+
+
+def _die_within(folder: Path) -> None:
+    with files.replacing_folder(folder) as new, files.replacing(folder.parent / "file") as file:
+        (new / "half").touch()
+        file.write(b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_a_killed_process_left_is_cleared_by_the_next(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    process = multiprocessing.get_context("spawn").Process(target=_die_within, args=(folder,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert len(os.listdir(tmp_path)) == 2
+    with files.replacing_folder(folder) as new:
+        (new / "whole").touch()
+    files.write_text(tmp_path / "file", "whole")
+    assert sorted(os.listdir(tmp_path)) == ["file", "out"]
+
+
+def test_what_a_living_process_writes_is_left_alone(tmp_path: Path) -> None:
+    with files.replacing_folder(tmp_path / "out") as first:
+        (first / "mine").touch()
+        with files.replacing_folder(tmp_path / "out") as second:
+            (second / "other").touch()
+        assert (first / "mine").exists()
+    assert os.listdir(tmp_path / "out") == ["mine"]
 
 
 @pytest.mark.parametrize("content", ["{", "\xff"])

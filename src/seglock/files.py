@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -26,8 +27,7 @@ def replacing(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
     path = Path(path)
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=".tmp", dir=path.parent)
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -51,13 +51,17 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     path = Path(path)
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
         temporary.chmod(0o755)
         yield temporary
         if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
+            # Two renames instead of a removal between: the moment without a folder is short.
+            before = temporary.with_name(f"{temporary.name}.old")
+            path.replace(before)
+            temporary.replace(path)
+            shutil.rmtree(before, ignore_errors=True)
+        else:
+            temporary.replace(path)
         temporary = None
     except SeglockError:
         raise
@@ -66,6 +70,20 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _prefix(path: Path) -> str:
+    """What temporary names beside ``path`` begin with; clears those that dead processes left."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    start = f".{path.name}."
+    for leftover in path.parent.glob(f"{glob.escape(start)}[0-9]*.*"):
+        owner = leftover.name.removeprefix(start).partition(".")[0]
+        if owner.isdecimal() and not Path(f"/proc/{owner}").exists() and Path("/proc").is_dir():
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
+    return f"{start}{os.getpid()}."
 
 
 def _refused(path: Path, error: OSError) -> StorageError:

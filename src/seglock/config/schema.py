@@ -65,7 +65,7 @@ Range = Annotated[tuple[float, float], BeforeValidator(_pair)]
 class SyntheticParams(Section):
     """The generated dataset: how many images of which side, and from which seed."""
 
-    train: PositiveInt = 512
+    train: PositiveInt = 576
     test: PositiveInt = 128
     side: Annotated[int, Field(ge=16)] = 64
     classes: Annotated[int, Field(ge=2, le=20)] = 7
