@@ -137,9 +137,8 @@ def _masks(n: int, weights: Sequence[int]) -> int:
 def _xor_weights(n: int, low: int, high: int, weight: int) -> tuple[int, int]:
     """Least and largest weight of (a mask of weight low, low + 2, ..., high) XOR (one of weight).
 
-    XOR of weights v and w reaches |v - w| up to min(v + w, 2n - v - w), in steps of two.
+    XOR of weights v and w reaches |v - w| up to min(v + w, 2n - v - w), in steps of two. The
+    largest may come out one too high, where no step from the least falls.
     """
     least = max(low - weight, weight - high, (weight - low) % 2)
-    meet = n - weight  # the v whose largest XOR is all n positions
-    most = min(high + weight, 2 * n - low - weight, n - (meet - low) % 2)
-    return least, most
+    return least, min(high + weight, 2 * n - low - weight, n)
