@@ -28,6 +28,7 @@ def test_first_run_goes_from_nothing_to_a_report(project: Project) -> None:
     ran = project.repro()
     assert set(ran) == {"data", "prepare", "key", "weights", "report"} | of("baseline") | of("np-4")
     assert (project.root / "data/reports/report.html").is_file()
+    assert "np-4" in project.run("seglock", "report", "--show")
     scores = read(project, "evaluations", "np-4", "evaluation.json")["scores"]
     assert scores["incorrect"]["keys"] == 2
     project.run("git", "add", "-A")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,16 +23,20 @@ _SHOWN = (
 )
 
 
-def report_command() -> None:
+def report_command(
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the last report's table; render nothing.")
+    ] = False,
+) -> None:
     """Render data/reports from the result files, print the table, and say where to look."""
     from rich.console import Console
 
     from seglock.report.findings import warnings
     from seglock.report.page import LOCAL_UI
-    from seglock.stages.report import PAGE, REPORT_FOLDER, mlflow_ui, write_report
+    from seglock.stages.report import PAGE, REPORT_FOLDER, mlflow_ui, read_report, write_report
 
     root = Path.cwd()
-    summary = write_report(root)
+    summary = read_report(root) if show else write_report(root)
     table, console = headline(summary), Console()
     # A number cut short would be a wrong number: rather let the terminal wrap the line.
     needed = console.measure(table, options=console.options.update_width(1000)).maximum

@@ -8,6 +8,7 @@ from typing import Any
 from seglock.report.numbers import bits, four, is_searchable, plans
 
 Figures = Mapping[str, Any]
+TRIED_IN_HOURS = 24  # bits: 2**24 plans at a thousand a second take under five hours
 
 
 def findings(summary: Mapping[str, Any]) -> list[str]:
@@ -39,9 +40,14 @@ def warnings(summary: Mapping[str, Any]) -> list[str]:
     for figures in summary["locks"].values():
         size, regained = figures["key_space_bits"], figures["regained"]
         if is_searchable(size):
+            verdict = (
+                "all of them can be tried, so its key is no protection."
+                if size < TRIED_IN_HOURS
+                else "fewer than the 2⁶⁴ beyond which trying all is out of reach."
+            )
             found.append(
                 f"{figures['lock']} has only {plans(size)} different plans ({bits(size)} bits): "
-                "they can be searched, so its key is no protection."
+                f"{verdict}"
             )
         if regained is not None and regained > 0.5:
             found.append(

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from seglock import files
 from seglock.config import load_params
+from seglock.errors import ReportError
 from seglock.report import read_results
 from seglock.report.exports import to_csv, to_latex
 from seglock.report.illustrations import illustrate
@@ -47,6 +48,13 @@ def write_report(root: Path) -> dict[str, Any]:
         for name in _PICTURES:
             if (Path(scratch) / name).exists():
                 shutil.copyfile(Path(scratch) / name, out / name)
+    return summary
+
+
+def read_report(root: Path) -> dict[str, Any]:
+    """The last report's summary.json; raises ReportError where there is none."""
+    path = root / REPORT_FOLDER / "summary.json"
+    summary: dict[str, Any] = files.read_json(path, error=ReportError, fix="run dvc repro")
     return summary
 
 
