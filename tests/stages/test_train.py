@@ -38,6 +38,7 @@ from seglock.stages.key import publish_keys
 from seglock.stages.train import train_lock, train_plain, training_digest
 from seglock.stages.weights import get_weights
 from seglock.tracking import MemoryTracker
+from tests.training.torchrun import torchrun
 
 VALUES: dict[str, Any] = {
     "data": {
@@ -360,12 +361,7 @@ def test_locks_can_start_from_the_trained_baseline(root: Path, runs: Runs) -> No
 
 
 def test_torchrun_trains_one_lock_in_one_real_run(root: Path) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
-    command += ["--local-addr", "127.0.0.1", "-m", "seglock", "train", "--lock", "np-4"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=200)
-    assert done.returncode == 0, done.stderr[-4000:]
+    torchrun("seglock", "train", "--lock", "np-4", folder=root)
     training = json.loads(outputs(root)["training.json"])
     # Read without mlflow: importing it would double the test's time.
     with contextlib.closing(sqlite3.connect(root / "mlruns" / "mlflow.db")) as store:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from seglock.tracking import MemoryTracker
 from seglock.training.distributed import World, join, rank_of
 from tests.training.ranks import CASES, train_case
 from tests.training.small import digest_of, largest_difference
+from tests.training.torchrun import torchrun
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,14 +24,7 @@ ROOT = Path(__file__).parents[2]
 def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which two processes have trained every case."""
     folder = tmp_path_factory.mktemp("together")
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
-    command += ["--local-addr", "127.0.0.1", "-m", "tests.training.ranks", str(folder)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=150
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    torchrun("tests.training.ranks", str(folder), folder=ROOT)
     return folder
 
 

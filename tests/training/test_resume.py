@@ -149,6 +149,16 @@ def test_dropout_and_both_optimizers_go_on_bit_for_bit(
     assert digest_of(resumed.weights) == digest_of(whole.weights)
 
 
+def test_the_best_epoch_before_the_stop_is_still_the_one_kept(tmp_path: Path) -> None:
+    params = small_params(epochs=6, lr=0.5, schedule="constant")
+    whole = train(small_job(tmp_path / "a", params), tracker=MemoryTracker(), progress=False)
+    assert whole.best_epoch < 6
+    stopped_after(tmp_path / "b", 6, params)
+    resumed = train(small_job(tmp_path / "b", params), tracker=MemoryTracker(), progress=False)
+    assert resumed.best_epoch == whole.best_epoch
+    assert digest_of(resumed.weights) == digest_of(whole.weights)
+
+
 def test_a_run_that_missed_the_epochs_before_the_kill_gets_them(tmp_path: Path) -> None:
     stopped_after(tmp_path, 2)
     same, other = MemoryTracker(), MemoryTracker("another")
