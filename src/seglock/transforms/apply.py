@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from seglock.transforms.input_values import FloatName
     from seglock.transforms.layout import Layout
     from seglock.transforms.plan import Plan
+    from seglock.transforms.recipe import Recipe
 
 
 def apply_plan(plan: Plan, images: Any) -> Any:
@@ -29,10 +30,13 @@ def apply_plan(plan: Plan, images: Any) -> Any:
         from seglock.transforms import apply_torch
 
         rows, shape = tensor_rows(images)
-        recipe = apply_torch.prepare_on(images.device, plan, "encrypt", shape)
-        return tensor_images(apply_torch.apply(recipe, rows), shape)
+        placed = apply_torch.prepare_on(images.device, plan, "encrypt", shape)
+        return tensor_images(apply_torch.apply(placed, rows), shape)
     values, shape = array_rows(images)
-    encrypted = apply_numpy.apply(prepare(plan, "encrypt", shape), values)
+    recipe = prepare(plan, "encrypt", shape)
+    encrypted = _flipped(recipe, images, values)
+    if encrypted is None:
+        encrypted = apply_numpy.apply(recipe, values)
     return _like(images, array_images(encrypted, shape))
 
 
@@ -42,11 +46,14 @@ def undo_plan(plan: Plan, encrypted: Any) -> tuple[Any, int]:
         from seglock.transforms import apply_torch
 
         rows, shape = tensor_rows(encrypted)
-        recipe = apply_torch.prepare_on(encrypted.device, plan, "decrypt", shape)
-        images, bad = apply_torch.apply_inverse(recipe, rows, LEVELS)
+        placed = apply_torch.prepare_on(encrypted.device, plan, "decrypt", shape)
+        images, bad = apply_torch.apply_inverse(placed, rows, LEVELS)
         return tensor_images(images, shape), bad
     values, shape = array_rows(encrypted)
-    plain, bad = apply_numpy.apply_inverse(prepare(plan, "decrypt", shape), values, LEVELS)
+    recipe = prepare(plan, "decrypt", shape)
+    plain, bad = _flipped(recipe, encrypted, values), 0
+    if plain is None:
+        plain, bad = apply_numpy.apply_inverse(recipe, values, LEVELS)
     return _like(encrypted, array_images(plain, shape)), bad
 
 
@@ -66,8 +73,8 @@ def input_of(
         from seglock.transforms import apply_torch
 
         rows, shape = tensor_rows(images, write)
-        recipe = apply_torch.prepare_on(images.device, plan, work, shape, name)
-        return tensor_images(apply_torch.apply(recipe, rows).view(dtype), shape)
+        placed = apply_torch.prepare_on(images.device, plan, work, shape, name)
+        return tensor_images(apply_torch.apply(placed, rows).view(dtype), shape)
     values, shape = array_rows(images, write)
     words = apply_numpy.apply(prepare(plan, work, shape, name), values)
     return tensor_images(torch.from_numpy(words).view(dtype), shape)
@@ -88,6 +95,22 @@ def count_outside(encrypted: Any) -> int:
         return apply_torch.count_outside(encrypted, FFX_RANGE)
     values = np.asarray(encrypted).view(np.uint16)  # negative values become large ones
     return int((values >= FFX_RANGE).sum()) if values.max(initial=0) >= FFX_RANGE else 0
+
+
+def _flipped(recipe: Recipe, images: Any, values: NDArray[Any]) -> NDArray[Any] | None:
+    """The one XOR that NP is, for tensors; None for other recipes and for arrays.
+
+    Torch's threads are waiting already, where starting ours would take as long as the work.
+    """
+    only = recipe.flip is not None and recipe.source is None and recipe.lookup is None
+    if not only or isinstance(images, np.ndarray):
+        return None
+    import torch
+
+    out = np.empty_like(values)  # NumPy's memory comes in huge pages, where it is large
+    flip = torch.from_numpy(recipe.flip)
+    torch.bitwise_xor(torch.from_numpy(values), flip, out=torch.from_numpy(out))
+    return out
 
 
 def _float_name(dtype: torch.dtype) -> FloatName:

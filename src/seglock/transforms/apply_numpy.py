@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 TILE = 1 << 16  # values of a lookup: their indices take half a megabyte
 _MOVE_TILE = 1 << 18  # values of a move
 _INLINE = 1 << 20  # fewer values than this are not worth starting threads
+_INLINE_XOR = 1 << 24  # nor these, where nothing is looked up: about a millisecond
 _MOST_THREADS = 16
 
 Tile = tuple[slice, slice]
@@ -93,7 +94,7 @@ def _moved(recipe: Recipe, rows: NDArray[Any]) -> NDArray[Any]:
         for tile in tiles:
             _move(rows, tile, recipe, out[tile])
 
-    _run(work, rows.shape, _MOVE_TILE)
+    _run(work, rows.shape, _MOVE_TILE, _INLINE if recipe.source is not None else _INLINE_XOR)
     return out
 
 
@@ -129,10 +130,15 @@ def _tiles(shape: tuple[int, ...], size: int) -> list[Tile]:
     ]
 
 
-def _run(work: Callable[[list[Tile]], None], shape: tuple[int, ...], size: int = TILE) -> None:
+def _run(
+    work: Callable[[list[Tile]], None],
+    shape: tuple[int, ...],
+    size: int = TILE,
+    inline: int = _INLINE,
+) -> None:
     """Do all tiles; the pool lives for this call only, so a forked process inherits no thread."""
     tiles, threads = _tiles(shape, size), thread_count()
-    if threads == 1 or shape[0] * shape[1] < _INLINE:
+    if threads == 1 or shape[0] * shape[1] < inline:
         work(tiles)
         return
     cuts = [len(tiles) * part // (4 * threads) for part in range(4 * threads + 1)]

@@ -23,7 +23,7 @@ def tile(
     >>> tile(np.array([10, 20, 30]), 1, 1, 2, "nchw").tolist()
     [10, 10, 20, 20, 30, 30]
     """
-    return np.ascontiguousarray(_over_blocks(values, block_size, height, width, layout)).reshape(-1)
+    return np.array(_over_blocks(values, block_size, height, width, layout), order="C").reshape(-1)
 
 
 def source_index(
