@@ -32,10 +32,10 @@ def estimate_disk(params: Params, root: Path | None = None) -> dict[str, int]:
     in ``mlflow``, and the ``checkpoints`` of the one lock in training. DVC's cache counts nothing,
     since it links where the file system allows it; ``raw`` is 0 where the source is not here.
 
-    >>> from seglock.config import load_params
-    >>> need = estimate_disk(load_params())
-    >>> need["prepared"] == (512 + 128) * 4 * 64 * 64, need["total"] < 1 << 30
-    (True, True)
+    >>> from seglock.config import check_params
+    >>> need = estimate_disk(check_params({"locks": {"baseline": {"steps": []}}}))
+    >>> need["prepared"] == (512 + 128) * 4 * 64 * 64, need["encrypted"], need["total"] < 1 << 30
+    (True, 0, True)
     """
     images, test, raw = _images(params.data, root or Path())
     side = params.data.image_side
