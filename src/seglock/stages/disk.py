@@ -33,9 +33,10 @@ def estimate_disk(params: Params, root: Path | None = None) -> dict[str, int]:
     since it links where the file system allows it; ``raw`` is 0 where the source is not here.
 
     >>> from seglock.config import check_params
-    >>> need = estimate_disk(check_params({"locks": {"baseline": {"steps": []}}}))
-    >>> need["prepared"] == (512 + 128) * 4 * 64 * 64, need["encrypted"], need["total"] < 1 << 30
-    (True, 0, True)
+    >>> sizes = {"image_side": 64, "synthetic": {"train": 100, "test": 28}}
+    >>> need = estimate_disk(check_params({"locks": {"baseline": {"steps": []}}, "data": sizes}))
+    >>> need["prepared"] == 128 * 4 * 64 * 64, need["encrypted"]
+    (True, 0)
     """
     images, test, raw = _images(params.data, root or Path())
     side = params.data.image_side
