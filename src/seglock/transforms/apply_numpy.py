@@ -103,7 +103,7 @@ def _move(rows: NDArray[Any], tile: Tile, recipe: Recipe, out: NDArray[Any]) -> 
     source, flip = recipe.source, recipe.flip
     moved = rows[tile]
     if source is not None:
-        moved = np.take(rows[images], source[columns], axis=1, out=out, mode="clip")
+        moved = np.take(rows[images], source[columns], axis=1, out=out, mode="wrap")
     if flip is not None:
         np.bitwise_xor(moved, flip[columns], out=out)
 

@@ -41,8 +41,10 @@ class Lookup:
         """Look up ``values`` ``(R, C)``, all below width, at positions ``columns`` of each row."""
         narrow, wide = (buffer[: values.size].reshape(values.shape) for buffer in scratch)
         # Ufuncs on mixed types go through small buffers: converting first is three times as fast.
-        np.copyto(narrow, values, casting="unsafe")
-        narrow += self.offsets[columns]
+        if values.dtype != narrow.dtype:
+            np.copyto(narrow, values, casting="unsafe")
+            values = narrow
+        np.add(values, self.offsets[columns], out=narrow)
         np.copyto(wide, narrow)
         # Not mode "raise", which would go through a copy of out; the indices are in range.
-        np.take(self.tables.reshape(-1), wide, out=out, mode="clip")
+        np.take(self.tables.reshape(-1), wide, out=out, mode="wrap")
