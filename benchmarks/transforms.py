@@ -1,6 +1,6 @@
 """How fast the transforms are: bytes of image a second, beside a plain copy and the textbook way.
 
-    python benchmarks/transforms.py [--quick] [--batch 256] [--side 256] [--json PATH]
+    python benchmarks/transforms.py [--quick] [--batch 256] [--side 256] [--noise] [--json PATH]
 
 The textbook way is what a paper's code does: to float, to NHWC, reshape to blocks, index, reshape
 back. The copy is a tensor's clone(), which returns new memory as the transforms do. All figures of
@@ -87,6 +87,18 @@ class Textbook:
         return blocks.reshape(b, h, w, c).permute(0, 3, 1, 2).contiguous()
 
 
+def noise(batch: int, side: int) -> Tensor:
+    torch.manual_seed(0)
+    return torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8)
+
+
+def photographs(batch: int, side: int) -> Tensor:
+    """Smooth surfaces with a little grain: neighbours are alike, as in a photograph."""
+    coarse = noise(batch, max(2, side // 16)).float()
+    smooth = torch.nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
+    return (smooth + torch.randn_like(smooth) * 3).clamp(0, 255).to(torch.uint8)
+
+
 def rate(work: Callable[[], object], bytes_: int, repeats: int) -> float:
     """Bytes a second, the best of some repetitions."""
     best = float("inf")
@@ -170,12 +182,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=None, help="images (default 256)")
     parser.add_argument("--side", type=int, default=256, help="image side in pixels")
     parser.add_argument("--blocks", type=int, nargs="+", default=None, help="block sides")
+    parser.add_argument("--noise", action="store_true", help="uniform noise, the worst case")
     parser.add_argument("--json", type=Path, default=None, help="also write the figures there")
     given = parser.parse_args()
     batch = given.batch or (16 if given.quick else 256)
     blocks = given.blocks or ((4, 16) if given.quick else BLOCKS)
-    torch.manual_seed(0)
-    images = torch.randint(0, 256, (batch, 3, given.side, given.side), dtype=torch.uint8)
+    images = noise(batch, given.side) if given.noise else photographs(batch, given.side)
     figures = measure(images, [b for b in blocks if b <= given.side], 3 if given.quick else 9)
     show(figures)
     if given.json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,6 +118,40 @@ def test_a_lookup_is_plain_indexing(tables: int, width: int) -> None:
     out = np.empty((2, 300), dtype=np.int32)
     lookup.apply(values[:, 100:400], slice(100, 400), out, lookup.scratch(1000))
     assert np.array_equal(out, table[kinds[None, 100:400], values[:, 100:400]])
+
+
+@pytest.mark.parametrize("steps", [["ffx-4"], ["shf-4", "ffx-4"], ["np-4", "ffx-4-f100"]])
+def test_pairs_change_nothing(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    images = noise(5, 3, 256, 64)
+    images[0, 0] = np.arange(256, dtype=np.uint8)[:, None]
+    transform = compose(steps, KEY)
+    one_by_one = transform.encrypt(images)
+    monkeypatch.setattr(apply_numpy, "_WORTH_PAIRS", 0)
+    looked = []
+    monkeypatch.setattr(Lookup, "apply", counting(Lookup.apply, looked))
+    for strided in (images, images.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)):
+        assert np.array_equal(transform.encrypt(strided), one_by_one)
+    assert {dtype for dtype, _ in looked} == {np.dtype(np.uint16)}
+    assert sum(size for _, size in looked) == images.size  # half of the values, in two layouts
+
+
+def counting(apply: Any, looked: list[tuple[np.dtype[Any], int]]) -> Any:
+    def counted(self: Lookup, values: Any, *rest: Any) -> None:
+        looked.append((values.dtype, values.size))
+        apply(self, values, *rest)
+
+    return counted
+
+
+def test_odd_images_and_wide_results_are_not_paired() -> None:
+    kinds = np.arange(6, dtype=np.uint8) % 2
+    tables = np.zeros((2, 256), dtype=np.int16)
+    assert Lookup(tables, kinds).paired is not None
+    assert Lookup(tables, kinds[:5]).paired is None
+    assert Lookup(tables.astype(np.int32), kinds).paired is None
+    assert Lookup(np.zeros((2, 1000), dtype=np.int16), kinds).paired is None
+    many = np.arange(12, dtype=np.uint8)
+    assert Lookup(np.zeros((12, 256), dtype=np.int16), many).paired is None
 
 
 def test_arrays_need_no_torch() -> None:

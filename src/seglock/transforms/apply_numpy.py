@@ -18,6 +18,7 @@ TILE = 1 << 16  # values of a lookup: their indices take half a megabyte
 _MOVE_TILE = 1 << 18  # values of a move
 _INLINE = 1 << 20  # fewer values than this are not worth starting threads
 _INLINE_XOR = 1 << 24  # nor these, where nothing is looked up: about a millisecond
+_WORTH_PAIRS = 1 << 22  # values that repay building the larger table
 _MOST_THREADS = 16
 
 Tile = tuple[slice, slice]
@@ -34,15 +35,20 @@ def apply(recipe: Recipe, rows: NDArray[Any]) -> NDArray[Any]:
     if lookup is None:
         return _moved(recipe, rows) if moves else rows.copy()
     out = np.empty(rows.shape, dtype=lookup.tables.dtype)
+    paired = lookup.paired if rows.size >= _WORTH_PAIRS else None
 
     def work(tiles: list[Tile]) -> None:
-        moved, scratch = np.empty(TILE, rows.dtype), lookup.scratch(TILE)
+        moved, scratch = np.empty(TILE, rows.dtype), (paired or lookup).scratch(TILE)
         for tile in tiles:
             values = rows[tile]
             if moves:
                 values = moved[: values.size].reshape(values.shape)
                 _move(rows, tile, recipe, values)
-            lookup.apply(values, tile[1], out[tile], scratch)
+            if paired is None:
+                lookup.apply(values, tile[1], out[tile], scratch)
+            else:
+                columns = slice(tile[1].start // 2, tile[1].stop // 2)
+                paired.apply(values.view(np.uint16), columns, out[tile].view(np.int32), scratch)
 
     _run(work, rows.shape)
     return out
