@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,6 +38,11 @@ def report_command(
 
     root = Path.cwd()
     summary = read_report(root) if show else write_report(root)
+    if not show and os.environ.get("DVC_STAGE"):  # one of many stages: leave the last word to DVC
+        typer.echo(
+            f"report: {root / REPORT_FOLDER / PAGE}; `seglock report --show` prints its table"
+        )
+        return
     table, console = headline(summary), Console()
     # A number cut short would be a wrong number: rather let the terminal wrap the line.
     needed = console.measure(table, options=console.options.update_width(1000)).maximum
