@@ -25,6 +25,7 @@ from seglock.stages import data as data_stage
 from seglock.stages.encrypt import encrypt_split
 from seglock.stages.evaluate import evaluate
 from seglock.tracking import MemoryTracker
+from seglock.transforms import Transform
 
 PARAMS = """\
 data:
@@ -175,16 +176,24 @@ def test_the_report_reads_what_was_written(project: Path, tracker: MemoryTracker
     assert results[1].pictures.correct is not None
 
 
-def test_correct_reads_the_encrypted_split(project: Path, tracker: MemoryTracker) -> None:
-    before = evaluate("np-2", project)["scores"]
+def test_correct_reads_the_encrypted_split(
+    project: Path, tracker: MemoryTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = project / "data/encrypted/np-2/test.enc"
     array = open_encrypted(file)
     content = bytearray(file.read_bytes())
     content[-array.nbytes :] = array[::-1].tobytes()
     file.write_bytes(content)
-    after = evaluate("np-2", project)["scores"]
-    assert after["correct"] != before["correct"]
-    assert after["plain"] == before["plain"]
+    seen = []
+    to_input = Transform.encrypted_to_input
+
+    def spy(transform: Transform, encrypted: torch.Tensor, **how: Any) -> torch.Tensor:
+        seen.append(encrypted.clone())
+        return to_input(transform, encrypted, **how)
+
+    monkeypatch.setattr(Transform, "encrypted_to_input", spy)
+    evaluate("np-2", project)
+    assert (torch.cat(seen).numpy() == open_encrypted(file)).all()
 
 
 def test_a_run_in_a_real_store(project: Path) -> None:

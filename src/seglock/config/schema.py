@@ -105,11 +105,15 @@ class KeysParams(Section):
 
 
 class LockParams(Section):
-    """One lock: its steps from left to right and the key they are planned from."""
+    """One lock: its steps from left to right and the key they are planned from.
+
+    ``ffx_divisor`` None divides FFX values by their table's maximum.
+    """
 
     steps: list[StepName]
     key: Name = "main"
     ffx_password: FfxPassword = "from_key"  # noqa: S105 - a choice, not a password
+    ffx_divisor: PositiveInt | None = None
 
     @model_validator(mode="after")
     def _steps_fit(self) -> Self:

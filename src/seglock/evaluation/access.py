@@ -41,7 +41,7 @@ def evaluate_lock(
     progress: Progress | None = None,
     bf16: bool | None = None,
 ) -> AccessResult:
-    """Judge a network by the test split: see DESIGN, "Training and evaluation".
+    """Judge a network by the test split (paper, section 3.3; measures in docs/threat-model.md).
 
     model: as ``build_model`` gives it; it is moved to ``device`` and put into eval mode.
     unlabelled: (N, 3, H, W) uint8 plain images, from which a thief re-estimates batch norm.

@@ -32,6 +32,7 @@ from seglock.stages.audit_sources import (
     journal_pieces,
     mlflow_pieces,
 )
+from seglock.stages.locks import lock_transform
 
 if TYPE_CHECKING:
     from seglock.keys import SecretKey
@@ -183,10 +184,9 @@ def _lock_images(
 
     from seglock.data import PreparedData
     from seglock.stages.audit_needles import image_needles
-    from seglock.transforms import compose
 
     lock = params.locks[name]
-    transform = compose(lock.steps, key=key, ffx_password=lock.ffx_password)
+    transform = lock_transform(lock, key)
     try:
         data = PreparedData.open(root / "data" / "prepared", verify=False)
         transform.encrypt(np.asarray(data.test.images[:1]))

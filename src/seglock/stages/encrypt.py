@@ -10,6 +10,7 @@ from pathlib import Path
 from seglock import files
 from seglock.config import find_lock, load_params
 from seglock.keys import PublicRecord, SecretKey, load_key
+from seglock.stages.locks import lock_transform
 from seglock.stages.outputs import sole_writer
 
 ENCRYPTED_FILE = "test.enc"
@@ -27,7 +28,6 @@ def encrypt_split(lock: str, root: Path) -> Path:
     Raises KeyRefusedError when the secret is missing or does not match data/keys.
     """
     from seglock.data import PreparedData, write_encrypted
-    from seglock.transforms import compose
 
     params = load_params(root / "params.yaml")
     definition = find_lock(params, lock)
@@ -39,7 +39,7 @@ def encrypt_split(lock: str, root: Path) -> Path:
         return folder
     record = PublicRecord.from_file(root / "data" / "keys" / f"{definition.key}.json")
     key = load_key(definition.key, record=record)
-    transform = compose(definition.steps, key=key, ffx_password=definition.ffx_password)
+    transform = lock_transform(definition, key)
     images = PreparedData.open(root / "data" / "prepared").test.images
     note |= {"key_id": key.id, "images": len(images)}
     with sole_writer(root, "encrypted", lock), files.replacing_folder(folder) as out:

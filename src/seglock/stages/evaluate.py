@@ -16,6 +16,7 @@ from seglock.config import LockParams, Params, find_lock, load_params
 from seglock.errors import KeyRefusedError, ModelError
 from seglock.keys import PublicRecord, SecretKey, load_key
 from seglock.stages.evaluate_record import record_results, retell_training, write_results
+from seglock.stages.locks import lock_transform, wrong_transforms
 from seglock.stages.outputs import sole_writer
 from seglock.stages.run import lock_tags, run_name
 
@@ -121,9 +122,8 @@ def _prepare(
     """Open all that is measured, so that whatever is missing is found before a run begins."""
     from seglock.evaluation import evaluate_lock, floors
     from seglock.models import load_model, pick_device
-    from seglock.transforms import compose, incorrect_transforms
 
-    steps, password = params.locks[lock].steps, params.locks[lock].ffx_password
+    definition = params.locks[lock]
     transform: Transform | None = None
     wrong: list[Transform] = []
     encrypted: np.ndarray | None = None
@@ -131,8 +131,8 @@ def _prepare(
         from seglock.data import open_encrypted
         from seglock.stages.encrypt import ENCRYPTED_FILE, encryption_nonce
 
-        transform = compose(steps, key, password)
-        wrong = incorrect_transforms(steps, key, params.evaluate.wrong_keys, password)
+        transform = lock_transform(definition, key)
+        wrong = wrong_transforms(definition, key, params.evaluate.wrong_keys)
         file = root / "data" / "encrypted" / lock / ENCRYPTED_FILE
         encrypted = open_encrypted(file, nonce=encryption_nonce(key, lock))
     device = pick_device(params.train.device)
@@ -189,10 +189,8 @@ def _progress(lock: str) -> Iterator[Callable[[int, int], None]]:
 def _describe(
     lock: str, params: Params, data: PreparedData, key: SecretKey | None, run_id: str
 ) -> dict[str, Any]:
-    from seglock.transforms import compose
-
     definition = params.locks[lock]
-    transform = compose(definition.steps, key, definition.ffx_password)
+    transform = lock_transform(definition, key)
     return {
         "lock": lock,
         "method": definition.method,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock import files
+from seglock.stages.run import run_params
 
 if TYPE_CHECKING:
     from seglock.config import Params
@@ -104,12 +105,7 @@ def retell_training(tracker: Tracker, params: Params, lock: str, model: Path) ->
     A model from DVC's cache may name a run that this store has never met; ``model`` is
     data/models/LOCK.
     """
-    tracker.log_params(
-        {
-            "lock": {"name": lock, **params.locks[lock].model_dump(mode="json")},
-            **params.model_dump(mode="json", include={"data", "model", "train"}),
-        }
-    )
+    tracker.log_params(run_params(lock, params))
     curve = model / "history.csv"
     if not curve.is_file():
         return

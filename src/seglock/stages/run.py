@@ -1,8 +1,8 @@
-"""What every stage says of a lock's MLflow run: its name and its tags."""
+"""What every stage says of a lock's MLflow run: its name, its tags and its settings."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seglock.config import Params
@@ -32,3 +32,9 @@ def lock_tags(
         "dataset_digest": data.digest,
         "model": params.model.name,
     }
+
+
+def run_params(lock: str, params: Params) -> dict[str, Any]:
+    """The settings a training is a function of, as nested values."""
+    settings = params.model_dump(mode="json", include={"data", "model", "train"})
+    return {"lock": {"name": lock, **params.locks[lock].model_dump(mode="json")}, **settings}

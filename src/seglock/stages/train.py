@@ -16,11 +16,13 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seglock import __version__, files
 from seglock.config import BASELINE, LockParams, Params, find_lock, load_params
 from seglock.keys import DERIVATION_VERSION, PublicRecord, SecretKey, load_key
+from seglock.stages.locks import lock_transform
+from seglock.stages.run import lock_tags, run_name, run_params
 
 if TYPE_CHECKING:
     from seglock.data import PreparedData
@@ -46,11 +48,7 @@ class _Lock:
         return self.key.id if self.key else None
 
     def transform(self) -> Transform:
-        from seglock.transforms import compose, identity
-
-        if self.key is None:
-            return identity()
-        return compose(self.params.steps, key=self.key, ffx_password=self.params.ffx_password)
+        return lock_transform(self.params, self.key)
 
 
 def train_lock(lock: str, root: Path) -> None:
@@ -141,8 +139,7 @@ def training_digest(
     parts = {
         "version": __version__,
         "derivation": DERIVATION_VERSION,
-        "steps": lock.steps,
-        "ffx_password": lock.ffx_password,
+        "lock": lock.model_dump(mode="json", exclude={"key"}),
         "key_id": key_id,
         "data_digest": data_digest,
         "weights": initial,
@@ -197,7 +194,13 @@ def _tracked(
     params: Params, lock: _Lock, data: PreparedData, root: Path, folder: Path
 ) -> Iterator[Tracker]:
     """The lock's run, begun or taken up again; it ends FINISHED, FAILED or KILLED."""
-    from seglock.tracking import MemoryTracker, open_run, project_root
+    from seglock.tracking import (
+        MemoryTracker,
+        describe_environment,
+        git_commit,
+        open_run,
+        project_root,
+    )
     from seglock.training import rank_of
 
     if rank_of() != 0:
@@ -205,44 +208,18 @@ def _tracked(
         return
     note = folder / "run.json"
     known = files.read_json(note)["run_id"] if note.exists() else None
-    tags = _tags(params, lock, data, root)
-    name = f"{lock.name} · {data.dataset} · seed {params.train.seed}"
+    tags = lock_tags(lock.name, params, data, lock.record) | {
+        "git_commit": git_commit(root) or "none",
+        **{f"env.{name}": value for name, value in describe_environment().items()},
+    }
+    name = run_name(lock.name, params, data)
     with open_run(
         params.tracking, name=name, tags=tags, root=project_root(), run_id=known
     ) as tracker:
         files.write_json(note, {"run_id": tracker.run_id})
-        tracker.log_params(_run_params(params, lock))
+        tracker.log_params(run_params(lock.name, params))
         tracker.log_dataset(data.dataset, data.digest, use="training")
         yield tracker
-
-
-def _tags(params: Params, lock: _Lock, data: PreparedData, root: Path) -> dict[str, str]:
-    from seglock.tracking import describe_environment, git_commit
-
-    keyed = lock.record is not None
-    return {
-        "lock": lock.name,
-        "method": lock.params.method,
-        "block_size": str(lock.params.block_size or "none"),
-        "steps": " ".join(lock.params.steps) or "none",
-        "key_name": lock.params.key if keyed else "none",
-        "key_id": lock.record.id if lock.record else "none",
-        "key_hash": lock.record.hash if lock.record else "none",
-        "dataset": data.dataset,
-        "dataset_digest": data.digest,
-        "model": params.model.name,
-        "git_commit": git_commit(root) or "none",
-        **{f"env.{name}": value for name, value in describe_environment().items()},
-    }
-
-
-def _run_params(params: Params, lock: _Lock) -> dict[str, Any]:
-    return {
-        "lock": {"name": lock.name, **lock.params.model_dump(mode="json")},
-        "data": params.data.model_dump(mode="json"),
-        "model": params.model.model_dump(mode="json"),
-        "train": params.train.model_dump(mode="json"),
-    }
 
 
 def _write(target: Path, lock: _Lock, tracker: Tracker, result: TrainResult) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seglock.config.steps import Step, check_sequence, parse_step
 from seglock.errors import TransformError
-from seglock.transforms.checks import check_ffx_password, check_step
+from seglock.transforms.checks import check_ffx_divisor, check_ffx_password, check_step
 from seglock.transforms.methods import plan_sequence
-from seglock.transforms.plan import identity_plan
+from seglock.transforms.plan import Plan, identity_plan
 from seglock.transforms.transform import Transform
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def build_transform(
     key: SecretKey,
     fraction: float | None = None,
     ffx_password: FfxPassword | None = None,
+    ffx_divisor: int | None = None,
 ) -> Transform:
     """One step of the paper (section 2.4) under a key.
 
@@ -33,6 +35,7 @@ def build_transform(
         fraction: share of a block's 3 * M * M positions to touch, 0..1, rounded down to whole
             positions; default the paper's: all for SHF, half for NP and FFX.
         ffx_password: ``from_key`` (default) or ``fixed``, a public one as in the paper.
+        ffx_divisor: what FFX values are divided by for the network; default the table's maximum.
 
     Raises:
         TransformError: an unknown method, or a block size or fraction out of range.
@@ -41,13 +44,14 @@ def build_transform(
     >>> build_transform("np", block_size=4, key=demonstration_key(), fraction=0.25)
     Transform([np-4-f25])
     """
-    return compose([check_step(method, block_size, fraction)], key, ffx_password)
+    return compose([check_step(method, block_size, fraction)], key, ffx_password, ffx_divisor)
 
 
 def compose(
     steps: Sequence[str | Step],
     key: SecretKey | None,
     ffx_password: FfxPassword | None = None,
+    ffx_divisor: int | None = None,
 ) -> Transform:
     """Several steps as one transform, applied from left to right in a single pass.
 
@@ -55,7 +59,7 @@ def compose(
         steps: names ``METHOD-BLOCK[-fPERCENT]`` or Steps, all with one block side: any SHF and
             NP, then at most one FFX, then SHF only. No steps: `identity`.
         key: the secret key; None only where there are no steps.
-        ffx_password: as for `build_transform`.
+        ffx_password, ffx_divisor: as for `build_transform`.
 
     Raises:
         ConfigError: a step's name that cannot be read.
@@ -67,6 +71,7 @@ def compose(
     Transform([np-4, shf-4])
     """
     password = check_ffx_password(ffx_password)
+    check_ffx_divisor(ffx_divisor)
     if isinstance(steps, str):
         raise TransformError("steps must be a list of steps", got=repr(steps), fix=f"[{steps!r}]")
     read = tuple(step if isinstance(step, Step) else parse_step(step) for step in steps)
@@ -79,7 +84,15 @@ def compose(
             got="key=None",
             fix="load one with seglock.keys.load_key, or make one with SecretKey.generate()",
         )
-    return Transform(read, plan_sequence(read, key, password), password)
+    plan = plan_sequence(read, key, password)
+    return Transform(read, with_divisor(plan, ffx_divisor), password)
+
+
+def with_divisor(plan: Plan, ffx_divisor: int | None) -> Plan:
+    """``plan`` with its values divided by ``ffx_divisor``; without FFX they are 0..255 anyway."""
+    if ffx_divisor is None or plan.dtype_name == "uint8":
+        return plan
+    return replace(plan, divisor=ffx_divisor)
 
 
 def identity() -> Transform:

@@ -93,6 +93,18 @@ def _percent(fraction: float) -> int | Fraction:
     return percent.numerator if percent.denominator == 1 else percent
 
 
+def check_ffx_divisor(ffx_divisor: int | None) -> None:
+    """A divisor must be a whole number from 1 on."""
+    if ffx_divisor is not None and (
+        isinstance(ffx_divisor, bool) or not isinstance(ffx_divisor, int) or ffx_divisor < 1
+    ):
+        raise TransformError(
+            "ffx_divisor must be a whole number of at least 1",
+            got=repr(ffx_divisor),
+            fix="leave it out for the table's maximum, or use 999, the largest FFX value",
+        )
+
+
 def check_ffx_password(ffx_password: str | None) -> FfxPassword:
     """``ffx_password`` with its default, from_key."""
     if ffx_password is None:

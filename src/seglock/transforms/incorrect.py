@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from seglock.config.steps import Step
 from seglock.errors import EvaluationError
-from seglock.transforms.build import compose
+from seglock.transforms.build import compose, with_divisor
 from seglock.transforms.checks import check_ffx_password
 from seglock.transforms.key_space import small_space
 from seglock.transforms.transform import Transform
@@ -23,6 +23,7 @@ def incorrect_transforms(
     key: SecretKey,
     count: int,
     ffx_password: FfxPassword | None = None,
+    ffx_divisor: int | None = None,
 ) -> list[Transform]:
     """``count`` transforms of the same steps whose plans differ from the right one.
 
@@ -36,7 +37,7 @@ def incorrect_transforms(
     >>> len(incorrect_transforms(["np-1"], demonstration_key(), 100))
     2
     """
-    right = compose(steps, key, ffx_password)
+    right = compose(steps, key, ffx_password, ffx_divisor)
     password = check_ffx_password(ffx_password)
     plans = small_space(right.steps, password, limit=count + 1)
     if plans is not None and len(plans) == 1:
@@ -46,13 +47,14 @@ def incorrect_transforms(
             fix="use a larger block, or touch a share of the positions between none and all",
         )
     if plans is not None:
-        every = (Transform(right.steps, plan, password) for plan in plans)
+        divided = (with_divisor(plan, ffx_divisor) for plan in plans)
+        every = (Transform(right.steps, plan, password) for plan in divided)
         return [other for other in every if not other.same_plan(right)]
     wrong: list[Transform] = []
     for number in count_up():
         if len(wrong) == count:
             break
-        other = compose(right.steps, key.wrong(number), password)
+        other = compose(right.steps, key.wrong(number), password, ffx_divisor)
         if not other.same_plan(right):
             wrong.append(other)
     return wrong

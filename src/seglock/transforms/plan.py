@@ -31,6 +31,7 @@ class Plan:
             that equal plans have equal arrays.
         selector: uint8 ``(n,)``, a row of ``tables`` for each position.
 
+    ``divisor`` is what values are divided by for the network; None: the largest of the tables.
     A plan is worth as much as its key: it never prints its arrays and refuses to be pickled.
 
     >>> identity_plan(2)
@@ -42,6 +43,7 @@ class Plan:
     tables: NDArray[np.int16]
     selector: NDArray[np.uint8]
     dtype_name: DTypeName = "uint8"
+    divisor: int | None = None
 
     def __post_init__(self) -> None:
         size = CHANNELS * self.block_size**2
@@ -69,8 +71,8 @@ class Plan:
 
     @property
     def max_value(self) -> int:
-        """The largest value that the plan can give."""
-        return int(self.tables.max())
+        """What values are divided by: ``divisor``, else the largest value the plan can give."""
+        return self.divisor or int(self.tables.max())
 
     def equals(self, other: Plan) -> bool:
         """Whether both plans turn every block into the same one."""
