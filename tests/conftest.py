@@ -17,12 +17,12 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(autouse=True)
 def _nothing_of_the_users(tmp_path_factory: pytest.TempPathFactory, monkeypatch) -> None:
     """Point key store and tracking away from the machine's own; drop keys in the environment."""
-    if "SEGLOCK_KEY_DIR" not in os.environ:
-        monkeypatch.setenv("SEGLOCK_KEY_DIR", str(tmp_path_factory.mktemp("keys")))
+    monkeypatch.setattr("seglock.keys.environment._taken", {})
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    for name in [n for n in os.environ if n.startswith("SEGLOCK_KEY_") and n != "SEGLOCK_KEY_DIR"]:
+    for name in [n for n in os.environ if n.startswith("SEGLOCK_KEY_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("SEGLOCK_KEY_DIR", str(tmp_path_factory.mktemp("keys")))
 
 
 @pytest.fixture(scope="session")

@@ -44,12 +44,6 @@ def resolve_source(source: str) -> str:
     return text if is_url(text) else str(_locate(text))
 
 
-def real_data_folder() -> Path | None:
-    """The folder of real images for development, where there is one."""
-    found = os.environ.get(REAL_DATA) or _default(REAL_DATA)
-    return Path(found) if found and Path(found).is_dir() else None
-
-
 def _default(name: str) -> str | None:
     folder = _locate(REAL_DATA_DEFAULT)
     return str(folder) if name == REAL_DATA and folder.is_dir() else None
