@@ -75,20 +75,20 @@ def textbook(steps: tuple[str, ...], images: NDArray[np.uint8]) -> NDArray[np.fl
                     elif step.method == "np":
                         block[chosen] = 255 - block[chosen]
                     else:
-                        block[chosen] = ffx(position, block[chosen])
+                        block[chosen] = ffx(f"ffx-password/{m}/{k}/{position}", block[chosen])
                     image[top : top + m, left : left + m] = block.reshape(m, m, 3)
     return values.transpose(0, 3, 1, 2)
 
 
-def ffx(position: int, values: NDArray[np.float64]) -> list[int]:
-    table = FFX_TABLES.get(position)
+def ffx(use: str, values: NDArray[np.float64]) -> list[int]:
+    table = FFX_TABLES.get(use)
     if table is None:
-        cipher = pyffx.Integer(KEY.derive(f"ffx-password/{position}"), length=3)
-        table = FFX_TABLES[position] = [cipher.encrypt(value) for value in range(256)]
+        cipher = pyffx.Integer(KEY.derive(use), length=3)
+        table = FFX_TABLES[use] = [cipher.encrypt(value) for value in range(256)]
     return [table[int(value)] for value in values]
 
 
-FFX_TABLES: dict[int, list[int]] = {}
+FFX_TABLES: dict[str, list[int]] = {}
 
 
 @pytest.fixture

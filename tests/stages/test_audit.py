@@ -85,7 +85,7 @@ SPELLINGS: dict[str, bytes] = {
     "urlsafe": base64.urlsafe_b64encode(SECRET),
     "urlsafe after two bytes": base64.urlsafe_b64encode(b"xy" + SECRET),
     "subkey": KEY.derive("shf/4/48/0").hex().encode(),
-    "FFX password": KEY.derive("ffx-password/0"),
+    "FFX password": KEY.derive("ffx-password/4/24/0"),
 }
 
 

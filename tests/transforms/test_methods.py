@@ -27,11 +27,11 @@ FROZEN: dict[tuple[tuple[str, ...], str], str] = {
     (("np-4",), None): "fb073de994bd78ea",
     (("np-4-f25",), None): "e58ae2b92c3a927a",
     (("np-32",), None): "f2ca0715d3af0aef",
-    (("ffx-4",), None): "5b246eede555ec42",
+    (("ffx-4",), None): "c65a7ceb9c072c33",
     (("ffx-4",), "fixed"): "b3f5ff4734358eb3",
-    (("ffx-16-f10",), None): "87749b22b50b5fcf",
+    (("ffx-16-f10",), None): "3deb6a1a3c8bf4ff",
     (("np-4", "shf-4"), None): "edea3506653516e1",
-    (("np-4", "shf-4", "ffx-4", "shf-4"), None): "46162b6e2a96332e",
+    (("np-4", "shf-4", "ffx-4", "shf-4"), None): "2c7193ea02c0f2b0",
     (("shf-4", "shf-4"), None): "52e57c9c7e00234f",
 }
 
@@ -98,14 +98,23 @@ def test_each_step_draws_for_itself(method: str) -> None:
     assert len(masks) == 5
 
 
-def test_the_password_comes_from_the_key_or_is_public() -> None:
-    def table(key: SecretKey, password: str | None) -> list[int]:
-        plan = build_transform("ffx", 4, key, ffx_password=password)._plan  # type: ignore[arg-type]
-        return next(row.tolist() for row in plan.tables if (row != IDENTITY).any())
+def ffx_values(steps: list[str], key: SecretKey, password: str | None = None) -> list[int]:
+    plan = compose(steps, key, password)._plan  # type: ignore[arg-type]
+    return next(row.tolist() for row in plan.tables if (row != IDENTITY).any())
 
-    other = KEY.wrong(0)
-    assert table(KEY, None) == table(KEY, "from_key") != table(other, None)
-    assert table(KEY, "fixed") == table(other, "fixed") != table(KEY, None)
+
+def test_the_password_comes_from_the_key_or_is_public() -> None:
+    steps, other = ["ffx-4"], KEY.wrong(0)
+    from_key = ffx_values(steps, KEY)
+    assert from_key == ffx_values(steps, KEY, "from_key") != ffx_values(steps, other)
+    assert ffx_values(steps, KEY, "fixed") == ffx_values(steps, other, "fixed") != from_key
+
+
+def test_a_leaked_table_gives_that_of_no_other_lock() -> None:
+    """Pairs under one lock show its table; block side, count and position give others of a key."""
+    locks = (["ffx-2"], ["ffx-4"], ["ffx-4-f25"], ["shf-4-f0", "ffx-4"])
+    assert len({tuple(ffx_values(steps, KEY)) for steps in locks}) == len(locks)
+    assert ffx_values(["ffx-2"], KEY, "fixed") == ffx_values(["ffx-4"], KEY, "fixed")
 
 
 @pytest.mark.parametrize("key", [KEY, KEY.wrong(0)])

@@ -71,7 +71,7 @@ def derived_needles(key: SecretKey, steps: Sequence[Step], lock: str) -> list[Ne
         tail = f"{step.block_size}/{step.count}/{position}"
         secrets = {f"{step.method}/{tail}": "subkey", f"shf-order/{tail}": "subkey"}
         if step.method == "ffx":
-            secrets[f"ffx-password/{position}"] = "FFX password"
+            secrets[f"ffx-password/{tail}"] = "FFX password"
         for use, what in secrets.items():
             for spelling, text in _spellings(key.derive(use)):
                 needles.append(Needle(spelling.replace("key", what, 1), owner, (text,)))

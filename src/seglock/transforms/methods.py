@@ -90,7 +90,8 @@ def _plan_np(step: Step, position: int, key: SecretKey, _: FfxPassword) -> Plan:
 
 def _plan_ffx(step: Step, position: int, key: SecretKey, ffx_password: FfxPassword) -> Plan:
     from_key = ffx_password == FROM_KEY
-    password = key.derive(f"ffx-password/{position}") if from_key else FIXED_PASSWORD
+    use = _use(step, position, "ffx-password")
+    password = key.derive(use) if from_key else FIXED_PASSWORD
     return ffx_plan(step, _positions(step, position, key), password)
 
 
