@@ -20,11 +20,13 @@ from PIL import Image
 from safetensors.numpy import save
 from typer.testing import CliRunner
 
+from seglock.config.steps import parse_step
 from seglock.data import PreparedData
 from seglock.keys import SecretKey, demonstration_key
 from seglock.stages.audit import Finding, audit, run_audit
-from seglock.stages.audit_needles import Searcher, key_needles
+from seglock.stages.audit_needles import Searcher, derived_needles, key_needles
 from seglock.transforms import INPUT_MEAN, INPUT_STD
+from seglock.transforms.methods import plan_sequence
 from tests.stages.audit_project import (
     LOCKS,
     SECRET,
@@ -318,6 +320,66 @@ def test_plain_images_and_those_of_other_keys_are_no_finding(project: Path) -> N
     assert found(project) == []
 
 
+def plan_arrays() -> dict[str, bytes]:
+    """Plans as a careless program would store them."""
+    forms = {}
+    for steps in (["np-4"], ["np-8"], ["ffx-8"], ["shf-8-f50"], ["np-8-f25", "shf-8"]):
+        plan = plan_sequence([parse_step(step) for step in steps], KEY, "fixed")
+        name = "+".join(steps)
+        if steps != ["np-4"] and plan.selector.any():
+            forms[f"{name} selector"] = plan.selector.tobytes()
+        if plan.selector.any():
+            for dtype in ("int64", "int32", "int16"):
+                forms[f"{name} {dtype}"] = np.flatnonzero(plan.selector).astype(dtype).tobytes()
+        if (plan.permutation != np.arange(plan.size)).any():
+            forms[f"{name} permutation"] = plan.permutation.tobytes()
+    return forms
+
+
+def test_plans_are_found_as_arrays_and_those_of_another_key_are_not() -> None:
+    locks = {"a": ["np-4"], "b": ["np-8"], "c": ["ffx-8"], "d": ["shf-8-f50"],
+             "e": ["np-8-f25", "shf-8"]}  # fmt: skip
+    searchers = [
+        Searcher([
+            needle
+            for lock, steps in locks.items()
+            for needle in derived_needles(key, [parse_step(step) for step in steps], lock)
+        ])
+        for key in (KEY, OTHER)
+    ]  # fmt: skip
+    forms = plan_arrays()
+    assert len(forms) == 17
+    assert [name for name, form in forms.items() if not [*searchers[0].find(b"x" + form)]] == []
+    assert [name for name, form in forms.items() if [*searchers[1].find(b"x" + form)]] == []
+
+
+@pytest.mark.parametrize("step", ["np-8-f1", "np-8-f99", "ffx-2", "shf-8-f1", "np-8-f0"])
+def test_a_plan_that_chance_could_give_is_no_needle(step: str) -> None:
+    searcher = Searcher(derived_needles(KEY, [parse_step(step)], "lock"))
+    counted = [np.arange(192).astype(dtype).tobytes() for dtype in ("<i8", "<i4", "<i2")]
+    for buffer in (*counted, bytes(4096), b"\1" * 4096):
+        assert [*searcher.find(buffer)] == []
+
+
+def test_artifacts_of_a_store_outside_mlruns_are_searched(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, named = tmp_path / "store", tmp_path / "named"
+    for folder in (store / "artifacts" / "run", named):
+        folder.mkdir(parents=True)
+        (folder / "x.bin").write_bytes(SECRET)
+    with contextlib.closing(sqlite3.connect(store / "x.db")) as database, database:
+        database.execute("CREATE TABLE experiments (artifact_location TEXT)")
+        for place in (named.as_uri(), "s3://bucket/x"):
+            database.execute("INSERT INTO experiments VALUES (?)", (place,))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store / 'x.db'}")
+    report = run_audit(project)
+    assert {finding.where for finding in report.findings} == {
+        str(store / "artifacts" / "run" / "x.bin"), str(named / "x.bin")
+    }  # fmt: skip
+    assert report.skipped == ["mlflow: s3://bucket/x is not on this machine"]
+
+
 def test_a_secret_that_cannot_be_loaded_is_said_not_passed_over(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,6 +387,34 @@ def test_a_secret_that_cannot_be_loaded_is_said_not_passed_over(
     report = run_audit(project)
     assert report.keys == []
     assert any(text.startswith("key main") for text in report.skipped)
+    assert report.proves_nothing
+    from seglock.cli.app import app
+
+    monkeypatch.chdir(project)
+    result = CliRunner().invoke(app, ["audit"])
+    assert result.exit_code == 1
+    assert "nothing was looked for" in result.output
+
+
+def test_a_project_without_locks_has_nothing_to_leak(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from seglock.cli.app import app
+
+    monkeypatch.setenv("SEGLOCK_KEY_DIR", str(tmp_path / "nowhere"))
+    (project / "params.yaml").write_text("locks: {baseline: {steps: []}}\n")
+    monkeypatch.chdir(project)
+    result = CliRunner().invoke(app, ["audit"])
+    assert result.exit_code == 0, result.output
+    assert "no lock has a key" in result.output
+
+
+def test_help_says_what_is_looked_for_and_what_cannot_be_found() -> None:
+    from seglock.cli.app import app
+
+    text = " ".join(CliRunner().invoke(app, ["audit", "--help"]).output.split())
+    assert "Looks through git's history" in text
+    assert "Cannot find keys that are not on this machine" in text
 
 
 def test_a_remote_store_is_said_not_to_be_searched(

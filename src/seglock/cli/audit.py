@@ -6,7 +6,18 @@ import typer
 
 
 def audit_command() -> None:
-    """Search what git, DVC and MLflow hold for key bytes and encrypted images; exit 1 if found."""
+    """Search what git, DVC and MLflow hold for keys and encrypted images; exit 1 if any is found.
+
+    Looks through git's history, index and tracked files, what dvc push would send, and what MLflow
+    and the runs' journals hold on this machine, for the keys at hand, their subkeys, FFX passwords
+    and plans, and for images of data/prepared encrypted under them: as bytes, hexadecimal, base64,
+    arrays, and lossless pictures.
+
+    Cannot find keys that are not on this machine, parts of keys, anything encrypted or encoded in
+    another way, encrypted images in lossy or freely resized pictures, or what a remote server
+    holds. A clean audit is evidence, no proof. Also exits 1 when none of the project's keys is at
+    hand, since nothing was looked for then.
+    """
     from seglock.stages.audit import run_audit
     from seglock.tracking import project_root
 
@@ -26,4 +37,7 @@ def audit_command() -> None:
             "`seglock key new`, and train their locks again"
         )
         raise typer.Exit(1)
-    typer.echo("nothing found" if report.keys else "no key is at hand, so nothing was looked for")
+    if report.proves_nothing:
+        typer.echo("none of this project's keys is at hand, so nothing was looked for: no proof")
+        raise typer.Exit(1)
+    typer.echo("nothing found" if report.keys else "no lock has a key, so there is nothing to find")

@@ -1,18 +1,20 @@
 """Search for leaks: keys, and images encrypted under them, where others could get at them.
 
 Searched: every object git reaches from a ref, a reflog or its index, and the tracked files; what
-``dvc push`` would send; what MLflow stores locally; the runs' journals.
+``dvc push`` would send; what MLflow stores on this machine; the runs' journals.
 
-Found: the bytes of every key at hand and of its subkeys, FFX passwords and plans, raw, in
-hexadecimal, in base64 at any alignment; encrypted test, validation and training images in any file,
-in either memory order, also inside PNG and other lossless pictures (enlarged up to four times by a
-whole factor, or as a part of a larger picture), npy, npz, zip, gzip, safetensors, base64 in text,
-and scaled or normalised floats.
+Found: the bytes of every key at hand and of its subkeys and FFX passwords, raw, in hexadecimal, in
+base64 at any alignment; plans as arrays of little-endian integers: the order of a shuffle, the mask
+of NP and FFX as a selector or as positions, of single steps and of a whole lock; encrypted test,
+validation and training images in any file, in either memory order, also inside PNG and other
+lossless pictures (enlarged up to four times by a whole factor, or as a part of a larger picture),
+npy, npz, zip, gzip, safetensors, base64 in text, and scaled or normalised floats.
 
-Not found: keys that are not on this machine; parts of keys; anything encrypted, compressed or
-encoded in another way; encrypted images in lossy pictures (JPEG), resized by a fraction, rotated,
-mixed with others, listed as numbers in text, flat ones, augmented crops, and those of a dataset
-other than data/prepared. A clean audit is evidence, no proof.
+Not found: keys that are not on this machine; parts of keys; plans in another spelling, NP and FFX
+masks at M = 2, selectors at M < 5, and shares so small that chance gives the same; anything
+encrypted, compressed or encoded in another way; encrypted images in lossy pictures (JPEG), resized
+by a fraction, rotated, mixed with others, listed as numbers in text, flat ones, augmented crops,
+and those of a dataset other than data/prepared. A clean audit is evidence, no proof.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from seglock.stages.audit_sources import (
     git_pieces,
     is_git,
     journal_pieces,
+    mlflow_folders,
     mlflow_pieces,
 )
 from seglock.stages.locks import lock_transform
@@ -69,6 +72,7 @@ class AuditReport:
     findings: list[Finding] = field(default_factory=list)
     searched: list[Searched] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    proves_nothing: bool = False  # the project's keys are none of those that were looked for
     images: int = 0
     skipped: list[str] = field(default_factory=list)
 
@@ -86,7 +90,9 @@ def run_audit(root: Path, progress: Callable[[str], None] | None = None) -> Audi
     root = Path(root).resolve()
     report = AuditReport()
     params = _params(root, report)
-    keys = _keys(root, params, report)
+    wanted = _key_names(root, params)
+    keys = _load_keys(wanted, report)
+    report.proves_nothing = bool(wanted) and wanted.isdisjoint(keys)
     needles, scales = _what_to_find(root, params, keys, report)
     searcher = Searcher(needles)
     report.keys = sorted(f"{name} ({key.id})" for name, key in keys.items())
@@ -117,7 +123,7 @@ def _search(
 
 
 def _places(root: Path, report: AuditReport) -> Iterator[tuple[str, Iterator[Piece]]]:
-    from seglock.tracking import shown_uri, sqlite_file, tracking_uri
+    from seglock.tracking import sqlite_file, tracking_uri
 
     if is_git(root):
         yield "git", git_pieces(root)
@@ -128,10 +134,9 @@ def _places(root: Path, report: AuditReport) -> Iterator[tuple[str, Iterator[Pie
     else:
         report.skipped.append("dvc: no repository here")
     uri = tracking_uri(root)
-    database = sqlite_file(uri)
-    if database is None:
-        report.skipped.append(f"mlflow: {shown_uri(uri)} is not on this machine's disk")
-    yield "mlflow", mlflow_pieces(root, database)
+    folders, elsewhere = mlflow_folders(root, uri)
+    report.skipped += [f"mlflow: {place}" for place in elsewhere]
+    yield "mlflow", mlflow_pieces(root, folders, sqlite_file(uri))
     yield "journals", journal_pieces(root)
 
 
@@ -143,16 +148,19 @@ def _params(root: Path, report: AuditReport) -> Params | None:
         return None
 
 
-def _keys(root: Path, params: Params | None, report: AuditReport) -> dict[str, SecretKey]:
-    """Every key of the store and of the environment that can be loaded, by name."""
+def _key_names(root: Path, params: Params | None) -> set[str]:
+    """The keys of this project: those its locks name, and those it has public records of."""
+    names = {path.stem for path in (root / "data" / "keys").glob("*.json")}
+    return names | {lock.key for lock in params.locks.values() if lock.steps} if params else names
+
+
+def _load_keys(wanted: set[str], report: AuditReport) -> dict[str, SecretKey]:
+    """Every key of the project and of the store that can be loaded, by name."""
     from seglock.keys import KeyStore, load_key
 
     store = KeyStore()
-    names = set(store.names()) | {path.stem for path in (root / "data" / "keys").glob("*.json")}
-    if params is not None:
-        names |= {lock.key for lock in params.locks.values() if lock.steps}
     keys = {}
-    for name in sorted(names):
+    for name in sorted(wanted.union(store.names())):
         try:
             keys[name] = load_key(name, store=store)
         except SeglockError as error:

@@ -23,8 +23,9 @@ ROWS = 8  # rows of a strip, or the block side where that is less
 PIXELS = 8  # width of a strip in the order row, column, channel
 COLUMNS = 24  # width of a strip in the order channel, row, column
 PLAN_ENTRIES = 64  # of a permutation, enough to be told from chance
+SELECTOR_ENTRIES = 4096  # of a mask, as one byte for each position
 STRIPS = 2  # strips of each image
-DISTINCT = 16  # values a strip must show, to be told from a flat patch
+DISTINCT = 16  # values a strip or a plan must show, to be told from a flat patch or from chance
 _HASH_BITS = 20
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
@@ -62,7 +63,7 @@ def _spellings(secret: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def derived_needles(key: SecretKey, steps: Sequence[Step], lock: str) -> list[Needle]:
-    """What equals a key for one lock: its subkeys, FFX passwords and permutations."""
+    """What equals a key for one lock: its subkeys, FFX passwords, and its plan's arrays."""
     from seglock.keys import derive_permutation
 
     owner = f"lock {lock}, key {key.id}"
@@ -78,7 +79,26 @@ def derived_needles(key: SecretKey, steps: Sequence[Step], lock: str) -> list[Ne
         plan = derive_permutation(key, f"{step.method}/{tail}", step.positions)
         forms = [plan[:PLAN_ENTRIES].astype(dtype).tobytes() for dtype in ("<i8", "<i4", "<i2")]
         needles += [Needle("plan", owner, (form,)) for form in forms]
-    return needles
+    return needles + [Needle("plan", owner, (form,)) for form in _plan_forms(key, steps)]
+
+
+def _plan_forms(key: SecretKey, steps: Sequence[Step]) -> Iterator[bytes]:
+    """The start of a lock's arrays, steps composed, where chance would not give the same.
+
+    The permutation, the selector as bytes, and the sorted positions where it is not 0.
+    """
+    from seglock.transforms.methods import plan_sequence
+
+    plan = plan_sequence(steps, key, "fixed")  # the password has no part in these arrays
+    order = plan.permutation[:PLAN_ENTRIES]
+    touched = np.flatnonzero(plan.selector)[:PLAN_ENTRIES]
+    selector = plan.selector[:SELECTOR_ENTRIES]
+    if np.count_nonzero(order != np.arange(len(order))) >= DISTINCT:
+        yield from (order.astype(dtype).tobytes() for dtype in ("<i8", "<i4", "<i2"))
+    if len(touched) >= DISTINCT and touched[-1] + 1 - len(touched) >= DISTINCT:
+        yield from (touched.astype(dtype).tobytes() for dtype in ("<i8", "<i4", "<i2"))
+    if len(selector) >= PLAN_ENTRIES and len(touched) >= DISTINCT <= np.sum(selector == 0):
+        yield selector.tobytes()
 
 
 def image_needles(

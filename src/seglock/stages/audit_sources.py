@@ -13,8 +13,10 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import unquote, urlsplit
 
 from seglock.errors import SeglockError
+from seglock.tracking import artifact_folder, shown_uri, sqlite_file
 
 Piece = tuple[str, bytes]
 WHOLE = 1 << 28  # files up to this size are read whole, and decoded
@@ -134,17 +136,52 @@ def _out_objects(out: Any) -> Iterator[tuple[str, Path]]:
             yield f"{out}/{entry['relpath']}", Path(out.cache.oid_to_path(digest))
 
 
-def mlflow_pieces(root: Path, database: Path | None) -> Iterator[Piece]:
-    """Files under mlruns/, and every cell of the SQLite store (a long one spans pages)."""
-    folder = root / "mlruns"
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            yield from file_pieces(path, str(path.relative_to(root)))
+def mlflow_pieces(root: Path, folders: list[Path], database: Path | None) -> Iterator[Piece]:
+    """Files under ``folders``, and every cell of the SQLite store (a long one spans pages)."""
+    seen: set[Path] = set()
+    for path in [path for folder in folders for path in sorted(folder.rglob("*"))]:
+        if path.is_file() and path.resolve() not in seen:
+            seen.add(path.resolve())
+            yield from file_pieces(path, _shown(path, root))
     if database is not None and database.is_file():
-        if not database.is_relative_to(folder):
-            yield from file_pieces(database, str(database))
+        if database.resolve() not in seen:
+            yield from file_pieces(database, _shown(database, root))
         for table, cells in _cells(database):
             yield f"{database.name} table {table}", cells
+
+
+def _shown(path: Path, root: Path) -> str:
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
+def mlflow_folders(root: Path, uri: str) -> tuple[list[Path], list[str]]:
+    """Where MLflow keeps files on this machine: mlruns, the store's own folder of artifacts, and
+    those its experiments name. Second, what lies elsewhere: it cannot be searched from here."""
+    database, artifacts = sqlite_file(uri), artifact_folder(uri)
+    folders, elsewhere = [root / "mlruns"], []
+    if database is None or artifacts is None:
+        return folders, [f"{shown_uri(uri)} is no SQLite file on this machine"]
+    folders.append(artifacts)
+    for place in _artifact_locations(database):
+        parts = urlsplit(place)
+        if parts.scheme in ("", "file"):
+            folders.append(root / unquote(parts.path))
+        else:
+            elsewhere.append(f"{shown_uri(place)} is not on this machine")
+    return folders, elsewhere
+
+
+def _artifact_locations(database: Path) -> list[str]:
+    if not database.is_file():
+        return []
+    uri = f"{database.resolve().as_uri()}?mode=ro"
+    wanted = "SELECT DISTINCT artifact_location FROM experiments WHERE artifact_location <> ''"
+    with (
+        contextlib.suppress(sqlite3.Error),  # not made by mlflow
+        contextlib.closing(sqlite3.connect(uri, uri=True)) as connection,
+    ):
+        return [str(row[0]) for row in connection.execute(wanted)]
+    return []
 
 
 def _cells(database: Path) -> Iterator[tuple[str, bytes]]:

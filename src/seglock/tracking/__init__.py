@@ -10,6 +10,7 @@ from seglock.tracking.memory import MemoryTracker
 from seglock.tracking.protocol import Tracker
 from seglock.tracking.runs import JournalTracker, open_run
 from seglock.tracking.store import (
+    artifact_folder,
     project_root,
     reason_unreachable,
     shown_uri,
@@ -25,6 +26,7 @@ __all__ = [
     "RunSummary",
     "Synced",
     "Tracker",
+    "artifact_folder",
     "available_cores",
     "describe_environment",
     "find_run",

@@ -60,6 +60,12 @@ def sqlite_file(uri: str) -> Path | None:
     return Path(unquote(path)) if scheme.split("+")[0] == "sqlite" and path else None
 
 
+def artifact_folder(uri: str) -> Path | None:
+    """Where runs of a ``sqlite:///`` store keep their files: beside the database, else None."""
+    file = sqlite_file(uri)
+    return file.parent.resolve() / "artifacts" if file else None
+
+
 def reason_unreachable(uri: str, timeout: float) -> str | None:
     """Why nothing answers at ``uri`` (one connection attempt, without importing mlflow), or None.
 
@@ -177,8 +183,8 @@ class Store:
             return str(found.experiment_id)
 
     def _artifacts(self) -> str | None:
-        file = sqlite_file(self.uri)
-        return (file.parent.resolve() / "artifacts").as_uri() if file else None
+        folder = artifact_folder(self.uri)
+        return folder.as_uri() if folder else None
 
     def params_of(self, run_id: str) -> dict[str, str] | None:
         """The params of a run the store knows and has not deleted, else None."""
