@@ -53,6 +53,30 @@ def test_names_are_sorted_and_hold_whole_keys_only(store: KeyStore) -> None:
     assert len({store.record(name).id for name in store.names()}) == 3
 
 
+@pytest.mark.parametrize("git", ["folder", "file"])  # a worktree's .git is a file
+def test_no_key_is_made_inside_a_git_work_tree(tmp_path: Path, git: str) -> None:
+    tree = tmp_path / "project"
+    (tree / "deep").mkdir(parents=True)
+    (tree / ".git").mkdir() if git == "folder" else (tree / ".git").write_text("gitdir: x")
+    (tmp_path / "link").symlink_to(tree / "deep")
+    for folder in (tree / "deep" / "keys", tree, tmp_path / "link" / "keys"):
+        with pytest.raises(
+            KeyRefusedError, match=r"outside every git work tree.*set SEGLOCK_KEY_DIR"
+        ):
+            KeyStore(folder).new("main")
+    assert sorted(p.name for p in tree.rglob("*")) == [".git", "deep"]
+    KeyStore(tmp_path / "beside").new("main")
+
+
+def test_a_relative_store_is_found_out_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".git").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEGLOCK_KEY_DIR", "keys")
+    with pytest.raises(KeyRefusedError, match="inside"):
+        KeyStore().new("main")
+    assert not (tmp_path / "keys").exists()
+
+
 def test_an_existing_key_is_never_written_over(store: KeyStore) -> None:
     first = store.new("main")
     with pytest.raises(KeyRefusedError, match=f"got key {first.id}; .*never written over"):

@@ -81,6 +81,13 @@ def test_a_key_open_to_others(project: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_store_in_a_git_work_tree(project: Path) -> None:
+    tree = KeyStore().folder.parent
+    (tree / ".git").mkdir()
+    (found,) = wrong(project)
+    assert f"lies in the git work tree {tree}" in found.text
+
+
 def test_a_published_record_without_its_secret(project: Path) -> None:
     store = KeyStore()
     record = store.record("main")

@@ -6,16 +6,18 @@ import typer
 
 
 def audit_command() -> None:
-    """Search what git, DVC and MLflow hold for keys and encrypted images; exit 1 if any is found.
+    """Search what git, DVC and MLflow hold for keys and encrypted images.
 
-    Looks through git's history, index and tracked files, what dvc push would send, and what MLflow
-    and the runs' journals hold on this machine, for the keys at hand, their subkeys, FFX passwords
-    and plans, and for images of data/prepared encrypted under them: as bytes, hexadecimal, base64,
-    arrays, and lossless pictures.
+    Looks through git's history, index and tracked files, what dvc push
+    would send, and what MLflow and the runs' journals hold on this machine,
+    for the keys at hand, their subkeys, FFX passwords and plans, and for
+    images of data/prepared encrypted under them: as bytes, hexadecimal,
+    base64, arrays, and lossless pictures. Exits 1 if any is found.
 
-    Cannot find keys that are not on this machine, parts of keys, anything encrypted or encoded in
-    another way, encrypted images in lossy or freely resized pictures, or what a remote server
-    holds. A clean audit is evidence, no proof. Also exits 1 when none of the project's keys is at
+    Cannot find keys that are not on this machine, parts of keys, anything
+    encrypted or encoded in another way, encrypted images in lossy or freely
+    resized pictures, or what a remote server holds. A clean audit is
+    evidence, no proof. Exits 1 too when none of the project's keys is at
     hand, since nothing was looked for then.
     """
     from seglock.stages.audit import run_audit

@@ -56,6 +56,15 @@ def default_folder() -> Path:
     return platformdirs.user_data_path("seglock") / "keys"
 
 
+def work_tree(folder: Path) -> Path | None:
+    """The git work tree that ``folder``, which need not exist yet, lies in, or None.
+
+    A key there is one ``git add`` from a commit, and no .gitignore can promise that it stays out.
+    """
+    folder = folder.absolute().resolve()
+    return next((place for place in (folder, *folder.parents) if (place / ".git").exists()), None)
+
+
 class KeyStore:
     """Secret keys by name in one folder of mode 0700.
 
@@ -68,8 +77,11 @@ class KeyStore:
     def new(self, name: str) -> PublicRecord:
         """Make a key: secret and record both, or neither.
 
-        Raises KeyRefusedError if the name is taken, StorageError if the disk refuses.
+        Raises KeyRefusedError if the name is taken or the store lies in a git work tree,
+        StorageError if the disk refuses.
         """
+        if (tree := work_tree(self.folder)) is not None:
+            raise _in_work_tree(self.folder, tree)
         if name in self:
             raise self._taken(name)
         key = SecretKey.generate()
@@ -187,6 +199,14 @@ class KeyStore:
             got=f"key {self.record(name).id}" if known else "something else of that name",
             fix="choose another name; a key is never written over",
         )
+
+
+def _in_work_tree(folder: Path, tree: Path) -> KeyRefusedError:
+    return KeyRefusedError(
+        "the key store must lie outside every git work tree, where no commit can take a key along",
+        got=f"{folder}, inside {tree}",
+        fix=f"set {FOLDER_VARIABLE} to a folder elsewhere, or leave it unset; move keys you have",
+    )
 
 
 def missing_secret(name: str, record: PublicRecord, store: KeyStore) -> KeyRefusedError:
