@@ -125,7 +125,7 @@ def test_experiments(project: Project, where: list[str], epochs: int) -> None:
         f"params = dvc.api.params_show('params.yaml', rev={name!r})\n"
         "metrics = json.loads(read('data/models/np-4/metrics.json'))\n"
         "curve = read('data/models/np-4/history.csv').splitlines()\n"
-        "print('FOUND' + json.dumps([params['train']['epochs'], metrics['run_id'], len(curve) - 1]))"
+        "print('FOUND', json.dumps([params['train']['epochs'], metrics['run_id'], len(curve) - 1]))"
     )
     found = project.run("python", "-W", "ignore", "-c", code).split("FOUND", 1)[1]
     wanted, run_id, rows = json.loads(found)
