@@ -10,8 +10,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from seglock.config import check_params, load_params
+from seglock.config import NETWORKS, ModelParams, check_params, load_params
 from seglock.keys import KeyStore
+from seglock.stages import disk
+from seglock.stages.disk import parameter_count
 from seglock.stages.doctor import Check, doctor, estimate_disk
 from tests.stages.audit_project import SECRET, make_key
 
@@ -151,6 +153,7 @@ def test_the_paper_needs_gigabytes_and_ffx_twice_what_np_does() -> None:
     test = 1449 * 3 * 256 * 256
     assert paper["prepared"] == (1464 + 1449) * 4 * 256 * 256
     assert paper["encrypted"] == 16 * test + 8 * test * 2
+    assert paper["downloads"] == 2_000_000_000
     assert 5e9 < paper["total"] < 30e9
     locks = {"baseline": {"steps": []}}
     one = estimate_disk(check_params({"locks": {**locks, "np-4": {"steps": ["np-4"]}}}))
@@ -173,3 +176,51 @@ def test_the_estimate_is_near_what_is_written(tmp_path: Path) -> None:
     for part in ("raw", "prepared", "models"):
         real = sum(path.stat().st_size for path in (tmp_path / part).rglob("*") if path.is_file())
         assert 0.5 < need[part] / real < 2, part
+
+
+def need(model: dict[str, object] | None = None, **data: object) -> dict[str, int]:
+    values = {"locks": {"baseline": {"steps": []}}, "model": model or {}, "data": data}
+    return estimate_disk(check_params(values))
+
+
+def test_initial_weights_and_what_is_downloaded_count() -> None:
+    assert need()["weights"] == need()["downloads"] == 0
+    start = need({"name": "fcn_resnet50", "initial_weights": "coco"})
+    assert start["weights"] == start["models"] == 4 * 35_400_000
+    assert need({"initial_weights": "baseline"})["weights"] == need()["models"]
+    assert need(dataset="voc2012")["downloads"] == 2_000_000_000
+    assert need(dataset="voc2012", source="https://example.org/voc.tar")["downloads"] > 1e9
+    assert need(dataset="voc2012", source="/data/VOC2012")["downloads"] == 0
+
+
+def test_a_weights_file_counts_by_its_size(tmp_path: Path) -> None:
+    (tmp_path / "mine.safetensors").write_bytes(bytes(1000))
+    values = {
+        "locks": {"baseline": {"steps": []}},
+        "model": {"initial_weights": "mine.safetensors"},
+    }
+    assert estimate_disk(check_params(values), tmp_path)["weights"] == 1000
+    assert estimate_disk(check_params(values), tmp_path / "nowhere")["weights"] == 0
+
+
+def test_checkpoints_are_two_and_the_one_being_written() -> None:
+    sgd, adamw = (
+        estimate_disk(
+            check_params({"locks": {"baseline": {"steps": []}}, "train": {"optimizer": name}})
+        )
+        for name in ("sgd", "adamw")
+    )
+    assert sgd["checkpoints"] == 3 * 3 * sgd["models"]  # the last, the best, the momentum
+    assert adamw["checkpoints"] == 3 * 4 * adamw["models"]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_is_sized_by_what_it_holds(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = parameter_count(ModelParams(name=name))
+    monkeypatch.setattr("seglock.stages.disk.PARAMETERS", {})
+    counted = disk._count(ModelParams(name=name))
+    assert 0.98 < listed / counted < 1.02
+    if name != "fcn_small":  # a network that nobody listed
+        assert parameter_count(ModelParams(name=name)) == counted

@@ -1,11 +1,11 @@
-"""How much disk a configuration needs. Counting only: nothing is built, downloaded or encrypted."""
+"""How much disk a configuration needs. Counting only: nothing is downloaded or encrypted."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglock.config import DataParams, ModelParams, Params
+from seglock.config import BASELINE, DataParams, ModelParams, Params
 
 if TYPE_CHECKING:
     from seglock.data import VocFolder
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 CHANNELS = 3
 VOC2012_IMAGES = {"train": 1464, "val": 1449}
 VOC2012_RAW = 130_000  # bytes of an image and its mask
+VOC2012_TAR = 2_000_000_000  # its train and val images, also those without masks
 # Parameters with the auxiliary head, 21 classes (torchvision's own figures, rounded up).
 PARAMETERS = {
     "fcn_resnet50": 35_400_000,
@@ -22,15 +23,18 @@ PARAMETERS = {
 }
 FLOAT = 4
 OPTIMIZER_SLOTS = {"sgd": 1, "adamw": 2}
+CHECKPOINTS = 3  # the two that are kept, and the one being written
+CLASSES = 21
 
 
 def estimate_disk(params: Params, root: Path | None = None) -> dict[str, int]:
     """Bytes that each part of a whole run will take, and their ``total``.
 
-    ``raw`` and ``prepared`` data (3 * S * S + S * S bytes an image), ``encrypted`` test splits
-    (twice that of an image for FFX, whose values are int16), ``models`` of all locks, their copies
-    in ``mlflow``, and the ``checkpoints`` of the one lock in training. DVC's cache counts nothing,
-    since it links where the file system allows it; ``raw`` is 0 where the source is not here.
+    ``downloads`` (the tar of VOC 2012, which is kept), ``raw`` and ``prepared`` data (3 * S * S +
+    S * S bytes an image), the initial ``weights``, ``encrypted`` test splits (twice that of an
+    image for FFX, whose values are int16), ``models`` of all locks, their copies in ``mlflow``, and
+    the ``checkpoints`` of the one lock in training. Not counted: DVC's cache, since it links where
+    the file system allows it, published weights in torch's own cache, and sources not at hand.
 
     >>> from seglock.config import check_params
     >>> sizes = {"image_side": 64, "synthetic": {"train": 100, "test": 28}}
@@ -50,12 +54,14 @@ def estimate_disk(params: Params, root: Path | None = None) -> dict[str, int]:
     models = weights * len(params.locks)
     slots = 2 + OPTIMIZER_SLOTS[params.train.optimizer]  # the last, the best, the optimizer's
     need = {
+        "downloads": _downloads(params.data),
         "raw": raw,
         "prepared": images * (pixels + side * side),
+        "weights": _initial(params, root or Path(), weights),
         "encrypted": encrypted,
         "models": models,
         "mlflow": models,
-        "checkpoints": weights * slots,
+        "checkpoints": weights * slots * CHECKPOINTS,
     }
     return need | {"total": sum(need.values())}
 
@@ -64,8 +70,44 @@ def parameter_count(params: ModelParams) -> int:
     """About how many parameters a network has, with 21 classes."""
     if params.name in PARAMETERS:
         return PARAMETERS[params.name]
+    if params.name != "fcn_small":
+        return _count(params)
     convolutions = CHANNELS * 9 * params.width + 5 * 9 * params.width**2
-    return convolutions + 6 * 4 * params.width + 21 * (params.width + 1)
+    return convolutions + 6 * 4 * params.width + CLASSES * (params.width + 1)
+
+
+def _count(params: ModelParams) -> int:
+    """The parameters of a network that is not listed above: built, but without memory for any."""
+    import torch
+
+    from seglock.models import build_model
+
+    with torch.device("meta"):
+        model = build_model(params, CLASSES, aux=True)
+    return sum(tensor.numel() for tensor in model.state_dict().values())
+
+
+def _downloads(params: DataParams) -> int:
+    from seglock.data.download import is_url
+
+    from_network = params.source is None or is_url(params.source)
+    return VOC2012_TAR if params.dataset == "voc2012" and from_network else 0
+
+
+def _initial(params: Params, root: Path, trained: int) -> int:
+    """Bytes of data/weights, published ones taken for a whole network (``trained`` bytes).
+
+    0 for a file that is not there; its stage will say so.
+    """
+    from seglock.stages.weights import with_file
+
+    start = params.model.initial_weights
+    if start == "none":
+        return 0
+    if start in ("imagenet", "coco", BASELINE):
+        return trained
+    path = Path(with_file(params.model, root).initial_weights)
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _images(params: DataParams, root: Path) -> tuple[int, int, int]:
