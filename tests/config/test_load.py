@@ -80,6 +80,15 @@ def test_all_faults_are_reported_together_with_nearest_names() -> None:
         ("model", {"baseline_weights": "baseline"}, "must be none, imagenet, coco or a file"),
         ("model", {"name": "fcn_resnet5"}, "did you mean 'fcn_resnet50'?"),
         ("evaluate", {"wrong_keys": 1}, "greater than or equal to 2"),
+        ("train", {"epochs": 3, "warmup_epochs": 3}, "got 3 of 3; lower train.warmup_epochs"),
+        ("train", {"nesterov": True, "momentum": 0.0}, "train.nesterov needs train.momentum"),
+        ("train", {"device": "gpu"}, "train.device must be auto, cpu, cuda, cuda:NUMBER or mps"),
+        ("train", {"device": "cuda:"}, "got 'cuda:'; write auto"),
+        ("model", {"initial_weights": "coco"}, "one that fcn_small has, got 'coco'; use none, a"),
+        ("model", {"baseline_weights": "imagenet"}, "model.baseline_weights must be one that"),
+        ("data", {"train_split": "val"}, "must name different lists, got val, val; hold"),
+        ("data", {"val_split": "train"}, "must name different lists, got train, train, val"),
+        ("data", {"val_split": "val"}, "must name different lists, got train, val, val"),
     ],
 )
 def test_a_bad_value_is_named(section: str, value: dict[str, Any], expected: str) -> None:
@@ -100,6 +109,108 @@ def test_a_bad_value_is_named(section: str, value: dict[str, Any], expected: str
 )
 def test_impossible_locks(steps: list[str], expected: str) -> None:
     assert expected in "\n".join(faults({"locks": LOCKS | {"x": {"steps": steps}}}))
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        {"steps": ["np-4-f100"]},
+        {"steps": ["np-4-f0"]},
+        {"steps": ["shf-4-f2"]},
+        {"steps": ["shf-1-f34", "np-1-f100", "shf-1-f0"]},
+        {"steps": ["ffx-4-f0"]},
+        {"steps": ["ffx-4-f100"], "ffx_password": "fixed"},
+    ],
+)
+def test_a_lock_with_one_plan_is_refused(lock: dict[str, Any]) -> None:
+    listed = faults({"locks": LOCKS | {"x": lock}})
+    assert len(listed) == 1
+    assert "locks.x: a lock must have more than one plan" in listed[0]
+    assert f"got steps {', '.join(lock['steps'])}; shuffle" in listed[0]
+
+
+def test_a_lock_with_a_step_of_many_plans_is_fine() -> None:
+    check_params(
+        {
+            "locks": LOCKS
+            | {
+                "a": {"steps": ["np-4-f100", "shf-4"]},
+                "b": {"steps": ["ffx-4-f100"]},
+                "c": {"steps": ["shf-4-f5"]},
+            }
+        }
+    )
+
+
+def test_all_faults_of_a_recipe_are_reported() -> None:
+    listed = faults(
+        {
+            "locks": LOCKS,
+            "train": {
+                "crop_scale": [0.9, 0.1],
+                "crop_ratio": [2.0, 1.0],
+                "min_lr": 1.0,
+                "batch_size": 10,
+                "accumulate": 3,
+                "warmup_epochs": 12,
+                "device": "gpu",
+            },
+        }
+    )
+    names = [line.split()[0] for line in listed]
+    assert sorted(names) == [
+        "train.accumulate", "train.crop_ratio", "train.crop_scale", "train.device",
+        "train.min_lr", "train.warmup_epochs",
+    ]  # fmt: skip
+
+
+def test_one_bad_value_hides_no_rule_between_the_others() -> None:
+    listed = faults(
+        {
+            "data": {"image_sidee": 1, "dataset": "mine", "test_split": "train"},
+            "model": {"widht": 8, "initial_weights": "coco", "baseline_weights": "baseline"},
+            "train": {
+                "epochs": "12",
+                "warmup_epochs": 99,
+                "lr": None,
+                "crop_scale": [0.9, 0.1],
+                "crop_ratio": [1, "2"],
+                "batch_size": 10,
+                "accumulate": 3,
+            },
+            "locks": {
+                "x": {"steps": ["ffx-5", "np-3", "np-3"], "kye": "main"},
+                "y": {"steps": ["np-4-f100", "nq-4"]},
+                "z": {"steps": ["np-4-f100"], "key": 3},
+                "baseline": 3,
+            },
+        }
+    )
+    expected = [
+        "data.image_sidee: no such parameter",
+        "data.source must name the folder of dataset 'mine'",
+        "data.train_split, val_split and test_split must name different lists",
+        "model.widht: no such parameter",
+        "model.initial_weights must be one that fcn_small has",
+        "model.baseline_weights must be none, imagenet, coco or a file",
+        "train.epochs: must be a valid integer",
+        "train.lr: must be a valid number",
+        "train.crop_ratio.1: must be a valid number",
+        "train.crop_scale must be 0 < low <= high <= 1, got [0.9, 0.1]",
+        "train.accumulate must divide train.batch_size",
+        "locks.x.kye: no such parameter",
+        "locks.x: the steps of one lock must share one block side",
+        "locks.x: NP must come before FFX",
+        "locks.x: block_size must divide the image side, got block_size=5",
+        "locks.x: block_size must divide the image side, got block_size=3",
+        "locks.y.steps.1: a step's method",
+        "locks.z.key: must be a valid string",
+        "locks.z: a lock must have more than one plan",
+        "locks.baseline: must be a valid dictionary",
+    ]
+    for text in expected:
+        assert len([line for line in listed if line.strip().startswith(text)]) == 1, text
+    assert len(listed) == len(expected), listed
 
 
 def test_params_are_frozen() -> None:

@@ -22,7 +22,8 @@ from seglock.models.networks import HEADS, REGISTRY
 
 
 def params(source: str, name: str = "fcn_small", norm: str = "batch") -> ModelParams:
-    return ModelParams(name=name, initial_weights=source, width=8, norm=norm)
+    fresh = ModelParams(name=name, width=8, norm=norm)
+    return fresh.model_copy(update={"initial_weights": source})  # also what params.yaml refuses
 
 
 def small(seed: int = 0, classes: int = 5, norm: str = "batch") -> nn.Module:

@@ -7,14 +7,22 @@ import pytest
 import torch
 
 from seglock.config import ModelParams
+from seglock.config.rules import PUBLISHED_WEIGHTS
 from seglock.errors import ModelError
 from seglock.models import build_model
-from seglock.models.networks import find_network
+from seglock.models.networks import REGISTRY, find_network
 
 
 def test_an_unknown_network_lists_the_nearest() -> None:
     with pytest.raises(ModelError, match="did you mean 'fcn_resnet50'"):
         find_network("fcn_resnet5")
+
+
+def test_params_know_which_weights_are_published() -> None:
+    assert dict(PUBLISHED_WEIGHTS) == {
+        name: tuple(kind for kind in ("imagenet", "coco") if getattr(network, kind))
+        for name, network in REGISTRY.items()
+    }
 
 
 def test_a_network_has_classes() -> None:

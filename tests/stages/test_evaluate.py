@@ -17,7 +17,7 @@ import torch
 from seglock import files
 from seglock.config import load_params
 from seglock.data import PreparedData, open_encrypted
-from seglock.errors import DataError, EvaluationError, KeyRefusedError, ModelError
+from seglock.errors import ConfigError, DataError, KeyRefusedError, ModelError
 from seglock.keys import KeyStore, publish_key
 from seglock.models import build_model, save_weights
 from seglock.report import read_results
@@ -323,5 +323,5 @@ def test_the_secret_is_in_no_result(project: Path, tracker: MemoryTracker) -> No
 def test_a_lock_with_one_plan_is_refused(project: Path) -> None:
     text = PARAMS.replace("np-1: {steps: [np-1]}", "np-1: {steps: [np-1-f0]}")
     (project / "params.yaml").write_text(text)
-    with pytest.raises(EvaluationError, match="more than one plan"):
+    with pytest.raises(ConfigError, match="more than one plan"):
         evaluate("np-1", project)

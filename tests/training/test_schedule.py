@@ -81,4 +81,4 @@ def test_the_papers_recipe_restarts_every_ten_epochs() -> None:
 
 def test_a_warm_up_that_leaves_no_epoch_is_refused() -> None:
     with pytest.raises(TrainingError, match=r"warmup_epochs=3, epochs=3; lower"):
-        Schedule.of(recipe(warmup_epochs=3, epochs=3), STEPS)
+        Schedule.of(recipe(epochs=3).model_copy(update={"warmup_epochs": 3}), STEPS)

@@ -1,8 +1,8 @@
 """params.yaml as frozen, validated types. The only room that reads YAML; it imports only errors."""
 
 from seglock.config.load import PARAMS_FILE, check_params, find_lock, load_params, nearest_name
+from seglock.config.rules import BASELINE
 from seglock.config.schema import (
-    BASELINE,
     NETWORKS,
     DataParams,
     EvaluateParams,

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
-from seglock.config.schema import BASELINE, DataParams, LockParams, Params, lock_faults
-from seglock.config.steps import parse_step
+from seglock.config.rules import data_faults, lock_faults, model_faults, train_faults
+from seglock.config.schema import DataParams, LockParams, ModelParams, Params, Section, TrainParams
 from seglock.errors import ConfigError
 
 PARAMS_FILE = Path("params.yaml")
@@ -101,27 +101,45 @@ def _describe(detail: ErrorDetails) -> list[str]:
 
 
 def _faults_of_the_whole(values: Any) -> list[str]:
-    """The checks across sections, on what of a faulty file can still be read."""
+    """The rules between values, on what of a faulty file can still be read.
+
+    Pydantic checks them only in sections that have no other fault.
+    """
     sections = values if isinstance(values, Mapping) else {}
-    locks, data = sections.get("locks"), sections.get("data", {})
-    side = data.get("image_side", DataParams().image_side) if isinstance(data, Mapping) else None
-    if not isinstance(locks, Mapping) or not isinstance(side, int) or side < 1:
-        return []
-    steps = {}
-    for name, lock in locks.items():
-        listed = lock.get("steps") if isinstance(lock, Mapping) else None
-        if isinstance(listed, list):
-            steps[str(name)] = [step for step in listed if _reads_as_step(step)]
-    readable = {name: value for name, value in steps.items() if value or name == BASELINE}
-    return lock_faults(readable, side)
+    data = _readable(DataParams, sections.get("data", {}))
+    faults = data_faults(data)
+    faults += model_faults(_readable(ModelParams, sections.get("model", {})))
+    faults += train_faults(_readable(TrainParams, sections.get("train", {})))
+    locks = sections.get("locks")
+    if isinstance(locks, Mapping):
+        readable = {str(name): _readable_lock(lock) for name, lock in locks.items()}
+        faults += lock_faults(readable, data.get("image_side"))
+    return faults
 
 
-def _reads_as_step(name: Any) -> bool:
-    try:
-        parse_step(name)
-    except ConfigError:
-        return False
-    return True
+def _readable_lock(lock: Any) -> dict[str, Any]:
+    """A lock's values; of its steps also those names that cannot be read, for their number."""
+    values = _readable(LockParams, lock)
+    if isinstance(lock, Mapping) and isinstance(lock.get("steps"), list):
+        values["steps"] = lock["steps"]
+    return values
+
+
+def _readable(section: type[Section], values: Any) -> dict[str, Any]:
+    """The values of a section and the defaults of the others, without those that are faulty."""
+    readable = {}
+    for name, field in section.model_fields.items() if isinstance(values, Mapping) else ():
+        if name not in values:
+            if not field.is_required():
+                readable[name] = field.default
+            continue
+        kind: Any = field.annotation
+        alone = create_model("Alone", __base__=Section, value=(kind, field))
+        try:
+            readable[name] = dict(alone.model_validate({"value": values[name]}))["value"]
+        except ValidationError:
+            continue
+    return readable
 
 
 def _fields_at(parents: Iterable[Any]) -> list[str]:

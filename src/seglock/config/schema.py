@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from seglock.config.steps import (
-    FfxPassword,
-    Step,
-    check_block_divides,
-    check_sequence,
-    parse_step,
+from seglock.config.rules import (
+    BASELINE,
+    PUBLISHED_WEIGHTS,
+    data_faults,
+    device_faults,
+    lock_faults,
+    model_faults,
+    order_faults,
+    train_faults,
 )
-from seglock.errors import SeglockError
+from seglock.config.steps import FfxPassword, Step, parse_step
 
-BASELINE = "baseline"
-NETWORKS = (
-    "fcn_small",
-    "fcn_resnet50",
-    "fcn_resnet101",
-    "deeplabv3_resnet50",
-    "lraspp_mobilenet_v3_large",
-)
+NETWORKS = tuple(PUBLISHED_WEIGHTS)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
 
@@ -42,7 +37,18 @@ def _check_step(name: str) -> str:
     return name
 
 
+def _check_device(name: str) -> str:
+    _refuse(device_faults(name))
+    return name
+
+
+def _refuse(faults: list[str]) -> None:
+    if faults:
+        raise ValueError("\n".join(faults))
+
+
 Name = Annotated[str, AfterValidator(_check_name)]
+DeviceName = Annotated[str, AfterValidator(_check_device)]
 StepName = Annotated[str, AfterValidator(_check_step)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -87,14 +93,8 @@ class DataParams(Section):
     synthetic: SyntheticParams = SyntheticParams()
 
     @model_validator(mode="after")
-    def _source_fits(self) -> Self:
-        if self.dataset == "synthetic" and self.source is not None:
-            raise ValueError("data.source must be null for the synthetic dataset; it is generated")
-        if self.dataset not in ("synthetic", "voc2012") and self.source is None:
-            raise ValueError(
-                f"data.source must name the folder of dataset {self.dataset!r}, got null; "
-                "only synthetic and voc2012 know where they come from"
-            )
+    def _values_agree(self) -> Self:
+        _refuse(data_faults(dict(self)))
         return self
 
 
@@ -117,10 +117,7 @@ class LockParams(Section):
 
     @model_validator(mode="after")
     def _steps_fit(self) -> Self:
-        try:
-            check_sequence(self.parsed_steps)
-        except SeglockError as error:
-            raise ValueError(str(error)) from error
+        _refuse(order_faults(self.steps))
         return self
 
     @property
@@ -149,9 +146,8 @@ class ModelParams(Section):
     norm: Literal["batch", "frozen", "group"] = "batch"
 
     @model_validator(mode="after")
-    def _baseline_needs_a_start(self) -> Self:
-        if self.baseline_weights == BASELINE:
-            raise ValueError("model.baseline_weights must be none, imagenet, coco or a file")
+    def _values_agree(self) -> Self:
+        _refuse(model_faults(dict(self)))
         return self
 
 
@@ -179,27 +175,15 @@ class TrainParams(Section):
     flip: Share = 0.5
     select: Literal["val_loss", "val_miou", "last"] = "val_loss"
     seed: int = 0
-    device: str = "auto"
+    device: DeviceName = "auto"
     precision: Literal["auto", "float32", "bf16"] = "auto"
     channels_last: Auto = "auto"
     compile: Auto = "auto"
     data_on_device: Auto = "auto"
 
     @model_validator(mode="after")
-    def _ranges(self) -> Self:
-        low, high = self.crop_scale
-        if not 0 < low <= high <= 1:
-            raise ValueError(f"train.crop_scale must be 0 < low <= high <= 1, got [{low}, {high}]")
-        low, high = self.crop_ratio
-        if not 0 < low <= high:
-            raise ValueError(f"train.crop_ratio must be 0 < low <= high, got [{low}, {high}]")
-        if self.min_lr > self.lr:
-            raise ValueError(f"train.min_lr must be <= train.lr, got {self.min_lr} > {self.lr}")
-        if self.batch_size % self.accumulate:
-            raise ValueError(
-                "train.accumulate must divide train.batch_size, "
-                f"got {self.accumulate} and {self.batch_size}"
-            )
+    def _values_agree(self) -> Self:
+        _refuse(train_faults(dict(self)))
         return self
 
 
@@ -232,25 +216,6 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        steps = {name: lock.steps for name, lock in self.locks.items()}
-        if faults := lock_faults(steps, self.data.image_side):
-            raise ValueError("\n".join(faults))
+        locks = {name: dict(lock) for name, lock in self.locks.items()}
+        _refuse(lock_faults(locks, self.data.image_side))
         return self
-
-
-def lock_faults(locks: Mapping[str, Sequence[str]], image_side: int) -> list[str]:
-    """What is wrong with the locks as a whole; ``locks`` maps each name to its steps' names."""
-    faults = []
-    if BASELINE not in locks:
-        faults.append("locks must contain baseline: {steps: []}; every figure is compared with it")
-    for name, steps in locks.items():
-        if (name == BASELINE) != (not steps):
-            faults.append(
-                f"locks.{name}: the lock named baseline has no steps, every other has some"
-            )
-        for step in steps:
-            try:
-                check_block_divides(parse_step(step).block_size, image_side)
-            except SeglockError as error:
-                faults.append(f"locks.{name}: {error}")
-    return faults

@@ -57,7 +57,7 @@ class Step:
         return text if self.percent is None else f"{text}-f{self.percent}"
 
 
-def parse_step(name: str) -> Step:
+def parse_step(name: object) -> Step:
     """Read a step's name.
 
     Raises ConfigError for anything that is not ``METHOD-BLOCK[-fPERCENT]``.
@@ -103,30 +103,65 @@ def check_sequence(steps: Iterable[Step]) -> None:
     Allowed: any SHF and NP, then at most one FFX, then SHF only; all with the same block side.
     Raises TransformError naming the order to use.
     """
+    for fault in sequence_faults(steps):
+        raise fault
+
+
+def sequence_faults(steps: Iterable[Step]) -> list[TransformError]:
+    """Everything that `check_sequence` has against a sequence, worst first."""
     steps = list(steps)
     names = ", ".join(map(str, steps))
+    faults = []
     sides = {step.block_size for step in steps}
     if len(sides) > 1:
-        raise TransformError(
-            "the steps of one lock must share one block side",
-            got=f"[{names}]",
-            fix=f"use one of {', '.join(map(str, sorted(sides)))} for all of them",
+        faults.append(
+            TransformError(
+                "the steps of one lock must share one block side",
+                got=f"[{names}]",
+                fix=f"use one of {', '.join(map(str, sorted(sides)))} for all of them",
+            )
         )
     methods = [step.method for step in steps]
     if methods.count("ffx") > 1:
-        raise TransformError(
-            "a lock may have at most one FFX step, since FFX takes 0..255 and gives 0..999",
-            got=f"[{names}]",
-            fix="keep one ffx step, after every np step",
+        faults.append(
+            TransformError(
+                "a lock may have at most one FFX step, since FFX takes 0..255 and gives 0..999",
+                got=f"[{names}]",
+                fix="keep one ffx step, after every np step",
+            )
         )
     if "ffx" in methods and "np" in methods[methods.index("ffx") :]:
         first = [s for s in steps if s.method != "ffx"]
         order = ", ".join(map(str, [*first, *(s for s in steps if s.method == "ffx")]))
-        raise TransformError(
-            "NP must come before FFX, since NP is defined on 0..255 and FFX gives 0..999",
-            got=f"[{names}]",
-            fix=f"write [{order}]",
+        faults.append(
+            TransformError(
+                "NP must come before FFX, since NP is defined on 0..255 and FFX gives 0..999",
+                got=f"[{names}]",
+                fix=f"write [{order}]",
+            )
         )
+    return faults
+
+
+def has_one_plan(steps: Iterable[Step], ffx_password: FfxPassword) -> bool:
+    """Whether every key gives the same plan, so that none is wrong.
+
+    SHF of fewer than two positions moves nothing; NP of none or all of them has one mask, and so
+    has FFX, where only a password from the key could still differ. A sequence has one plan where
+    each of its steps has.
+
+    >>> has_one_plan([parse_step("np-4-f100")], "from_key"), has_one_plan([], "fixed")
+    (True, True)
+    """
+    return all(_has_one_plan(step, ffx_password) for step in steps)
+
+
+def _has_one_plan(step: Step, ffx_password: FfxPassword) -> bool:
+    if step.method == "shf":
+        return step.count < 2
+    if step.method == "ffx" and ffx_password == "from_key":  # noqa: S105 - a choice
+        return step.count == 0
+    return step.count in (0, step.positions)
 
 
 def divisors(side: int) -> list[int]:

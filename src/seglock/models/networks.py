@@ -1,4 +1,4 @@
-"""Networks by name. To add one: its name in ``config.NETWORKS`` and one entry in ``REGISTRY``.
+"""Networks by name. To add one: an entry in ``config.rules.PUBLISHED_WEIGHTS`` and ``REGISTRY``.
 
 Parameters that depend on the classes must be under ``classifier.`` or ``aux_classifier.``, all
 others under ``backbone.``; ``tests/contracts/test_networks.py`` runs over every entry.

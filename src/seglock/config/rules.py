@@ -1,0 +1,181 @@
+"""Rules that several values of params.yaml must keep together, as pure functions over plain values.
+
+Each takes a section as a mapping of names to values and returns every fault, one line each. A
+value that a rule needs and that is missing stays out of it: of a faulty file, what can be read
+is checked all the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from seglock.config.steps import (
+    Step,
+    check_block_divides,
+    has_one_plan,
+    parse_step,
+    sequence_faults,
+)
+from seglock.errors import ConfigError, SeglockError
+
+BASELINE = "baseline"
+PUBLISHED_WEIGHTS: Mapping[str, tuple[str, ...]] = {
+    "fcn_small": (),
+    "fcn_resnet50": ("imagenet", "coco"),
+    "fcn_resnet101": ("imagenet", "coco"),
+    "deeplabv3_resnet50": ("imagenet", "coco"),
+    "lraspp_mobilenet_v3_large": ("imagenet", "coco"),
+}
+"""The networks, and the published weights that each has."""
+
+_KINDS = ("imagenet", "coco")
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
+
+Values = Mapping[str, Any]
+
+
+def device_faults(name: str) -> list[str]:
+    """A device by a name that could mean one; whether this machine has it is seen at start.
+
+    >>> device_faults("cuda:1"), len(device_faults("gpu"))
+    ([], 1)
+    """
+    if _DEVICE.fullmatch(name):
+        return []
+    rule = "train.device must be auto, cpu, cuda, cuda:NUMBER or mps"
+    return [_fault(rule, repr(name), "write auto")]
+
+
+def data_faults(data: Values) -> list[str]:
+    """The source must fit the dataset, and each list may serve one split only."""
+    faults = []
+    dataset, source = data.get("dataset"), data.get("source")
+    if dataset == "synthetic" and source is not None:
+        faults.append("data.source must be null for the synthetic dataset; it is generated")
+    known = dataset in (None, "synthetic", "voc2012")
+    if not known and "source" in data and source is None:
+        faults.append(
+            f"data.source must name the folder of dataset {dataset!r}, got null; "
+            "only synthetic and voc2012 know where they come from"
+        )
+    lists = [data.get(f"{split}_split") for split in ("train", "val", "test")]
+    named = [name for name in lists if isinstance(name, str)]
+    if len(set(named)) < len(named):
+        faults.append(
+            _fault(
+                "data.train_split, val_split and test_split must name different lists",
+                ", ".join(named),
+                "hold images out of the train list with data.val_split: NUMBER",
+            )
+        )
+    return faults
+
+
+def model_faults(model: Values) -> list[str]:
+    """Published weights must be some that the network has.
+
+    >>> model_faults({"name": "fcn_resnet50", "initial_weights": "coco"})
+    []
+    """
+    faults = []
+    if model.get("baseline_weights") == BASELINE:
+        faults.append("model.baseline_weights must be none, imagenet, coco or a file")
+    name = model.get("name")
+    published = PUBLISHED_WEIGHTS.get(str(name), _KINDS)
+    for option in ("initial_weights", "baseline_weights"):
+        kind = model.get(option)
+        if kind in _KINDS and kind not in published:
+            fix = f"use {' or '.join(['none', *published])}, a file, or another model.name"
+            faults.append(_fault(f"model.{option} must be one that {name} has", repr(kind), fix))
+    return faults
+
+
+def train_faults(train: Values) -> list[str]:
+    """What the numbers of the recipe must be to each other."""
+    faults = []
+    if "crop_scale" in train:
+        low, high = train["crop_scale"]
+        if not 0 < low <= high <= 1:
+            faults.append(_fault("train.crop_scale must be 0 < low <= high <= 1", [low, high]))
+    if "crop_ratio" in train:
+        low, high = train["crop_ratio"]
+        if not 0 < low <= high:
+            faults.append(_fault("train.crop_ratio must be 0 < low <= high", [low, high]))
+    if _has(train, "min_lr", "lr") and train["min_lr"] > train["lr"]:
+        got = f"{train['min_lr']} > {train['lr']}"
+        faults.append(_fault("train.min_lr must be <= train.lr", got))
+    if _has(train, "batch_size", "accumulate") and train["batch_size"] % train["accumulate"]:
+        got = f"{train['accumulate']} and {train['batch_size']}"
+        faults.append(_fault("train.accumulate must divide train.batch_size", got))
+    if _has(train, "warmup_epochs", "epochs") and train["warmup_epochs"] >= train["epochs"]:
+        got = f"{train['warmup_epochs']} of {train['epochs']}"
+        fix = "lower train.warmup_epochs or train longer"
+        faults.append(_fault("train.warmup_epochs must be less than train.epochs", got, fix))
+    sgd = train.get("optimizer") == "sgd"
+    if sgd and train.get("nesterov") is True and train.get("momentum") == 0:
+        fix = "set train.nesterov: false, or a momentum"
+        faults.append(_fault("train.nesterov needs train.momentum above 0", 0, fix))
+    return faults
+
+
+def lock_faults(locks: Mapping[str, Values], image_side: int | None) -> list[str]:
+    """What is wrong with the locks, each a mapping; no ``image_side``: all but the block sides."""
+    faults = []
+    if BASELINE not in locks:
+        faults.append("locks must contain baseline: {steps: []}; every figure is compared with it")
+    for name, lock in locks.items():
+        if "steps" not in lock:
+            continue
+        if (name == BASELINE) != (not lock["steps"]):
+            faults.append(
+                f"locks.{name}: the lock named baseline has no steps, every other has some"
+            )
+        faults += [f"locks.{name}: {fault}" for fault in _faults_of_steps(lock, image_side)]
+    return list(dict.fromkeys(faults))
+
+
+def order_faults(steps: Iterable[object]) -> list[str]:
+    """What is wrong with the order of a lock's steps, of those names that can be read."""
+    return [str(fault) for fault in sequence_faults(_readable(steps))]
+
+
+def _faults_of_steps(lock: Values, image_side: int | None) -> list[str]:
+    names = list(lock["steps"])
+    steps = _readable(names)
+    faults = order_faults(names)
+    for step in steps:
+        try:
+            if image_side is not None:
+                check_block_divides(step.block_size, image_side)
+        except SeglockError as error:
+            faults.append(str(error))
+    password = lock.get("ffx_password")
+    if password and names and len(steps) == len(names) and has_one_plan(steps, password):
+        faults.append(
+            _fault(
+                "a lock must have more than one plan for a key to be wrong",
+                f"steps {', '.join(map(str, steps))}",
+                "shuffle two positions or more, or touch a share between none and all of them",
+            )
+        )
+    return faults
+
+
+def _readable(names: Iterable[object]) -> list[Step]:
+    steps = []
+    for name in names:
+        try:
+            steps.append(parse_step(name))
+        except ConfigError:
+            continue
+    return steps
+
+
+def _has(values: Values, *names: str) -> bool:
+    return all(name in values for name in names)
+
+
+def _fault(rule: str, got: object, fix: str | None = None) -> str:
+    return str(ConfigError(rule, got=got, fix=fix))
