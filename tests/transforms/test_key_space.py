@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seglock.config.steps import parse_step
+from seglock.config.steps import METHODS, FfxPassword, Step, has_one_plan, parse_step
+from seglock.errors import TransformError
 from seglock.keys import SecretKey
 from seglock.transforms import build_transform, compose
 from seglock.transforms.key_space import (
     CAP,
+    COUNTED,
     _choose,
     _masks,
     _moving_at_most,
@@ -144,3 +146,34 @@ def test_a_password_from_the_key_has_no_small_space() -> None:
     nothing = small_space([parse_step("ffx-1-f0")], "from_key", limit=1)
     assert nothing is not None
     assert len(nothing) == 1
+
+
+single = st.builds(
+    Step,
+    st.sampled_from(METHODS),
+    st.just(2),
+    st.none() | st.sampled_from([0, 1, 8, 9, 17, 99, 100]),
+)
+
+
+@given(steps=st.lists(single, max_size=4), password=st.sampled_from(["from_key", "fixed"]))
+def test_params_know_which_locks_have_one_plan(steps: list[Step], password: FfxPassword) -> None:
+    assert has_one_plan(steps, password) == (plan_count(steps, password) == 1)
+
+
+def test_an_unknown_method_is_not_taken_for_another() -> None:
+    assert set(COUNTED) == set(METHODS)
+    steps = [parse_step("np-2"), Step("xor", 2)]  # type: ignore[arg-type]
+    for password in ("from_key", "fixed"):
+        with pytest.raises(TransformError, match="must be one whose plans are counted: shf, np"):
+            plan_count(steps, password)  # type: ignore[arg-type]
+        with pytest.raises(TransformError, match="got 'xor'; count its plans"):
+            small_space(steps, password, limit=3)  # type: ignore[arg-type]
+
+
+def test_a_space_that_is_too_large_is_refused_before_its_plans_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("seglock.transforms.key_space._plans_of", None)
+    for names in (["np-256"], ["shf-256"], ["np-2-f0", "ffx-2"]):
+        assert small_space([parse_step(name) for name in names], "fixed", limit=100) is None

@@ -8,11 +8,13 @@ from itertools import combinations, permutations
 
 import numpy as np
 
-from seglock.config.steps import FfxPassword, Step
+from seglock.config.steps import FfxPassword, Method, Step
+from seglock.errors import TransformError
 from seglock.transforms.ffx import FIXED_PASSWORD, FROM_KEY
 from seglock.transforms.methods import ffx_plan, negative_plan, shuffle_plan
 from seglock.transforms.plan import Plan, compose_plans, identity_plan
 
+COUNTED: tuple[Method, ...] = ("shf", "np", "ffx")
 KEY_BITS = 256
 CAP = 1 << KEY_BITS
 
@@ -37,7 +39,10 @@ def plan_count(steps: Sequence[Step], ffx_password: FfxPassword = FROM_KEY) -> i
 
     A plan is a permutation, an NP mask and an FFX mask, each free of the others wherever the
     steps stand: a permutation between two masks only relabels the positions of one.
+
+    Raises TransformError for a method whose plans are not counted here.
     """
+    _check_known(steps)
     if not steps:
         return 1
     size = steps[0].positions
@@ -54,8 +59,14 @@ def plan_count(steps: Sequence[Step], ffx_password: FfxPassword = FROM_KEY) -> i
 
 
 def small_space(steps: Sequence[Step], ffx_password: FfxPassword, limit: int) -> list[Plan] | None:
-    """Every plan the steps can give, or None where there are more than ``limit``."""
+    """Every plan the steps can give, or None where there are more than ``limit``.
+
+    A space whose size can be told from one step is refused before any plan of it is made.
+    """
+    _check_known(steps)
     if ffx_password == FROM_KEY and any(s.method == "ffx" and s.count for s in steps):
+        return None
+    if any(plan_count([step], ffx_password) > limit for step in steps):
         return None
     start = identity_plan(steps[0].block_size if steps else 1)
     found = {_fingerprint(start): start}
@@ -85,8 +96,18 @@ def _plans_of(step: Step) -> Iterator[Plan]:
     for chosen in combinations(every, step.count):
         if step.method == "np":
             yield negative_plan(step, _array(chosen))
-        else:
+        elif step.method == "ffx":
             yield ffx_plan(step, _array(chosen), FIXED_PASSWORD)
+
+
+def _check_known(steps: Sequence[Step]) -> None:
+    for step in steps:
+        if step.method not in COUNTED:
+            raise TransformError(
+                f"a method must be one whose plans are counted: {', '.join(COUNTED)}",
+                got=repr(step.method),
+                fix="count its plans in seglock/transforms/key_space.py",
+            )
 
 
 def _array(values: Iterable[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
