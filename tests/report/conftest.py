@@ -83,6 +83,7 @@ def make_evaluation(
         "key": "main" if steps else None,
         "key_id": "0123456789abcdef" if steps else None,
         "ffx_password": "from_key",
+        "ffx_divisor": None,
         "key_space_bits": (9.85 if steps == ["np-2"] else 45.0 if methods == ["np"] else 203.0)
         if steps
         else None,

@@ -133,7 +133,7 @@ def test_masks_have_voc_s_colours() -> None:
     assert coloured.tolist() == [[[0, 0, 0], [128, 0, 0]], [[192, 128, 128], [224, 224, 192]]]
 
 
-def test_panels_group_locks_by_method_share_key_and_password(
+def test_panels_group_locks_by_method_share_key_password_and_divisor(
     make_project: Callable[..., Path],
 ) -> None:
     from seglock.report import read_results
@@ -159,6 +159,15 @@ def test_panels_group_locks_by_method_share_key_and_password(
         "FFX, password fixed": ["fixed"],
         "NP + SHF": ["mixed"],
     }
+    path.write_text(path.read_text().replace('"ffx_divisor": null', '"ffx_divisor": 1000'))
+    results = read_results(root, {name: tuple(steps) for name, steps in locks.items()})
+    labels = [group.label for group in group_series(results)]
+    assert "FFX, password from_key, divisor max" in labels
+    assert "FFX, password fixed, divisor 1000" in labels
+    path.write_text(path.read_text().replace('"fixed", "ffx_div', '"from_key", "ffx_div'))
+    results = read_results(root, {name: tuple(steps) for name, steps in locks.items()})
+    labels = [group.label for group in group_series(results)]
+    assert labels == ["NP", "NP 25%", "FFX, divisor max", "FFX, divisor 1000", "NP + SHF"]
     kept = [result.lock for result in representatives(results, most=6)]
     assert kept == ["baseline", "a", "quarter", "f", "fixed", "mixed"]
     assert len(representatives(results, most=7)) == 7

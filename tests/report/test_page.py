@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 
 from seglock.report.numbers import NOTHING
 from seglock.stages.report import write_report
+from seglock.transforms.methods import PLANNERS
 
 Make = Callable[..., Path]
 VOID = {"meta", "img", "source", "link", "br", "hr", "input"}
@@ -131,6 +133,38 @@ def test_every_number_of_the_headline_table_is_the_json_s(demo: Path) -> None:
             method = values["method"]
             assert page.cells["table1", f"ours-{method}-4"] == f"{scores['owner_miou']:.4f}"
             assert page.cells["table1", f"ours-{method}-8"] == NOTHING
+
+
+def test_both_floors_are_the_table_s_footer(demo: Path) -> None:
+    page = read_page(demo)
+    path = demo / "data/evaluations/baseline/evaluation.json"
+    scores = json.loads(path.read_text())["scores"]
+    assert page.cells["table1", "ours-Baseline"] == f"{scores['owner_miou']:.4f}"
+    for name in ("constant", "prior"):
+        assert page.cells["table1", f"ours-Floor, {name}"] == f"{scores['floors'][name]:.4f}"
+
+
+def test_a_fourth_method_needs_no_change_here(
+    make_project: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    methods = ("shf", "np", "ffx", "inv")
+    monkeypatch.setattr("seglock.config.steps.METHODS", methods)
+    monkeypatch.setattr("seglock.transforms.checks.METHODS", methods)
+    monkeypatch.setattr("seglock.report.paper.METHODS", methods)
+    monkeypatch.setattr("seglock.report.gallery.METHODS", methods)
+    monkeypatch.setitem(PLANNERS, "inv", PLANNERS["np"])
+    root = make_project({"baseline": [], "inv-4": ["inv-4"], "np-4": ["np-4"]}, pictures=1)
+    write_report(root)
+    page = read_page(root)
+    check_self_contained(page)
+    assert page.cells["table1", "ours-inv-4"] == page.cells["inv-4", "owner_miou"]
+    text = (root / "data/reports/report.html").read_text(encoding="utf-8")
+    table = text.split('id="table1">')[1].split("</table>")[0]
+    rows = [re.findall(r"<t[hd]([^>]*)>", row) for row in table.split("<tr>")[1:]]
+    widths = [
+        sum(int((re.findall(r'colspan="(\d+)"', cell) or ["1"])[0]) for cell in row) for row in rows
+    ]
+    assert widths == [8, 7, *[8] * 8, *[8] * 3]
 
 
 def test_runs_are_linked_and_named_in_the_footer(demo: Path) -> None:

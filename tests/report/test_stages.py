@@ -97,6 +97,8 @@ def test_the_command_prints_the_table_and_where_to_look(
     row = next(line for line in output.splitlines() if "np-4" in line)
     for value in (scores["owner_miou"], scores["unauthorised"], scores["regained"]):
         assert f"{value:.4f}" in row
+    for name in ("constant", "prior"):
+        assert f"{scores['floors'][name]:.4f} ({name})" in output
     assert str(root / "data/reports/report.html") in output
     assert "mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1" in output
 

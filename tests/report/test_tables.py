@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from seglock.report.columns import COLUMNS
 from seglock.report.exports import escape_latex, to_csv, to_latex
 from seglock.report.findings import findings, warnings
 from seglock.report.numbers import NOTHING, bits, four, plans
@@ -20,6 +21,7 @@ from seglock.report.results import read_results
 from seglock.report.summary import summarise
 
 Make = Callable[..., Path]
+STEPS = next(column for column in COLUMNS if column.key == "steps")
 
 
 def summary_of(root: Path, locks: dict[str, list[str]]) -> dict[str, Any]:
@@ -49,9 +51,6 @@ def test_the_summary_holds_each_lock_s_figures(demo: Path) -> None:
         assert figures["floor_prior"] == scores["floors"]["prior"]
         assert figures["run_id"] == evaluation(demo, lock)["run_id"]
     assert summary["locks"]["baseline"]["drop"] is None
-    points = {(p["lock"], p["access"]): p["miou"] for p in summary["access_control"]}
-    assert len(points) == 1 + 3 * 4
-    assert points["np-4", "incorrect"] == evaluation(demo, "np-4")["scores"]["incorrect"]["mean"]
 
 
 def test_the_csv_has_four_decimals_of_every_figure(demo: Path) -> None:
@@ -92,21 +91,75 @@ def test_table_1_takes_single_steps_with_the_paper_s_share(make_project: Make) -
     assert table.block_sizes == (2, 4, 8, 16, 32, 64, 128, 256)
 
 
-def test_latex_is_balanced_and_every_row_has_its_cells(demo: Path) -> None:
-    text = (demo / "data/reports/table.tex").read_text()
-    for kind in ("table", "tabular"):
-        assert text.count(rf"\begin{{{kind}}}") == text.count(rf"\end{{{kind}}}") == 2
-    assert text.count("{") == text.count("}")
-    assert not set(re.findall(r"(?<!\\)[_#%]", text.split("\n", 1)[1]))
+def check_rows(text: str) -> None:
+    """Every row of every table has as many cells as its tabular has columns."""
     for body in re.findall(r"\\begin{tabular}{(\w+)}(.*?)\\end{tabular}", text, re.DOTALL):
         columns, rows = body
         for line in rows.splitlines():
             if line.endswith(r"\\"):
                 spans = [int(n) - 1 for n in re.findall(r"\\multicolumn{(\d)}", line)]
                 assert line.count("&") - line.count(r"\&") + 1 + sum(spans) == len(columns), line
+
+
+def test_latex_is_balanced_and_every_row_has_its_cells(demo: Path) -> None:
+    text = (demo / "data/reports/table.tex").read_text()
+    for kind in ("table", "tabular"):
+        assert text.count(rf"\begin{{{kind}}}") == text.count(rf"\end{{{kind}}}") == 2
+    assert text.count("{") == text.count("}")
+    assert not set(re.findall(r"(?<!\\)[_#%]", text.split("\n", 1)[1]))
+    check_rows(text)
     measured = evaluation(demo, "ffx-4")["scores"]["owner_miou"]
     assert f"{measured:.4f}" in text
     assert "0.4944" in text
+
+
+def test_both_floors_stand_under_the_table(demo: Path) -> None:
+    text = (demo / "data/reports/table.tex").read_text()
+    floors = evaluation(demo, "baseline")["scores"]["floors"]
+    for name in ("constant", "prior"):
+        row = next(line for line in text.splitlines() if f"Floor, {name} &" in line)
+        assert row.count(f"{floors[name]:.4f}") == 1
+        assert row.endswith(r"\multicolumn{3}{c}{--} \\")
+
+
+def test_a_fourth_method_widens_ours_and_leaves_the_paper_s(
+    make_project: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seglock.config.steps.METHODS", ("shf", "np", "ffx", "inv"))
+    monkeypatch.setattr("seglock.report.paper.METHODS", ("shf", "np", "ffx", "inv"))
+    published_table.cache_clear()
+    locks = {"baseline": [], "np-4": ["np-4"], "inv-4": ["inv-4"]}
+    summary = summary_of(make_project(locks), locks)
+    table = table1(summary)
+    assert set(table.measured) == {(4, "np"), (4, "inv")}
+    assert table.elsewhere == ()
+    text = to_latex(summary, table)
+    check_rows(text)
+    assert r"\begin{tabular}{rccccccc}" in text
+    assert r"\cmidrule(lr){2-5} \cmidrule(lr){6-8}" in text
+    assert "SHF & NP & FFX & INV & SHF & NP & FFX" in text
+    assert f"{summary['locks']['inv-4']['owner_miou']:.4f}" in text
+
+
+def test_the_divisor_is_told_of_locks_with_ffx_only(make_project: Make) -> None:
+    locks = {"baseline": [], "f": ["ffx-4"], "plain-f": ["ffx-4"], "n": ["np-4"]}
+    root = make_project(locks)
+    for lock in ("f", "n"):
+        path = root / "data/evaluations" / lock / "evaluation.json"
+        path.write_text(json.dumps(evaluation(root, lock) | {"ffx_divisor": 1000}))
+    told = summary_of(root, locks)["locks"]
+    assert [told[lock]["ffx_divisor"] for lock in locks] == [None, 1000, None, None]
+    assert [STEPS.text(told[lock]) for lock in locks] == [
+        "none", "ffx-4 (FFX / 1000)", "ffx-4", "np-4",
+    ]  # fmt: skip
+
+
+def test_result_files_of_before_the_divisor_are_read(make_project: Make) -> None:
+    root = make_project({"baseline": []})
+    values = evaluation(root, "baseline")
+    del values["ffx_divisor"]
+    (root / "data/evaluations/baseline/evaluation.json").write_text(json.dumps(values))
+    assert summary_of(root, {"baseline": []})["locks"]["baseline"]["ffx_divisor"] is None
 
 
 def test_latex_escapes_names(make_project: Make) -> None:

@@ -110,7 +110,8 @@ def test_a_lock_is_judged_into_its_folder(project: Path, tracker: MemoryTracker)
     data = PreparedData.open(project / "data/prepared")
     expected = {
         "lock": "np-2", "method": "np", "steps": ["np-2"], "block_size": 2, "key": "main",
-        "key_id": record["id"], "ffx_password": "from_key", "run_id": tracker.run_id,
+        "key_id": record["id"], "ffx_password": "from_key", "ffx_divisor": None,
+        "run_id": tracker.run_id,
         "dataset": "synthetic", "dataset_digest": data.digest, "classes": list(data.classes),
         "image_side": 16, "model": "fcn_small", "seed": 0,
     }  # fmt: skip
@@ -124,10 +125,21 @@ def test_a_lock_is_judged_into_its_folder(project: Path, tracker: MemoryTracker)
     metrics = files.read_json(folder / "metrics.json")
     assert metrics["correct"] == scores["correct"]["miou"]
     assert metrics["run_id"] == tracker.run_id
+    floors = scores["floors"]
+    assert metrics["floor"] == floors["floor"]
+    assert (metrics["floor_constant"], metrics["floor_prior"]) == (
+        floors["constant"], floors["prior"],
+    )  # fmt: skip
     with np.load(folder / "pictures.npz", allow_pickle=False) as pictures:
         assert set(pictures) == {"ids", "images", "target", "plain", "correct", "incorrect"}
         chosen = [data.test.ids.index(name) for name in pictures["ids"]]
         assert np.array_equal(pictures["images"], data.test.images[chosen])
+
+
+def test_a_divisor_is_told(project: Path, tracker: MemoryTracker) -> None:
+    text = PARAMS.replace("np-1: {steps: [np-1]}", "np-1: {steps: [np-1], ffx_divisor: 1000}")
+    (project / "params.yaml").write_text(text)
+    assert evaluate("np-1", project)["ffx_divisor"] == 1000
 
 
 def test_the_run_is_told_the_same_figures(project: Path, tracker: MemoryTracker) -> None:

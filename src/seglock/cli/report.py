@@ -48,8 +48,9 @@ def report_command(
     needed = console.measure(table, options=console.options.update_width(1000)).maximum
     console.width = max(console.width, needed)
     console.print(table)
-    floor = next(iter(summary["locks"].values()))["floor"]
-    typer.echo(f"Mean IoU on the test split of {summary['dataset']}; without a model: {floor:.4f}.")
+    first = next(iter(summary["locks"].values()))
+    typer.echo(f"Mean IoU on the test split of {summary['dataset']}. Floors, without any model:")
+    typer.echo(f"{first['floor_constant']:.4f} (constant), {first['floor_prior']:.4f} (prior).")
     typer.echo("unauthorised: what a thief without the key should be expected to get.")
     typer.echo("regained: the share of the owner's lead a thief gets back; 0 is a perfect lock.")
     for warning in warnings(summary):

@@ -27,7 +27,9 @@ def _figure(key: str) -> Callable[[Figures], str]:
 
 
 def _steps(figures: Figures) -> str:
-    return ", ".join(figures["steps"]) or "none"
+    text = ", ".join(figures["steps"]) or "none"
+    divisor = figures["ffx_divisor"]
+    return text if divisor is None else f"{text} (FFX / {divisor})"
 
 
 def _block(figures: Figures) -> str:
@@ -46,7 +48,8 @@ COLUMNS = (
         "steps",
         "Steps",
         "What is done to every image before the model sees it, from left to right: "
-        "method, block side, and the share of positions where it is not the paper's.",
+        "method, block side, and the share of positions where it is not the paper's; "
+        "in brackets what FFX values are divided by where it is not their maximum.",
         _steps,
         False,
     ),

@@ -7,7 +7,6 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seglock.config.steps import METHODS
 from seglock.report.numbers import bits, four
 from seglock.report.paper import Table1
 
@@ -87,36 +86,33 @@ def to_latex(summary: Mapping[str, Any], table: Table1) -> str:
 
 
 def _accuracy(table: Table1, dataset: str, models: str) -> str:
-    head = " & ".join(method.upper() for method in METHODS)
+    ours, published = len(table.methods), len(table.paper_methods)
+    head = " & ".join(method.upper() for method in (*table.methods, *table.paper_methods))
     lines = [
         r"\begin{table}",
         r"  \centering",
         rf"  \caption{{Mean IoU of protected models with the correct key: measured on {dataset} "
         rf"({models}), and as published (VOC 2012, FCN-ResNet50).}}",
         r"  \label{tab:seglock-accuracy}",
-        r"  \begin{tabular}{rcccccc}",
+        rf"  \begin{{tabular}}{{r{'c' * (ours + published)}}}",
         r"    \toprule",
-        r"    & \multicolumn{3}{c}{Measured} & \multicolumn{3}{c}{Published} \\",
-        r"    \cmidrule(lr){2-4} \cmidrule(lr){5-7}",
-        rf"    $M$ & {head} & {head} \\",
+        rf"    & \multicolumn{{{ours}}}{{c}}{{Measured}} "
+        rf"& \multicolumn{{{published}}}{{c}}{{Published}} \\",
+        rf"    \cmidrule(lr){{2-{1 + ours}}} \cmidrule(lr){{{2 + ours}-{1 + ours + published}}}",
+        rf"    $M$ & {head} \\",
         r"    \midrule",
     ]
     for side in table.block_sizes:
-        cells = [
-            four(source.get((side, method)), _NONE)
-            for source in (table.measured, table.published)
-            for method in METHODS
-        ]
+        cells = [four(table.measured.get((side, name)), _NONE) for name in table.methods]
+        cells += [four(table.published.get((side, name)), _NONE) for name in table.paper_methods]
         lines.append(rf"    {side} & {' & '.join(cells)} \\")
-    measured, published = table.measured_baseline, table.published_baseline
+    lines.append(r"    \midrule")
     lines += [
-        r"    \midrule",
-        rf"    Baseline & \multicolumn{{3}}{{c}}{{{four(measured, _NONE)}}} "
-        rf"& \multicolumn{{3}}{{c}}{{{four(published, _NONE)}}} \\",
-        r"    \bottomrule",
-        r"  \end{tabular}",
-        r"\end{table}",
+        rf"    {what} & \multicolumn{{{ours}}}{{c}}{{{four(measured, _NONE)}}} "
+        rf"& \multicolumn{{{published}}}{{c}}{{{four(theirs, _NONE)}}} \\"
+        for what, measured, theirs in table.footer
     ]
+    lines += [r"    \bottomrule", r"  \end{tabular}", r"\end{table}"]
     return "\n".join(lines) + "\n"
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seglock.config.steps import METHODS
 from seglock.report import numbers
 from seglock.report.columns import COLUMNS
 from seglock.report.findings import findings, warnings
@@ -59,7 +58,6 @@ def render_page(
         summary=summary,
         locks=summary["locks"].values(),
         columns=COLUMNS,
-        methods=METHODS,
         table=table1(summary),
         findings=findings(summary),
         warnings=warnings(summary),

@@ -12,18 +12,35 @@ from typing import Any
 from seglock.config.steps import METHODS, parse_step
 
 Cells = Mapping[tuple[int, str], float]
+PAPER_METHODS = ("shf", "np", "ffx")  # the columns of the paper's table; ours are METHODS
 
 
 @dataclass(frozen=True)
 class Table1:
-    """Mean IoU by (block side, method), ours and the paper's, and both baselines."""
+    """Mean IoU by (block side, method), ours and the paper's, both baselines, and our floors.
 
+    ``methods`` are the columns of ours, ``paper_methods`` those of the paper's.
+    """
+
+    methods: tuple[str, ...]
+    paper_methods: tuple[str, ...]
     block_sizes: tuple[int, ...]
     measured: Cells
     measured_baseline: float | None
     published: Cells
     published_baseline: float
+    floor_constant: float
+    floor_prior: float
     elsewhere: tuple[str, ...]  # locks that are no cell of this table
+
+    @property
+    def footer(self) -> tuple[tuple[str, float | None, float | None], ...]:
+        """The lines below: what, ours, the paper's. The paper has no floors."""
+        return (
+            ("Baseline", self.measured_baseline, self.published_baseline),
+            ("Floor, constant", self.floor_constant, None),
+            ("Floor, prior", self.floor_prior, None),
+        )
 
 
 @cache
@@ -32,7 +49,9 @@ def published_table() -> tuple[Cells, float]:
     text = (resources.files("seglock.report") / "paper_table1.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(text.splitlines()))
     cells: dict[tuple[int, str], float] = {
-        (int(row["block_size"]), method): float(row[method]) for row in rows for method in METHODS
+        (int(row["block_size"]), method): float(row[method])
+        for row in rows
+        for method in PAPER_METHODS
     }
     return cells, float(rows[0]["baseline"])
 
@@ -58,12 +77,17 @@ def table1(summary: Mapping[str, Any]) -> Table1:
             measured.setdefault(cell, figures["owner_miou"])
         else:
             elsewhere.append(name)
+    floors = next(iter(summary["locks"].values()))  # of the data, so every lock's are the same
     sides = {side for side, _ in measured} | {side for side, _ in published}
     return Table1(
+        methods=METHODS,
+        paper_methods=PAPER_METHODS,
         block_sizes=tuple(sorted(sides)),
         measured=measured,
         measured_baseline=baseline,
         published=published,
         published_baseline=published_baseline,
+        floor_constant=floors["floor_constant"],
+        floor_prior=floors["floor_prior"],
         elsewhere=tuple(elsewhere),
     )

@@ -85,6 +85,7 @@ class Evaluation(Section):
     key: str | None = None
     key_id: str | None = None
     ffx_password: str | None = None
+    ffx_divisor: int | None = None
     key_space_bits: float | None = None
     run_id: str | None = None
     dataset: str

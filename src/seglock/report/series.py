@@ -36,7 +36,8 @@ def method_label(steps: Sequence[str]) -> str:
 
 
 def group_series(results: Sequence[LockResult]) -> list[Series]:
-    """All locks but the baseline, by method and share, and where they differ by key and password.
+    """All locks but the baseline, by method and share, and where they differ by key and by FFX's
+    password and divisor.
 
     Series keep the order in which their first lock is listed.
     """
@@ -44,12 +45,15 @@ def group_series(results: Sequence[LockResult]) -> list[Series]:
     several_keys = len({result.evaluation.key for result in locked}) > 1
     with_ffx = [r for r in locked if "ffx" in r.evaluation.method.split("+")]
     several_passwords = len({result.evaluation.ffx_password for result in with_ffx}) > 1
+    several_divisors = len({result.evaluation.ffx_divisor for result in with_ffx}) > 1
     groups: dict[str, list[LockResult]] = {}
     for result in locked:
         evaluation = result.evaluation
         label = method_label(evaluation.steps)
         if several_passwords and result in with_ffx:
             label += f", password {evaluation.ffx_password}"
+        if several_divisors and result in with_ffx:
+            label += f", divisor {evaluation.ffx_divisor or 'max'}"
         if several_keys and evaluation.key != "main":
             label += f", key {evaluation.key}"
         groups.setdefault(label, []).append(result)

@@ -13,8 +13,7 @@ from seglock.report.series import baseline_of
 def summarise(results: Sequence[LockResult]) -> dict[str, Any]:
     """All locks' figures as plain values, ready for JSON.
 
-    ``locks`` maps a lock's name to its figures (``dvc metrics``); ``access_control`` lists the
-    points of the access-control figure, one row each (``dvc plots``).
+    ``locks`` maps a lock's name to its figures; what all locks share stands beside it.
     """
     first = results[0].evaluation
     baseline = baseline_of(results)
@@ -29,13 +28,13 @@ def summarise(results: Sequence[LockResult]) -> dict[str, Any]:
         "seeds": sorted({result.evaluation.seed for result in results}),
         "epochs": sorted({result.training.epochs for result in results}),
         "locks": {result.lock: _figures(result, reference) for result in results},
-        "access_control": [point for result in results for point in _points(result)],
     }
 
 
 def _figures(result: LockResult, reference: float | None) -> dict[str, Any]:
     evaluation, scores = result.evaluation, result.evaluation.scores
     incorrect = scores.incorrect
+    has_ffx = "ffx" in evaluation.method.split("+")
     drop = None
     if reference is not None and not evaluation.is_baseline:
         drop = reference - scores.owner_miou
@@ -46,7 +45,8 @@ def _figures(result: LockResult, reference: float | None) -> dict[str, Any]:
         "block_size": evaluation.block_size,
         "key": evaluation.key,
         "key_id": evaluation.key_id,
-        "ffx_password": evaluation.ffx_password if "ffx" in evaluation.method else None,
+        "ffx_password": evaluation.ffx_password if has_ffx else None,
+        "ffx_divisor": evaluation.ffx_divisor if has_ffx else None,
         "key_space_bits": evaluation.key_space_bits,
         "owner_miou": scores.owner_miou,
         "drop": drop,
@@ -70,24 +70,3 @@ def _figures(result: LockResult, reference: float | None) -> dict[str, Any]:
         "parameters": result.training.parameters,
         "run_id": evaluation.run_id or result.training.run_id,
     }
-
-
-def _points(result: LockResult) -> list[dict[str, Any]]:
-    scores = result.evaluation.scores
-    named = {
-        "correct": scores.correct.miou if scores.correct else None,
-        "plain": scores.plain.miou,
-        "plain_bn": scores.plain_bn.miou if scores.plain_bn else None,
-        "incorrect": scores.incorrect.mean if scores.incorrect else None,
-    }
-    return [
-        {
-            "lock": result.lock,
-            "method": result.evaluation.method,
-            "block_size": result.evaluation.block_size or 0,
-            "access": access,
-            "miou": value,
-        }
-        for access, value in named.items()
-        if value is not None
-    ]

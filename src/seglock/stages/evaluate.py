@@ -7,7 +7,7 @@ result files are written before the run is told of them.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,7 +125,7 @@ def _prepare(
 
     definition = params.locks[lock]
     transform: Transform | None = None
-    wrong: list[Transform] = []
+    wrong: Sequence[Transform] = []
     encrypted: np.ndarray | None = None
     if key is not None:
         from seglock.data import open_encrypted
@@ -199,6 +199,7 @@ def _describe(
         "key": definition.key if key else None,
         "key_id": key.id if key else None,
         "ffx_password": definition.ffx_password,
+        "ffx_divisor": definition.ffx_divisor,
         "key_space_bits": transform.key_space_bits if key else None,
         "run_id": run_id,
         "dataset": data.dataset,

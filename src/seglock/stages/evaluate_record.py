@@ -48,6 +48,8 @@ def _summary(run_id: str, result: AccessResult) -> dict[str, Any]:
         "incorrect": result.incorrect and result.incorrect.mean,
         "incorrect_p95": result.incorrect and result.incorrect.p95,
         "floor": result.floors.floor,
+        "floor_constant": result.floors.constant,
+        "floor_prior": result.floors.prior,
         "unauthorised": result.unauthorised,
         "regained": result.regained,
     }
