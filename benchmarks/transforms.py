@@ -37,7 +37,7 @@ class Textbook:
     def __init__(self, transform: Transform) -> None:
         plan = transform._plan
         self.side, self.max_value = plan.block_size, transform.max_value
-        self.permutation = torch.tensor(plan.permutation)
+        self.permutation = torch.tensor(plan.permutation.astype("int64"))
         self.inverse = torch.argsort(self.permutation)
         self.shuffles = transform.steps[0].method == "shf"
         self.ffx = transform.steps[0].method == "ffx"

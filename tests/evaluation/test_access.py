@@ -14,10 +14,13 @@ from torch import nn
 from seglock.config import ModelParams
 from seglock.data import Split
 from seglock.errors import EvaluationError
-from seglock.evaluation import AccessResult, Floors, KeyScores, evaluate_lock
+from seglock.evaluation import AccessResult, Floors, KeyScores, access, evaluate_lock
+from seglock.evaluation.access import KEYS_AT_ONCE
 from seglock.keys import demonstration_key
 from seglock.models import build_model
 from seglock.transforms import Transform, compose, identity, incorrect_transforms
+from seglock.transforms.plan import Plan
+from seglock.transforms.recipe import prepare
 
 from .conftest import CLASSES, MakeSplit
 
@@ -94,7 +97,7 @@ def test_each_access_is_what_scikit_learn_says_of_its_predictions(
     assert result.correct.miou == pytest.approx(np.mean(named))
 
 
-@pytest.mark.parametrize("steps", [["shf-4"], ["np-4"], ["ffx-2"], ["np-4", "ffx-4", "shf-4"]])
+@pytest.mark.parametrize("steps", [["shf-4"], ["np-4"], ["ffx-4"], ["np-4", "ffx-4", "shf-4"]])
 def test_the_encrypted_split_gives_the_same_as_encrypting_here(
     make_split: MakeSplit, steps: list[str]
 ) -> None:
@@ -229,7 +232,7 @@ def test_progress_reaches_its_total(make_split: MakeSplit) -> None:
 
 def test_memory_does_not_grow_with_the_keys(make_split: MakeSplit) -> None:
     test = make_split(24)
-    one_key = incorrect_transforms(["np-4"], KEY, 1)
+    one_key = [*incorrect_transforms(["np-4"], KEY, 1)]
 
     def peak(keys: int) -> int:
         tracemalloc.start()
@@ -244,6 +247,61 @@ def test_memory_does_not_grow_with_the_keys(make_split: MakeSplit) -> None:
     assert many - few < predictions / 4
 
 
+def test_memory_does_not_grow_with_keys_of_large_blocks() -> None:
+    side, steps = 128, ["shf-128"]
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (2, 3, side, side), dtype=np.uint8)
+    masks = rng.integers(0, len(CLASSES), (2, side, side), dtype=np.uint8)
+    test = Split("test", ("a", "b"), images, masks)
+    plan = 5 * images[0].size  # bytes: a permutation in uint32 and its selector
+    live: list[int] = []
+
+    def peak(keys: int) -> int:
+        prepare.cache_clear()
+        gc.collect()
+        live.clear()
+        before = live_plans()
+        tracemalloc.start()
+        judge(
+            test,
+            steps,
+            wrong=incorrect_transforms(steps, KEY, keys),
+            progress=lambda done, total: live.append(live_plans() - before),
+        )
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(4)  # imports
+    bound = prepare.cache_info().maxsize + KEYS_AT_ONCE + 4
+    few = peak(8)
+    assert max(live) <= bound
+    many = peak(16)
+    assert max(live) <= bound
+    assert many - few < 2 * plan  # not 8 of them
+
+
+def live_plans() -> int:
+    return sum(type(thing) is Plan for thing in gc.get_objects())
+
+
+@pytest.mark.parametrize("steps", [["shf-4"], ["np-4"], ["ffx-4"]])
+def test_how_many_keys_are_held_changes_no_figure(
+    make_split: MakeSplit, monkeypatch: pytest.MonkeyPatch, steps: list[str]
+) -> None:
+    test = make_split(5)
+    wrong = list(incorrect_transforms(steps, KEY, 6))
+    expected = [reference(predict(network(), w, test.images), test.masks) for w in wrong]
+    for held in (1, 4, 100):
+        monkeypatch.setattr(access, "KEYS_AT_ONCE", held)
+        for given in (wrong, incorrect_transforms(steps, KEY, 6)):
+            found = judge(test, steps, wrong=given)
+            assert found.incorrect is not None
+            assert found.incorrect.miou == pytest.approx(expected)
+            shown = predict(network(), wrong[0], found.pictures["images"])
+            assert np.array_equal(found.pictures["incorrect"], shown)
+
+
 def test_no_tensor_of_an_earlier_key_stays(make_split: MakeSplit) -> None:
     sizes: list[int] = []
 
@@ -256,7 +314,7 @@ def test_no_tensor_of_an_earlier_key_stays(make_split: MakeSplit) -> None:
         ["np-2"],
         batch_size=4,
         progress=measure,
-        wrong=incorrect_transforms(["np-2"], KEY, 1) * 12,
+        wrong=[*incorrect_transforms(["np-2"], KEY, 1)] * 12,
     )
     assert len(sizes) == 15
     assert len(set(sizes[5:])) == 1

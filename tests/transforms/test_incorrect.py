@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import re
 from itertools import count
@@ -12,6 +13,7 @@ import pytest
 from seglock.errors import EvaluationError
 from seglock.keys import SecretKey
 from seglock.transforms import Transform, compose, incorrect_transforms
+from seglock.transforms.plan import Plan
 
 KEY = SecretKey.from_bytes(bytes(range(32)))
 
@@ -76,4 +78,32 @@ def test_a_lock_with_one_plan_is_refused(steps: list[str]) -> None:
 
 
 def test_none_are_asked_for() -> None:
-    assert incorrect_transforms(["np-4"], KEY, 0) == []
+    assert len(incorrect_transforms(["np-4"], KEY, 0)) == 0
+
+
+def test_they_are_a_sequence_in_any_order_of_asking() -> None:
+    steps = ["shf-2-f20"]  # half of the keys give the plan of another
+    in_order = list(incorrect_transforms(steps, KEY, 12))
+    wrong = incorrect_transforms(steps, KEY, 12)
+    assert wrong[7].same_plan(in_order[7])
+    assert wrong[-1].same_plan(in_order[11])
+    assert wrong[7].same_plan(in_order[7])
+    assert [t.same_plan(i) for t, i in zip(wrong[2:9:3], in_order[2:9:3], strict=True)] == [
+        True
+    ] * 3
+    with pytest.raises(IndexError):
+        wrong[12]
+
+
+@pytest.mark.parametrize("steps", [["shf-64"], ["np-64"], ["ffx-64"]])
+def test_they_hold_no_plan(steps: list[str]) -> None:
+    before = live_plans()
+    wrong = incorrect_transforms(steps, KEY, 20)
+    most = max(live_plans() for _ in wrong)
+    assert most - before <= 3  # the right one, this one, and the next while it is made
+    assert live_plans() - before == 1
+
+
+def live_plans() -> int:
+    gc.collect()
+    return sum(type(thing) is Plan for thing in gc.get_objects())

@@ -129,3 +129,15 @@ def test_a_plan_cannot_be_changed_printed_or_written() -> None:
     for write in (pickle.dumps, copy.copy, copy.deepcopy, lambda p: p.__getstate__()):
         with pytest.raises(TransformError, match="as secret as its key"):
             write(plan)
+
+
+@pytest.mark.parametrize(("block_size", "dtype"), [(9, "uint8"), (10, "uint16"), (150, "uint32")])
+def test_a_permutation_takes_the_smallest_type_and_is_shared_where_nothing_moves(
+    block_size: int, dtype: str
+) -> None:
+    still, again = identity_plan(block_size), identity_plan(block_size)
+    assert still.permutation is again.permutation
+    moving = Plan(block_size, np.arange(still.size)[::-1], still.tables, still.selector)
+    assert moving.permutation.dtype == still.permutation.dtype == dtype
+    assert np.array_equal(moving.permutation, np.arange(still.size)[::-1])
+    assert compose_plans(moving, moving).permutation is still.permutation

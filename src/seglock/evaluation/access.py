@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 
+KEYS_AT_ONCE = 4
+"""Wrong keys whose plans are held together: each reading of the images serves so many."""
+
 
 def evaluate_lock(
     model: nn.Module,
@@ -46,15 +49,17 @@ def evaluate_lock(
     model: as ``build_model`` gives it; it is moved to ``device`` and put into eval mode.
     unlabelled: (N, 3, H, W) uint8 plain images, from which a thief re-estimates batch norm.
     transform: the lock's own; None for the baseline, which has plain access only.
-    wrong: transforms of other keys, at least one under a lock.
+    wrong: transforms of other keys, at least one under a lock; each is taken once, in order, so
+    that ``incorrect_transforms`` may make it then.
     encrypted: the test images under ``transform``, (N, 3, H, W) uint8 or int16, or None to
     encrypt them here; the figures are the same.
     pictures: how many images, spread evenly over the split, to keep with their predictions.
     progress: called with (passes done, passes in all) after each pass of a batch.
     bf16: compute in bfloat16; None: on CUDA only.
 
-    Each batch of images is loaded once and passed under every key; a key costs one confusion
-    matrix of memory.
+    Memory does not grow with the keys but by one confusion matrix each: ``KEYS_AT_ONCE`` wrong
+    transforms are held at a time, beside the few recipes that the transforms' room keeps. The
+    images are read again for every so many keys, which costs less than a plan for every batch.
 
     Raises EvaluationError when sizes do not match, the split is empty or all void, or a lock
     has no wrong key to be judged by.
@@ -77,16 +82,35 @@ def evaluate_lock(
                 given = owner.upload(encrypted[rows])
             tally.add(name, rows, predictor(predictor.inputs(to_input, given)), target)
             count()
-        for index, other in enumerate(wrong):
-            prediction = owner(owner.inputs(other.to_input, images))
-            keys[index] += confusion_matrix(prediction, target, len(classes)).cpu()
-            if index == 0:
-                tally.keep("incorrect", rows, prediction)
-            count()
+    for first in range(0, len(wrong), KEYS_AT_ONCE):
+        some = slice(first, first + KEYS_AT_ONCE)
+        _judge_wrong(
+            owner, test, batch_size, wrong[some], keys[some], tally if not first else None, count
+        )
     return tally.result(floors, _key_scores(keys, transform))
 
 
 _Pass = tuple[str, Predictor, ToInput]
+
+
+def _judge_wrong(
+    owner: Predictor,
+    test: Split,
+    batch_size: int,
+    wrong: Sequence[Transform],
+    keys: Tensor,
+    tally: Tally | None,
+    count: _Counter,
+) -> None:
+    """Add each wrong key's confusion matrix to ``keys``, and to ``tally`` the first's pictures."""
+    for rows in _slices(len(test), batch_size):
+        images, target = owner.upload(test.images[rows]), owner.upload(test.masks[rows])
+        for index, other in enumerate(wrong):
+            prediction = owner(owner.inputs(other.to_input, images))
+            keys[index] += confusion_matrix(prediction, target, keys.shape[-1]).cpu()
+            if tally is not None and index == 0:
+                tally.keep("incorrect", rows, prediction)
+            count()
 
 
 def _thief(owner: Predictor, unlabelled: np.ndarray, batch_size: int) -> Predictor:

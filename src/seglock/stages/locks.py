@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from seglock.config import LockParams
     from seglock.keys import SecretKey
     from seglock.transforms import Transform
@@ -17,8 +19,8 @@ def lock_transform(lock: LockParams, key: SecretKey | None) -> Transform:
     return compose(lock.steps, key, lock.ffx_password, lock.ffx_divisor)
 
 
-def wrong_transforms(lock: LockParams, key: SecretKey, count: int) -> list[Transform]:
-    """The same lock under ``count`` other keys.
+def wrong_transforms(lock: LockParams, key: SecretKey, count: int) -> Sequence[Transform]:
+    """The same lock under ``count`` other keys, each planned when it is asked for.
 
     Raises EvaluationError for a lock that has one plan only.
     """

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import count as count_up
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, overload
 
 from seglock.config.steps import Step
 from seglock.errors import EvaluationError
@@ -24,12 +23,16 @@ def incorrect_transforms(
     count: int,
     ffx_password: FfxPassword | None = None,
     ffx_divisor: int | None = None,
-) -> list[Transform]:
+) -> Sequence[Transform]:
     """``count`` transforms of the same steps whose plans differ from the right one.
 
     They come from ``key.wrong(0)``, ``key.wrong(1)``, ...: repeatable for the key's owner. A key
     that gives the right plan is skipped. Where there are at most ``count`` other plans, each of
     them is returned once instead.
+
+    The sequence holds no plan but the right one: it makes one anew whenever it is indexed (about
+    30 ms for a block of 256 pixels), so its memory does not grow with ``count``. Only where all
+    plans are returned are they made at once; so few plans have a handful of positions each.
 
     Raises EvaluationError for a lock that has one plan only: no key is wrong there.
 
@@ -50,11 +53,41 @@ def incorrect_transforms(
         divided = (with_divisor(plan, ffx_divisor) for plan in plans)
         every = (Transform(right.steps, plan, password) for plan in divided)
         return [other for other in every if not other.same_plan(right)]
-    wrong: list[Transform] = []
-    for number in count_up():
-        if len(wrong) == count:
-            break
-        other = compose(right.steps, key.wrong(number), password, ffx_divisor)
-        if not other.same_plan(right):
-            wrong.append(other)
-    return wrong
+    return WrongKeys(
+        right,
+        lambda number: compose(right.steps, key.wrong(number), password, ffx_divisor),
+        count,
+    )
+
+
+class WrongKeys(Sequence[Transform]):
+    """The first ``count`` of ``make(0)``, ``make(1)``, ... whose plan is not that of ``right``."""
+
+    def __init__(self, right: Transform, make: Callable[[int], Transform], count: int) -> None:
+        self._right = right
+        self._make = make
+        self._count = count
+        self._numbers: list[int] = []  # of the wrong ones, as far as they have been asked for
+        self._tried = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Transform: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Transform]: ...
+    def __getitem__(self, index: int | slice) -> Transform | list[Transform]:
+        chosen = range(self._count)[index]
+        return [self._at(i) for i in chosen] if isinstance(chosen, range) else self._at(chosen)
+
+    def _at(self, index: int) -> Transform:
+        if index < len(self._numbers):
+            return self._make(self._numbers[index])
+        while True:
+            other = self._make(self._tried)
+            if not other.same_plan(self._right):
+                self._numbers.append(self._tried)
+            self._tried += 1
+            if index < len(self._numbers):
+                return other

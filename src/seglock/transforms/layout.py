@@ -27,7 +27,7 @@ def tile(
 
 
 def source_index(
-    permutation: NDArray[np.int64],
+    permutation: NDArray[np.integer[Any]],
     block_size: int,
     height: int,
     width: int,
@@ -53,7 +53,8 @@ def source_index(
     else:
         start = down[:, None, None, None, None] + right[:, None, None]
     inside = _over_blocks(offset[permutation], block_size, height, width, write)
-    return (inside + start).astype(np.intp, copy=False).reshape(-1)
+    index: NDArray[np.intp] = (inside + start).astype(np.intp, copy=False)
+    return index.reshape(-1)
 
 
 def channel_index(height: int, width: int, layout: Layout) -> NDArray[np.uint8]:

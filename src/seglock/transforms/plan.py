@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
@@ -26,7 +27,8 @@ class Plan:
     A block of side M flattens to n = 3 * M * M values: row, then column, then channel fastest.
 
     Shape:
-        permutation: int64 ``(n,)``, each of 0..n-1 once.
+        permutation: ``(n,)``, each of 0..n-1 once, in the smallest unsigned type that holds
+            them; plans that move nothing share one.
         tables: int16 ``(T, 256)``, each row one-to-one; kept sorted and without unused rows, so
             that equal plans have equal arrays.
         selector: uint8 ``(n,)``, a row of ``tables`` for each position.
@@ -39,7 +41,7 @@ class Plan:
     """
 
     block_size: int
-    permutation: NDArray[np.int64]
+    permutation: NDArray[np.integer[Any]]
     tables: NDArray[np.int16]
     selector: NDArray[np.uint8]
     dtype_name: DTypeName = "uint8"
@@ -56,7 +58,7 @@ class Plan:
         used = sorted({rows[row] for row in _occurring(self.selector)})
         new_row = np.array([used.index(row) if row in used else 0 for row in rows], dtype=np.uint8)
         arrays: dict[str, NDArray[Any]] = {
-            "permutation": np.array(self.permutation, dtype=np.int64),
+            "permutation": _stored(self.permutation),
             "tables": np.frombuffer(b"".join(used), dtype=np.int16).reshape(-1, LEVELS),
             "selector": new_row[self.selector],
         }
@@ -92,6 +94,19 @@ class Plan:
 
     def __getstate__(self) -> NoReturn:
         refuse_to_write("Plan")
+
+
+def _stored(permutation: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+    """A copy in the smallest type, or the one array that all plans share which move nothing."""
+    same = _unmoved(len(permutation))
+    if np.array_equal(permutation, same):
+        return same
+    return np.array(permutation, dtype=same.dtype)
+
+
+@lru_cache(maxsize=4)
+def _unmoved(size: int) -> NDArray[np.integer[Any]]:
+    return np.arange(size, dtype=np.min_scalar_type(size - 1))
 
 
 def refuse_to_write(kind: str) -> NoReturn:

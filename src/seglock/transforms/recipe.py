@@ -105,7 +105,7 @@ def _split(plan: Plan) -> tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np
 
 
 def _source(
-    permutation: NDArray[np.int64], block_size: int, shape: Shape
+    permutation: NDArray[np.integer[Any]], block_size: int, shape: Shape
 ) -> NDArray[np.intp] | None:
     if shape.read == shape.write and np.array_equal(permutation, np.arange(len(permutation))):
         return None
