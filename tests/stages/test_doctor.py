@@ -132,6 +132,19 @@ def test_a_disk_that_is_too_small(project: Path, monkeypatch: pytest.MonkeyPatch
     assert found.topic == "disk"
 
 
+def test_checkpoints_of_stopped_trainings_are_a_note_with_their_size(project: Path) -> None:
+    assert "checkpoints" not in {check.topic for check in doctor(project)}
+    for name in ("np-4-00", "np-4-11"):
+        folder = project / ".seglock" / "checkpoints" / name
+        folder.mkdir(parents=True)
+        (folder / "epoch-0001-x.safetensors").write_bytes(bytes(5_200_000))
+    assert wrong(project) == []
+    notes = [check for check in doctor(project) if check.topic == "checkpoints"]
+    assert [check.level for check in notes] == ["note", "note"]
+    assert notes[0].text.startswith("5.2 MB of a training")
+    assert f"rm -r {project / '.seglock' / 'checkpoints' / 'np-4-00'}`" in notes[0].text
+
+
 def test_the_command_exits_1_when_something_is_wrong(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

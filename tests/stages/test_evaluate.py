@@ -162,6 +162,7 @@ def test_the_run_is_told_the_same_figures(project: Path, tracker: MemoryTracker)
     ]  # fmt: skip
     assert tracker.params == {}
     assert tracker.status == "FINISHED"
+    assert tracker.tags == {"wrong_keys": "4"}  # nothing of this machine in a training's run
 
 
 def test_the_baseline_has_plain_access_only(project: Path, tracker: MemoryTracker) -> None:
@@ -173,6 +174,7 @@ def test_the_baseline_has_plain_access_only(project: Path, tracker: MemoryTracke
     assert (folder / "keys.csv").read_text() == "key,miou\n"
     assert "correct" not in files.read_json(folder / "metrics.json")
     assert {"owner/miou", "plain/miou"} <= set(tracker.metrics[0][0])
+    assert "wrong_keys" not in tracker.tags
 
 
 def test_a_small_key_space_is_tried_whole(project: Path, tracker: MemoryTracker) -> None:
@@ -209,6 +211,7 @@ def test_correct_reads_the_encrypted_split(
 
 
 def test_a_run_in_a_real_store(project: Path) -> None:
+    files.write_json(project / "data/weights/weights.json", {"sha256": "ab" * 32})
     about = evaluate("np-2", project)
     from mlflow import MlflowClient
 
@@ -218,6 +221,9 @@ def test_a_run_in_a_real_store(project: Path) -> None:
     assert about["run_id"] != "0123456789abcdef0123456789abcdef"
     assert run.data.tags["seglock.previous_run_id"] == "0123456789abcdef0123456789abcdef"
     assert run.data.tags["key_hash"].startswith("$argon2id$")
+    assert run.data.tags["wrong_keys"] == "4"
+    assert run.data.tags["initial_weights_sha256"] == "ab" * 32
+    assert {"git_commit", "env.python", "env.torch"} <= run.data.tags.keys()
     assert run.data.metrics["correct/miou"] == about["scores"]["correct"]["miou"]
     assert run.data.params["lock.name"] == "np-2"
     curve = client.get_metric_history(about["run_id"], "val/miou")

@@ -174,6 +174,7 @@ def test_the_run_says_what_was_trained_and_how(root: Path, runs: Runs) -> None:
     }  # fmt: skip
     assert wanted.items() <= tracker.tags.items()
     assert {"git_commit", "env.torch", "env.python"} <= tracker.tags.keys()
+    assert tracker.tags["initial_weights_sha256"] == "none"
     assert tracker.params["train"]["lr"] == 0.1
     assert tracker.params["lock"]["steps"] == ["np-4"]
     assert {path.name for path, _ in tracker.artifacts} == {
@@ -358,6 +359,8 @@ def test_locks_can_start_from_the_trained_baseline(root: Path, runs: Runs) -> No
     assert json.loads((root / "data/weights/weights.json").read_text())["source"] == "baseline"
     train_lock("np-4", root)
     assert (root / "data" / "models" / "np-4" / "model.safetensors").is_file()
+    started = files.sha256_file(root / "data" / "weights" / "weights.safetensors")
+    assert runs.trackers[0].tags["initial_weights_sha256"] == started
 
 
 def test_torchrun_trains_one_lock_in_one_real_run(root: Path) -> None:

@@ -59,6 +59,7 @@ def doctor(root: Path) -> list[Check]:
     if params is not None:
         given = params
         looks["dataset"] = lambda: _dataset(root, given.data)
+        looks["checkpoints"] = lambda: _checkpoints(root)
         looks["disk"] = lambda: _disk(root, given)
     for topic, look in looks.items():
         try:
@@ -237,6 +238,17 @@ def _disk(root: Path, params: Params) -> Iterator[Check]:
         yield Check("disk", "wrong", text, "free some space, or choose a smaller profile")
     else:
         yield Check("disk", "ok", text)
+
+
+def _checkpoints(root: Path) -> Iterator[Check]:
+    """Folders of trainings that did not end; those whose settings changed stay until removed."""
+    for folder in sorted((root / ".seglock" / "checkpoints").glob("*")):
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        text = (
+            f"{_size(size)} of a training that runs or was stopped; the same command and settings "
+            f"continue it; if it was given up, `rm -r {folder}`"
+        )
+        yield Check("checkpoints", "note", text)
 
 
 def _size(size: float) -> str:

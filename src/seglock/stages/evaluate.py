@@ -18,7 +18,7 @@ from seglock.keys import PublicRecord, SecretKey, load_key
 from seglock.stages.evaluate_record import record_results, retell_training, write_results
 from seglock.stages.locks import lock_transform, wrong_transforms
 from seglock.stages.outputs import sole_writer
-from seglock.stages.run import lock_tags, run_name
+from seglock.stages.run import lock_tags, machine_tags, run_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,13 +55,16 @@ def evaluate(lock: str, root: Path) -> dict[str, Any]:
         open_run(
             params.tracking,
             name=run_name(lock, params, data),
-            tags=lock_tags(lock, params, data, record),
+            tags=lock_tags(lock, params, data, record, root),
             root=project_root(),
             run_id=training["run_id"],
         ) as tracker,
     ):
         if tracker.run_id != training["run_id"]:
+            tracker.set_tags(machine_tags(root))
             retell_training(tracker, params, lock, root / "data" / "models" / lock)
+        if key is not None:  # a tag: MLflow's params never change, and a second evaluation may
+            tracker.set_tags({"wrong_keys": str(params.evaluate.wrong_keys)})
         tracker.log_dataset(data.dataset, data.digest, use="evaluation")
         result = measure()
         about = {

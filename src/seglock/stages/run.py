@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from seglock import files
+from seglock.errors import ModelError
 
 if TYPE_CHECKING:
     from seglock.config import Params
@@ -16,9 +20,13 @@ def run_name(lock: str, params: Params, data: PreparedData) -> str:
 
 
 def lock_tags(
-    lock: str, params: Params, data: PreparedData, record: PublicRecord | None
+    lock: str, params: Params, data: PreparedData, record: PublicRecord | None, root: Path
 ) -> dict[str, str]:
-    """Tags to group runs by; of the key its public record only, "none" for the baseline."""
+    """Tags to group runs by; of the key its public record only, "none" for the baseline.
+
+    ``initial_weights_sha256`` is "none" for fresh weights, and no tag where data/weights is absent,
+    so that an evaluation elsewhere leaves the tag of the training as it is.
+    """
     definition = params.locks[lock]
     return {
         "lock": lock,
@@ -31,7 +39,27 @@ def lock_tags(
         "dataset": data.dataset,
         "dataset_digest": data.digest,
         "model": params.model.name,
+        **_initial_weights(root / "data" / "weights" / "weights.json"),
     }
+
+
+def _initial_weights(about: Path) -> dict[str, str]:
+    if not about.is_file():
+        return {}
+    values = files.read_json(about, error=ModelError, fix="run dvc repro weights")
+    digest = values.get("sha256") if isinstance(values, dict) else None
+    return {"initial_weights_sha256": str(digest or "none")}
+
+
+def machine_tags(root: Path) -> dict[str, str]:
+    """The code and the machine of this process: ``git_commit`` and ``env.*``.
+
+    They belong to the process that makes a run, not to one that takes it up.
+    """
+    from seglock.tracking import describe_environment, git_commit
+
+    environment = {f"env.{name}": value for name, value in describe_environment().items()}
+    return {"git_commit": git_commit(root) or "none", **environment}
 
 
 def run_params(lock: str, params: Params) -> dict[str, Any]:

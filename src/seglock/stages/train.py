@@ -22,7 +22,7 @@ from seglock import __version__, files
 from seglock.config import BASELINE, LockParams, Params, find_lock, load_params
 from seglock.keys import DERIVATION_VERSION, PublicRecord, SecretKey, load_key
 from seglock.stages.locks import lock_transform
-from seglock.stages.run import lock_tags, run_name, run_params
+from seglock.stages.run import lock_tags, machine_tags, run_name, run_params
 
 if TYPE_CHECKING:
     from seglock.data import PreparedData
@@ -194,13 +194,7 @@ def _tracked(
     params: Params, lock: _Lock, data: PreparedData, root: Path, folder: Path
 ) -> Iterator[Tracker]:
     """The lock's run, begun or taken up again; it ends FINISHED, FAILED or KILLED."""
-    from seglock.tracking import (
-        MemoryTracker,
-        describe_environment,
-        git_commit,
-        open_run,
-        project_root,
-    )
+    from seglock.tracking import MemoryTracker, open_run, project_root
     from seglock.training import rank_of
 
     if rank_of() != 0:
@@ -208,10 +202,7 @@ def _tracked(
         return
     note = folder / "run.json"
     known = files.read_json(note)["run_id"] if note.exists() else None
-    tags = lock_tags(lock.name, params, data, lock.record) | {
-        "git_commit": git_commit(root) or "none",
-        **{f"env.{name}": value for name, value in describe_environment().items()},
-    }
+    tags = lock_tags(lock.name, params, data, lock.record, root) | machine_tags(root)
     name = run_name(lock.name, params, data)
     with open_run(
         params.tracking, name=name, tags=tags, root=project_root(), run_id=known
