@@ -329,10 +329,11 @@ def plan_arrays() -> dict[str, bytes]:
         if steps != ["np-4"] and plan.selector.any():
             forms[f"{name} selector"] = plan.selector.tobytes()
         if plan.selector.any():
-            for dtype in ("int64", "int32", "int16"):
+            for dtype in ("int64", "int32", "int16", "uint8"):
                 forms[f"{name} {dtype}"] = np.flatnonzero(plan.selector).astype(dtype).tobytes()
         if (plan.permutation != np.arange(plan.size)).any():
             forms[f"{name} permutation"] = plan.permutation.tobytes()
+            forms[f"{name} int64 permutation"] = plan.permutation.astype("int64").tobytes()
     return forms
 
 
@@ -348,7 +349,7 @@ def test_plans_are_found_as_arrays_and_those_of_another_key_are_not() -> None:
         for key in (KEY, OTHER)
     ]  # fmt: skip
     forms = plan_arrays()
-    assert len(forms) == 17
+    assert len(forms) == 23
     assert [name for name, form in forms.items() if not [*searchers[0].find(b"x" + form)]] == []
     assert [name for name, form in forms.items() if [*searchers[1].find(b"x" + form)]] == []
 

@@ -93,10 +93,11 @@ def _plan_forms(key: SecretKey, steps: Sequence[Step]) -> Iterator[bytes]:
     order = plan.permutation[:PLAN_ENTRIES]
     touched = np.flatnonzero(plan.selector)[:PLAN_ENTRIES]
     selector = plan.selector[:SELECTOR_ENTRIES]
+    dtypes = ["<i8", "<i4", "<i2"] + (["u1"] if plan.size <= 256 else [])
     if np.count_nonzero(order != np.arange(len(order))) >= DISTINCT:
-        yield from (order.astype(dtype).tobytes() for dtype in ("<i8", "<i4", "<i2"))
+        yield from (order.astype(dtype).tobytes() for dtype in dtypes)
     if len(touched) >= DISTINCT and touched[-1] + 1 - len(touched) >= DISTINCT:
-        yield from (touched.astype(dtype).tobytes() for dtype in ("<i8", "<i4", "<i2"))
+        yield from (touched.astype(dtype).tobytes() for dtype in dtypes)
     if len(selector) >= PLAN_ENTRIES and len(touched) >= DISTINCT <= np.sum(selector == 0):
         yield selector.tobytes()
 
