@@ -38,6 +38,14 @@ def network(seed: int = 0) -> nn.Module:
     return model
 
 
+class PixelsDecide(nn.Module):
+    """A network whose answer at each pixel follows from that pixel of its input."""
+
+    def forward(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Logits (B, 4, H, W): the three channels and zero."""
+        return {"out": torch.cat([inputs.float(), torch.zeros_like(inputs[:, :1])], dim=1)}
+
+
 def judge(test: Split, steps: list[str] | None, **changes: Any) -> AccessResult:
     rng = np.random.default_rng(9)
     options: dict[str, Any] = {
@@ -109,8 +117,11 @@ def test_the_encrypted_split_gives_the_same_as_encrypting_here(
     given, made = judge(test, steps, encrypted=encrypted), judge(test, steps)
     assert given == made
     assert all(np.array_equal(given.pictures[n], made.pictures[n]) for n in made.pictures)
-    others = judge(test, steps, encrypted=lock.encrypt(test.images[::-1].copy()))
-    assert others.correct != made.correct  # it is the given array that is read
+    looks = {"model": PixelsDecide()}
+    own = judge(test, steps, encrypted=encrypted, **looks)
+    others = judge(test, steps, encrypted=lock.encrypt(test.images[::-1].copy()), **looks)
+    assert own.correct != others.correct
+    assert own.plain == others.plain
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 64])
