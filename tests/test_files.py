@@ -40,11 +40,27 @@ def test_a_full_disk_is_one_message_and_loses_nothing(
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
-def test_a_real_full_disk(tmp_path: Path) -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("no /dev/full here")
-    with pytest.raises(OSError, match="No space left"), Path("/dev/full").open("wb") as file:
-        file.write(b"x")
+def _write_beyond_a_limit(path: Path) -> None:
+    import resource
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    try:
+        files.write_bytes(path, b"x" * 5000)
+    except StorageError:
+        os._exit(7)
+
+
+def test_a_write_the_system_really_refuses(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=_write_beyond_a_limit, args=(path,))
+    process.start()
+    process.join()
+    assert process.exitcode == 7
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.bin"]
 
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:

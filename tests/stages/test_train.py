@@ -35,6 +35,7 @@ from seglock.errors import (
 from seglock.keys import KeyStore, load_key
 from seglock.models import read_metadata
 from seglock.stages.key import publish_keys
+from seglock.stages.outputs import sole_writer
 from seglock.stages.train import train_lock, train_plain, training_digest
 from seglock.stages.weights import get_weights
 from seglock.tracking import MemoryTracker
@@ -267,6 +268,15 @@ def test_a_second_process_is_kept_out(root: Path, runs: Runs) -> None:
     )
     folder = root / ".seglock" / "checkpoints" / f"np-4-{digest}"
     with files.exclusive(folder, what="it"), pytest.raises(BusyError, match="lock np-4"):
+        train_lock("np-4", root)
+    assert runs.trackers == []
+
+
+def test_an_orphan_with_other_params_is_kept_off_the_same_output(root: Path, runs: Runs) -> None:
+    with (
+        sole_writer(root, "models", "np-4"),  # as a trainer holds it, whatever its params
+        pytest.raises(BusyError, match="data/models/np-4"),
+    ):
         train_lock("np-4", root)
     assert runs.trackers == []
 

@@ -22,6 +22,7 @@ from seglock import __version__, files
 from seglock.config import BASELINE, LockParams, Params, find_lock, load_params
 from seglock.keys import DERIVATION_VERSION, PublicRecord, SecretKey, load_key
 from seglock.stages.locks import lock_transform
+from seglock.stages.outputs import sole_writer
 from seglock.stages.run import lock_tags, machine_tags, run_name, run_params
 
 if TYPE_CHECKING:
@@ -71,7 +72,11 @@ def train_lock(lock: str, root: Path) -> None:
     weights = root / "data" / "weights"
     digest = training_digest(params, chosen.params, data.digest, weights, chosen.key_id)
     folder = checkpoint_folder(project_root(), lock, digest)
-    with _held(folder, f"lock {lock}"), _tracked(params, chosen, data, root, folder) as tracker:
+    output = sole_writer(root, "models", lock)
+    with (
+        _held(folder, f"lock {lock}", output),
+        _tracked(params, chosen, data, root, folder) as tracker,
+    ):
         job = _job(params, chosen, data, weights, folder)
         result = train(job, tracker=tracker)
         if rank_of() == 0:
@@ -101,7 +106,8 @@ def train_plain(params: Params, root: Path, out: Path) -> Path:
         fetch_weights(params.model, Path(weights))
         digest = training_digest(params, plain.params, data.digest, Path(weights), None)
         folder = checkpoint_folder(project_root(), plain.name, digest)
-        with _held(folder, "the plain network that locks start from"):
+        output = sole_writer(root, "weights")
+        with _held(folder, "the plain network that locks start from", output):
             job = _job(params, plain, data, Path(weights), folder)
             result = train(job, tracker=MemoryTracker())
             if rank_of() == 0:
@@ -159,8 +165,15 @@ def _with_key(name: str, definition: LockParams, root: Path) -> _Lock:
 
 
 @contextlib.contextmanager
-def _held(folder: Path, what: str) -> Iterator[None]:
-    """Hold a checkpoint folder exclusively; a stop from outside ends in one message, exit 130."""
+def _held(
+    folder: Path, what: str, output: contextlib.AbstractContextManager[None]
+) -> Iterator[None]:
+    """Hold a checkpoint folder exclusively, and the output that the training will replace.
+
+    A trainer with other params has another folder but the same output: an orphan of a killed
+    ``dvc repro`` must not write its old model over a newer one. A stop from outside ends in one
+    message, exit 130.
+    """
     from seglock.training import rank_of, say
 
     first = rank_of() == 0
@@ -168,6 +181,7 @@ def _held(folder: Path, what: str) -> Iterator[None]:
         with _terminable(), contextlib.ExitStack() as stack:
             if first:
                 stack.enter_context(files.exclusive(folder, what=what))
+                stack.enter_context(output)
             yield
     except KeyboardInterrupt:
         if first:
