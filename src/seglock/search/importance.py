@@ -1,0 +1,93 @@
+"""Which of the space's parameters decide the objectives: Optuna's fANOVA, over records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from seglock.search.tradeoff import measured
+
+if TYPE_CHECKING:
+    from seglock.search.record import TrialRecord
+
+OBJECTIVES = ("owner_miou", "unauthorised")
+PARAMETERS = {
+    "steps": "method",
+    "block_size": "block_size",
+    "fraction": "fraction",
+    "lr": "lr",
+    "weight_decay": "weight_decay",
+    "epochs": "epochs",
+    "image_side": "image_side",
+}
+"""The space's names, and the records' fields that hold their values."""
+
+_ENOUGH = 2
+
+
+@dataclass(frozen=True)
+class Importances:
+    """``shares``: for each objective, parameter -> share of its variance, largest first, sum 1.
+
+    None where it cannot be told, with the ``reason``.
+    """
+
+    shares: dict[str, dict[str, float]] | None
+    reason: str | None = None
+
+
+def importances(records: Sequence[TrialRecord], *, seed: int) -> Importances:
+    """Judge the parameters of complete trials that had at least two values.
+
+    Same records and seed, same shares. An objective that never changed has no shares: there is
+    nothing that a parameter could explain.
+    """
+    trials = measured(records)
+    if len(trials) < _ENOUGH:
+        return Importances(None, f"needs two complete trials, there are {len(trials)}")
+    varied = {name: field for name, field in PARAMETERS.items() if _varies(trials, field)}
+    if not varied:
+        return Importances(None, "needs a parameter with two values among the complete trials")
+    shares = {
+        target: _shares(trials, varied, target, seed)
+        for target in OBJECTIVES
+        if _varies(trials, target)
+    }
+    if not shares:
+        return Importances(None, "needs two complete trials that differ in their figures")
+    return Importances(shares)
+
+
+def _varies(trials: Sequence[TrialRecord], field: str) -> bool:
+    return len({getattr(trial, field) for trial in trials}) > 1
+
+
+def _shares(
+    trials: Sequence[TrialRecord], varied: dict[str, str], target: str, seed: int
+) -> dict[str, float]:
+    """Ask Optuna, through a study in memory: the real one may hold points outside its space."""
+    import optuna
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
+    space = {name: _distribution(trials, field) for name, field in varied.items()}
+    study = optuna.study.create_study(storage=optuna.storages.InMemoryStorage())
+    for trial in trials:
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={name: getattr(trial, field) for name, field in varied.items()},
+                distributions=space,
+                value=getattr(trial, target),
+            )
+        )
+    found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=seed))
+    return {name: float(share) for name, share in found.items()}
+
+
+def _distribution(trials: Sequence[TrialRecord], field: str) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    values = {getattr(trial, field) for trial in trials}
+    if field in ("lr", "weight_decay"):
+        return FloatDistribution(min(values), max(values))
+    return CategoricalDistribution(sorted(values))

@@ -1,0 +1,191 @@
+"""The rule that picks one lock from a study, and says why in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from seglock.search.tradeoff import baseline_for, measured, regained, within_limits
+
+if TYPE_CHECKING:
+    from seglock.config import SearchParams
+    from seglock.search.record import BaselineRecord, TrialRecord
+
+Status = Literal["recommended", "none", "undecided", "empty"]
+
+_UNIT = 0.01
+"""What an excess is counted in where the limit itself is zero: a point of mean IoU."""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One lock, or why there is none.
+
+    status: ``recommended``; ``none``: no lock keeps the limits; ``undecided``: the baseline's
+    seeds are too far apart to tell; ``empty``: nothing was measured. trial, lock and steps name
+    the recommended lock, where undecided the candidate if there is one. nearest: where no lock
+    keeps the limits, ``{"trial", "lock", "steps", "drop", "regained"}`` of the one that breaks
+    them least.
+    """
+
+    status: Status
+    trial: int | None
+    lock: str | None
+    steps: tuple[str, ...] | None
+    reason: str
+    nearest: dict[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        steps = None if self.steps is None else list(self.steps)
+        return asdict(self) | {"steps": steps}
+
+
+def recommend(
+    records: Sequence[TrialRecord],
+    baselines: Sequence[BaselineRecord],
+    search: SearchParams,
+) -> Recommendation:
+    """Pick, among the locks within both limits, the least ``regained``, then the least drop.
+
+    With one key a lock, that is one of the front. ``regained`` below 0 counts as 0: a thief under
+    the floor has nothing either way, and the owner should not pay for it. A lock tried with
+    several keys must keep the limits with each of them and is ranked by its means; one that was
+    stopped for being behind does not keep them.
+    """
+    choices = _choices(records)
+    if not choices:
+        return Recommendation("empty", None, None, None, _nothing_measured(records))
+    kept = [choice for choice in choices if choice.keeps(search)]
+    if not kept:
+        return _none(choices, baselines, search)
+    best = min(kept, key=_Choice.rank)
+    doubt = _doubt(best, baselines, search)
+    if doubt:
+        reason = f"{doubt}. The candidate is {best.first.lock}: {best.figures(search)}"
+        return _named("undecided", best, reason)
+    why = "the only choice within both limits"
+    if len(kept) > 1:
+        why = (
+            f"of {len(kept)} choices within both limits others regain least, then the drop is least"
+        )
+    return _named("recommended", best, f"{best.figures(search)}: {why}{_one_seed(best, baselines)}")
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """One lock and recipe, with every trial of it: they differ in their keys."""
+
+    trials: tuple[TrialRecord, ...]
+    behind: bool
+
+    @property
+    def first(self) -> TrialRecord:
+        return self.trials[0]
+
+    @property
+    def drop(self) -> float | None:
+        drops = [trial.drop for trial in self.trials if trial.drop is not None]
+        return sum(drops) / len(drops) if len(drops) == len(self.trials) else None
+
+    @property
+    def regained(self) -> float:
+        return sum(regained(trial) for trial in self.trials) / len(self.trials)
+
+    def keeps(self, search: SearchParams) -> bool:
+        return not self.behind and all(within_limits(trial, search) for trial in self.trials)
+
+    def rank(self) -> tuple[float, float, float, int]:
+        drop = float("inf") if self.drop is None else self.drop
+        return max(0.0, self.regained), drop, self.regained, self.first.number
+
+    def excess(self, search: SearchParams) -> tuple[float, int]:
+        """How far its worst key breaks the limits, in units of the limits."""
+        worst = 0.0
+        for trial in self.trials:
+            drop = float("inf") if trial.drop is None else trial.drop
+            over = max(0.0, drop - search.max_drop) / (search.max_drop or _UNIT)
+            over += max(0.0, regained(trial) - search.max_regained) / (search.max_regained or _UNIT)
+            worst = max(worst, over)
+        return worst, self.first.number
+
+    def figures(self, search: SearchParams) -> str:
+        owner = sum(t.owner_miou for t in self.trials if t.owner_miou is not None)
+        keys = "" if len(self.trials) == 1 else f", means of {len(self.trials)} keys"
+        drop = "unknown" if self.drop is None else f"{self.drop:.4f}"
+        return (
+            f"the owner has {owner / len(self.trials):.4f}, a drop of {drop} (limit "
+            f"{search.max_drop:.4f}), and others regain {self.regained:.4f} of it (limit "
+            f"{search.max_regained:.4f}){keys}"
+        )
+
+
+def _choices(records: Sequence[TrialRecord]) -> list[_Choice]:
+    """The complete trials by lock and recipe, in the order of their first trials."""
+    trials: dict[tuple[object, ...], list[TrialRecord]] = {}
+    for trial in measured(records):
+        trials.setdefault(_recipe(trial), []).append(trial)
+    behind = {_recipe(r) for r in records if r.stopped and r.stopped["rule"] == "behind"}
+    return [_Choice(tuple(some), recipe in behind) for recipe, some in trials.items()]
+
+
+def _recipe(trial: TrialRecord) -> tuple[object, ...]:
+    return trial.steps, trial.lr, trial.weight_decay, trial.epochs, trial.image_side
+
+
+def _none(
+    choices: Sequence[_Choice], baselines: Sequence[BaselineRecord], search: SearchParams
+) -> Recommendation:
+    nearest = min(choices, key=lambda choice: choice.excess(search))
+    shown = {
+        "trial": nearest.first.number,
+        "lock": nearest.first.lock,
+        "steps": list(nearest.first.steps),
+        "drop": nearest.drop,
+        "regained": nearest.regained,
+    }
+    near = f"The nearest is {nearest.first.lock}: {nearest.figures(search)}"
+    if nearest.behind:
+        near += "; another key of it was stopped for being behind"
+    doubt = _doubt(nearest, baselines, search)
+    # Where the thief gets too much from every lock, the baseline's seeds could not change that.
+    if doubt and any(_thief_kept_out(choice, search) for choice in choices):
+        return Recommendation("undecided", None, None, None, f"{doubt}. {near}", shown)
+    return Recommendation("none", None, None, None, f"no lock keeps both limits. {near}", shown)
+
+
+def _thief_kept_out(choice: _Choice, search: SearchParams) -> bool:
+    return all(regained(trial) <= search.max_regained for trial in choice.trials)
+
+
+def _doubt(
+    choice: _Choice, baselines: Sequence[BaselineRecord], search: SearchParams
+) -> str | None:
+    """Why a drop of this size cannot be told from chance, if it cannot."""
+    baseline = baseline_for(baselines, choice.first.epochs, choice.first.image_side)
+    if baseline is None or baseline.spread <= search.max_drop:
+        return None
+    return (
+        f"it cannot be decided: {len(baseline.owner_miou)} baselines that differ in their seed "
+        f"alone are {baseline.spread:.4f} apart, more than the drop of {search.max_drop:.4f} that "
+        "is allowed; train longer, allow more, or judge on more images"
+    )
+
+
+def _one_seed(choice: _Choice, baselines: Sequence[BaselineRecord]) -> str:
+    baseline = baseline_for(baselines, choice.first.epochs, choice.first.image_side)
+    if baseline is None or len(baseline.owner_miou) > 1:
+        return ""
+    return "; with a single baseline seed, chance cannot be told from a drop"
+
+
+def _nothing_measured(records: Sequence[TrialRecord]) -> str:
+    if not records:
+        return "no trial has ended yet"
+    return f"none of {len(records)} trials was measured: all were stopped or failed"
+
+
+def _named(status: Status, choice: _Choice, reason: str) -> Recommendation:
+    first = choice.first
+    return Recommendation(status, first.number, first.lock, first.steps, reason)

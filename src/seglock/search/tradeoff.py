@@ -1,0 +1,132 @@
+"""The trade-off in numbers: what dominates what, the front, its hypervolume, the limits.
+
+Two objectives: the owner's mean IoU, as high as possible, and ``unauthorised``, as low as
+possible. Pure functions of records; Optuna is not needed to read a study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from seglock.config import SearchParams
+    from seglock.search.record import BaselineRecord, TrialRecord
+
+Objectives = tuple[float, float]
+"""(owner_miou, unauthorised), 0 to 1."""
+
+WHOLE_MODEL = 1.0
+"""What counts as ``regained`` where the owner is no better than the floor."""
+
+
+@dataclass(frozen=True)
+class References:
+    """The two corners that a hypervolume is measured from, each (owner_miou, unauthorised).
+
+    floor: both at the floor. A lock whose thief is above the floor counts nothing there.
+    baseline: the owner at the floor, the thief with all that the plain network has. Every lock
+    that is better than none counts there.
+    """
+
+    floor: Objectives
+    baseline: Objectives
+
+    @classmethod
+    def of(cls, baseline: BaselineRecord) -> References:
+        """The corners of one baseline's cost."""
+        return cls((baseline.floor, baseline.floor), (baseline.floor, baseline.mean))
+
+
+def objectives(record: TrialRecord) -> Objectives | None:
+    """What a trial reached; None unless it is complete and measured."""
+    if record.state != "complete" or record.owner_miou is None or record.unauthorised is None:
+        return None
+    return record.owner_miou, record.unauthorised
+
+
+def measured(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The complete trials, by number."""
+    found = [record for record in records if objectives(record) is not None]
+    return sorted(found, key=lambda record: record.number)
+
+
+def dominates(one: Objectives, other: Objectives) -> bool:
+    """Whether ``one`` is nowhere worse than ``other`` and somewhere better.
+
+    >>> dominates((0.5, 0.1), (0.5, 0.2)), dominates((0.5, 0.1), (0.6, 0.2))
+    (True, False)
+    """
+    return one[0] >= other[0] and one[1] <= other[1] and one != other
+
+
+def pareto_front(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The complete trials that no other dominates, the owner's best first; equals stay together."""
+    trials = [(point, r) for r in measured(records) if (point := objectives(r)) is not None]
+    trials.sort(key=lambda pair: (-pair[0][0], pair[0][1], pair[1].number))
+    front: list[tuple[Objectives, TrialRecord]] = []
+    for point, record in trials:
+        # The last of the front has the least unauthorised so far, and an owner at least as good.
+        if not front or point[1] < front[-1][0][1] or point == front[-1][0]:
+            front.append((point, record))
+    return [record for _, record in front]
+
+
+def hypervolume(points: Iterable[Objectives], reference: Objectives) -> float:
+    """The area that the points dominate above ``reference``, 0 to 1.
+
+    A point that is not better than the reference in both objectives counts nothing.
+
+    >>> round(hypervolume([(0.5, 0.1), (0.4, 0.0)], (0.2, 0.2)), 6)
+    0.05
+    """
+    owner, unauthorised = reference
+    area, covered = 0.0, unauthorised
+    for high, low in sorted(set(points), key=lambda point: (-point[0], point[1])):
+        if high > owner and low < covered:
+            area += (high - owner) * (covered - low)
+            covered = low
+    return area
+
+
+def hypervolume_history(
+    records: Iterable[TrialRecord], reference: Objectives
+) -> list[tuple[int, float]]:
+    """(trial number, hypervolume of it and all before it), a row for each trial that counts.
+
+    A trial that was stopped or failed adds nothing, and took its turn all the same.
+    """
+    points: list[Objectives] = []
+    history = []
+    for record in sorted(records, key=lambda record: record.number):
+        point = objectives(record)
+        if point is not None:
+            points.append(point)
+        history.append((record.number, hypervolume(points, reference)))
+    return history
+
+
+def regained(record: TrialRecord) -> float:
+    """The record's ``regained``; all of it where the owner is no better than the floor."""
+    return WHOLE_MODEL if record.regained is None else record.regained
+
+
+def within_limits(record: TrialRecord, search: SearchParams) -> bool:
+    """Whether a complete trial keeps both ``max_drop`` and ``max_regained``."""
+    return (
+        objectives(record) is not None
+        and record.drop is not None
+        and record.drop <= search.max_drop
+        and regained(record) <= search.max_regained
+    )
+
+
+def baseline_for(
+    baselines: Sequence[BaselineRecord], epochs: int, image_side: int
+) -> BaselineRecord | None:
+    """The baselines of one cost, if they are there."""
+    for group in baselines:
+        if (group.epochs, group.image_side) == (epochs, image_side):
+            return group
+    return None
