@@ -14,6 +14,7 @@ from seglock.config.schema import (
     TrackingParams,
     TrainParams,
 )
+from seglock.config.search import RangeParams, ResourceParams, SearchParams, SpaceParams
 
 __all__ = [
     "BASELINE",
@@ -25,6 +26,10 @@ __all__ = [
     "LockParams",
     "ModelParams",
     "Params",
+    "RangeParams",
+    "ResourceParams",
+    "SearchParams",
+    "SpaceParams",
     "SyntheticParams",
     "TrackingParams",
     "TrainParams",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from seglock.config.rules import (
     BASELINE,
@@ -17,19 +16,12 @@ from seglock.config.rules import (
     order_faults,
     train_faults,
 )
+from seglock.config.search import SearchParams
+from seglock.config.search_rules import study_faults
+from seglock.config.section import Name, PositiveInt, Section, refuse
 from seglock.config.steps import FfxPassword, Step, parse_step
 
 NETWORKS = tuple(PUBLISHED_WEIGHTS)
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
-
-
-def _check_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise ValueError(
-            f"a name must be lower-case letters, digits, '-', '_' or '.', got {name!r}; "
-            "it names a folder and a DVC stage"
-        )
-    return name
 
 
 def _check_step(name: str) -> str:
@@ -38,27 +30,14 @@ def _check_step(name: str) -> str:
 
 
 def _check_device(name: str) -> str:
-    _refuse(device_faults(name))
+    refuse(device_faults(name))
     return name
 
 
-def _refuse(faults: list[str]) -> None:
-    if faults:
-        raise ValueError("\n".join(faults))
-
-
-Name = Annotated[str, AfterValidator(_check_name)]
 DeviceName = Annotated[str, AfterValidator(_check_device)]
 StepName = Annotated[str, AfterValidator(_check_step)]
-PositiveInt = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Auto = Literal["auto"] | bool
-
-
-class Section(BaseModel):
-    """Frozen, strict, and closed: an unknown name is a fault."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 def _pair(value: Any) -> Any:
@@ -94,7 +73,7 @@ class DataParams(Section):
 
     @model_validator(mode="after")
     def _values_agree(self) -> Self:
-        _refuse(data_faults(dict(self)))
+        refuse(data_faults(dict(self)))
         return self
 
 
@@ -117,7 +96,7 @@ class LockParams(Section):
 
     @model_validator(mode="after")
     def _steps_fit(self) -> Self:
-        _refuse(order_faults(self.steps))
+        refuse(order_faults(self.steps))
         return self
 
     @property
@@ -147,7 +126,7 @@ class ModelParams(Section):
 
     @model_validator(mode="after")
     def _values_agree(self) -> Self:
-        _refuse(model_faults(dict(self)))
+        refuse(model_faults(dict(self)))
         return self
 
 
@@ -183,7 +162,7 @@ class TrainParams(Section):
 
     @model_validator(mode="after")
     def _values_agree(self) -> Self:
-        _refuse(train_faults(dict(self)))
+        refuse(train_faults(dict(self)))
         return self
 
 
@@ -213,9 +192,11 @@ class Params(Section):
     train: TrainParams = TrainParams()
     evaluate: EvaluateParams = EvaluateParams()
     tracking: TrackingParams = TrackingParams()
+    search: SearchParams = SearchParams()
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         locks = {name: dict(lock) for name, lock in self.locks.items()}
-        _refuse(lock_faults(locks, self.data.image_side))
+        faults = lock_faults(locks, self.data.image_side)
+        refuse(faults + study_faults(dict(self.search), dict(self.data), dict(self.train)))
         return self

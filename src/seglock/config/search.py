@@ -1,0 +1,128 @@
+"""The ``search`` section of params.yaml: which locks to try, how, and what they must keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
+
+from seglock.config.search_rules import (
+    enqueue_faults,
+    fraction_faults,
+    pattern_faults,
+    range_faults,
+    search_faults,
+)
+from seglock.config.section import Name, PositiveInt, Section, refuse
+from seglock.config.steps import FfxPassword
+
+
+def _check_pattern(pattern: str) -> str:
+    refuse(pattern_faults(pattern))
+    return pattern
+
+
+def _check_fraction(fraction: Any) -> Any:
+    refuse(fraction_faults(fraction))
+    return fraction
+
+
+def _check_enqueue(enqueue: Any) -> Any:
+    refuse(enqueue_faults(enqueue))
+    return enqueue
+
+
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
+Fraction = Annotated[int | Literal["published"], BeforeValidator(_check_fraction)]
+Enqueue = Annotated[list[str] | Literal["published"], BeforeValidator(_check_enqueue)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class RangeParams(Section):
+    """Any number from ``low`` to ``high``, drawn evenly in its logarithm."""
+
+    low: Positive
+    high: Positive
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        refuse(range_faults(self.low, self.high))
+        return self
+
+
+def _list_or_range(value: Any) -> str:
+    return "[range]" if isinstance(value, Mapping | RangeParams) else "[list]"
+
+
+Numbers = Annotated[
+    Annotated[RangeParams, Tag("[range]")]
+    | Annotated[list[NotNegative], Field(min_length=1), Tag("[list]")],
+    Discriminator(_list_or_range),
+]
+"""A list of numbers, or a range; the bracketed tags stay out of messages."""
+
+
+class SpaceParams(Section):
+    """What a trial may choose. One value in a list fixes it; null keeps params.yaml's own.
+
+    ``steps`` are methods, or compositions from left to right such as ``np+shf``; ``block_size``
+    None is every side from 2 that divides the images; ``fraction`` is the share of positions in
+    percent, for every step of a lock, or ``published``. ``ffx_password`` is not searched.
+    """
+
+    steps: Annotated[list[Pattern], Field(min_length=1)] = ["shf", "np", "ffx"]
+    block_size: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
+    fraction: Annotated[list[Fraction], Field(min_length=1)] = ["published"]
+    ffx_password: FfxPassword = "from_key"  # noqa: S105 - a choice, not a password
+    lr: Numbers | None = None
+    weight_decay: Numbers | None = None
+    epochs: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
+    image_side: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
+
+
+class ResourceParams(Section):
+    """What one trial takes of a machine or of a Ray cluster; ``memory_gib`` is for Ray only."""
+
+    cpus: Positive = 1.0
+    gpus: NotNegative = 0.0
+    memory_gib: Positive | None = None
+
+
+class SearchParams(Section):
+    """The study: its space, how it is sampled, when a trial is stopped, and what is recommended."""
+
+    study: Name | None = None
+    trials: Annotated[int, Field(ge=0)] = 0
+    enqueue: Enqueue = []
+    space: SpaceParams = SpaceParams()
+    sampler: Literal["tpe", "nsga2", "grid", "random"] = "tpe"
+    seed: int = 0
+    objective: Literal["pareto", "scalar"] = "pareto"
+    weight: NotNegative = 1.0
+    split: Literal["val", "test"] = "val"
+    wrong_keys: Annotated[int, Field(ge=8)] = 8
+    baseline_seeds: PositiveInt = 3
+    max_drop: NotNegative = 0.02
+    max_regained: NotNegative = 0.15
+    pruner: Literal["baseline", "none", "median", "successive_halving", "hyperband"] = "baseline"
+    margin: NotNegative = 0.05
+    warmup_epochs: Annotated[int, Field(ge=0)] = 3
+    workers: PositiveInt = 1
+    retries: Annotated[int, Field(ge=0)] = 2
+    storage: str | None = None
+    storage_timeout_seconds: Positive = 60.0
+    resources: ResourceParams = ResourceParams()
+
+    @model_validator(mode="after")
+    def _values_agree(self) -> Self:
+        refuse(search_faults(dict(self)))
+        return self

@@ -1,0 +1,202 @@
+"""Rules of the ``search`` section, as pure functions over plain values; see ``rules``.
+
+``search_faults`` holds within the section, ``study_faults`` between it and the others.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from seglock.config.rules import train_faults
+from seglock.config.search_locks import (
+    PUBLISHED,
+    LockChoice,
+    enqueued_locks,
+    lock_choices,
+    parse_lock,
+)
+from seglock.config.steps import METHODS, check_block_divides, has_one_plan, parse_step
+from seglock.config.steps import sequence_faults as order_of
+from seglock.errors import ConfigError, SeglockError
+
+Values = Mapping[str, Any]
+
+SCALAR_PRUNERS = ("median", "successive_halving", "hyperband")
+_LISTS = ("steps", "block_size", "fraction", "lr", "weight_decay", "epochs", "image_side")
+_USER_PASSWORD = re.compile(r"(?P<user>://[^/@:]*:)(?P<password>[^@/]*)(?=@)")
+_QUERY_PASSWORD = re.compile(r"(?P<name>[?&](?:password|passwd|pwd)=)(?P<password>[^&]*)", re.I)
+
+
+def pattern_faults(pattern: str) -> list[str]:
+    """A lock without its block side: methods joined by ``+``, in an order that the formula has.
+
+    >>> pattern_faults("np+shf"), pattern_faults("ffx+np")[0].rpartition("; ")[2]
+    ([], 'write np+ffx')
+    """
+    methods = pattern.split("+")
+    for method in methods:
+        if method not in METHODS:
+            close = difflib.get_close_matches(method, METHODS, n=1, cutoff=0.4)
+            fix = f"did you mean {close[0]!r}?" if close else "write for example np or np+shf"
+            rule = f"search.space.steps must be methods joined by +, of {', '.join(METHODS)}"
+            return [_fault(rule, repr(pattern), fix)]
+    found = order_of(parse_step(f"{method}-2") for method in methods)
+    ordered = [m for m in methods if m != "ffx"] + ["ffx"]
+    return [_fault(fault.rule, repr(pattern), f"write {'+'.join(ordered)}") for fault in found]
+
+
+def fraction_faults(fraction: object) -> list[str]:
+    """A share of positions in whole percent, or the paper's."""
+    if fraction == PUBLISHED:
+        return []
+    if isinstance(fraction, int) and not isinstance(fraction, bool) and 1 <= fraction <= 100:
+        return []
+    return [_fault("a fraction must be 1 to 100 (percent of positions) or published", fraction)]
+
+
+def enqueue_faults(enqueue: object) -> list[str]:
+    """``published``, or a list of locks, each of which can be read."""
+    if enqueue == PUBLISHED:
+        return []
+    if not isinstance(enqueue, list):
+        rule = "search.enqueue must be published or a list of locks such as np-4 or np-4+shf-4"
+        return [_fault(rule, repr(enqueue))]
+    faults = []
+    for index, entry in enumerate(enqueue):
+        try:
+            parse_lock(entry)
+        except ConfigError as error:
+            faults.append(f"search.enqueue.{index}: {error}")
+    return faults
+
+
+def range_faults(low: float, high: float) -> list[str]:
+    """A range has an inside."""
+    return [] if low < high else [_fault("low must be less than high", f"{low} and {high}")]
+
+
+def hide_password(url: str) -> str:
+    """A storage URL as it may be shown: variables stay, a password becomes ``***``.
+
+    >>> hide_password("postgresql://me:secret@db/studies?password=x")
+    'postgresql://me:***@db/studies?password=***'
+    >>> hide_password("postgresql://me:$PASSWORD@db/studies")
+    'postgresql://me:$PASSWORD@db/studies'
+    """
+
+    def hidden(match: re.Match[str]) -> str:
+        kept = match["password"] if _is_variable(match["password"]) else "***"
+        return f"{match[1]}{kept}"
+
+    return _QUERY_PASSWORD.sub(hidden, _USER_PASSWORD.sub(hidden, url))
+
+
+def storage_faults(url: str) -> list[str]:
+    """A database's URL, without its password: params.yaml is committed and logged."""
+    shown = hide_password(url)
+    if shown != url:
+        fix = "write $VARIABLE in its place, or use PGPASSFILE or PGPASSWORD"
+        return [_fault("search.storage must not hold a password", repr(shown), fix)]
+    if "://" not in url and "$" not in url:
+        fix = "write for example postgresql://me@host/studies, or null for a journal file"
+        return [_fault("search.storage must be the URL of a database", repr(url), fix)]
+    return []
+
+
+def search_faults(search: Values) -> list[str]:
+    """What the section's own values must be to each other."""
+    faults = []
+    if search.get("pruner") in SCALAR_PRUNERS and search.get("objective") == "pareto":
+        rule = f"search.pruner {search['pruner']} must have search.objective: scalar"
+        fix = "set it, or use pruner baseline or none; Optuna prunes no study with two objectives"
+        faults.append(_fault(rule, "pareto", fix))
+    if isinstance(search.get("storage"), str):
+        faults += storage_faults(search["storage"])
+    space = dict(search.get("space", {}))
+    for name in _LISTS:
+        choices = space.get(name)
+        if isinstance(choices, list):
+            twice = [c for i, c in enumerate(choices) if c in choices[:i]]
+            if twice:
+                faults.append(_fault(f"search.space.{name} must name each choice once", choices))
+        elif choices is not None and search.get("sampler") == "grid":
+            rule = f"search.space.{name} must be a list for search.sampler: grid"
+            faults.append(_fault(rule, "a range", "write the values to try"))
+    return faults
+
+
+def study_faults(search: Values, data: Values, train: Values) -> list[str]:
+    """Every trial that the space allows must be one that can be trained and judged."""
+    space = dict(search.get("space", {}))
+    return _lock_faults(search, space, _sides(space, data)) + _recipe_faults(space, train)
+
+
+def _sides(space: Values, data: Values) -> list[int]:
+    sides = space.get("image_side")
+    if sides is None:
+        sides = [data["image_side"]] if "image_side" in data else []
+    return list(sides)
+
+
+def _lock_faults(search: Values, space: Values, sides: list[int]) -> list[str]:
+    enqueue = search.get("enqueue", [])
+    enqueued = [] if enqueue_faults(enqueue) else enqueued_locks(enqueue, sides)
+    faults = []
+    for place, block in [
+        *(("search.space.block_size", block) for block in space.get("block_size") or []),
+        *((f"search.enqueue: {lock}", lock.block_size) for lock in enqueued),
+    ]:
+        try:
+            if sides:
+                check_block_divides(block, *sides)
+        except SeglockError as error:
+            faults.append(f"{place}: {error}")
+    if all(name in space for name in ("steps", "block_size", "fraction")):
+        choices = lock_choices(space, enqueued, sides)
+        locks = itertools.starmap(LockChoice, itertools.product(*choices))
+        faults += _plan_faults(locks, space.get("ffx_password", "from_key"), bool(enqueued))
+    return list(dict.fromkeys(faults))
+
+
+def _plan_faults(locks: Iterable[LockChoice], ffx_password: Any, enqueued: bool) -> list[str]:
+    bad = [str(lock) for lock in locks if has_one_plan(lock.steps, ffx_password)]
+    if not bad:
+        return []
+    more = f" and {len(bad) - 4} more" if len(bad) > 4 else ""
+    places = "search.space (and search.enqueue, which widens it)" if enqueued else "search.space"
+    return [
+        _fault(
+            f"{places} must hold only locks with more than one plan, for a key to be wrong",
+            ", ".join(bad[:4]) + more,
+            "take such a fraction, block side or method out",
+        )
+    ]
+
+
+def _recipe_faults(space: Values, train: Values) -> list[str]:
+    """The recipe's own rules, for each value that a trial may put in its place."""
+    known = set(train_faults(train))
+    faults = []
+    for name in ("lr", "epochs"):
+        choices = space.get(name)
+        if choices is None:
+            continue
+        values = choices if isinstance(choices, list) else [dict(choices)["low"]]
+        for value in values:
+            if name == "lr" and value <= 0:
+                faults.append(_fault("search.space.lr must be above 0", value))
+            found = train_faults(dict(train) | {name: value})
+            faults += [f"search.space.{name}: {fault}" for fault in found if fault not in known]
+    return list(dict.fromkeys(faults))
+
+
+def _is_variable(text: str) -> bool:
+    return not text or re.fullmatch(r"\$\w+|\$\{\w+\}", text) is not None
+
+
+def _fault(rule: str, got: object, fix: str | None = None) -> str:
+    return str(ConfigError(rule, got=got, fix=fix))

@@ -1,0 +1,35 @@
+"""What every section of params.yaml is made of: closed, frozen models and a few checked types."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+
+
+class Section(BaseModel):
+    """Frozen, strict, and closed: an unknown name is a fault."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+def refuse(faults: list[str]) -> None:
+    """Raise ValueError with all faults, one a line; nothing without any."""
+    if faults:
+        raise ValueError("\n".join(faults))
+
+
+def _check_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"a name must be lower-case letters, digits, '-', '_' or '.', got {name!r}; "
+            "it names a folder and a DVC stage"
+        )
+    return name
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+PositiveInt = Annotated[int, Field(ge=1)]

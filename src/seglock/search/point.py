@@ -1,0 +1,41 @@
+"""One choice of a study's space: a lock, and the recipe's values that the space varies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Point:
+    """What one trial tries, complete: values that the space leaves alone are params.yaml's.
+
+    pattern: methods from left to right, ``np`` or ``np+shf``. fraction: percent of positions of
+    every step, None for the paper's.
+    """
+
+    pattern: str
+    block_size: int
+    fraction: int | None
+    lr: float
+    weight_decay: float
+    epochs: int
+    image_side: int
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The lock's steps, as params.yaml has them.
+
+        >>> Point("np+shf", 4, 25, 0.1, 0.0, 12, 64).steps
+        ('np-4-f25', 'shf-4-f25')
+        """
+        suffix = "" if self.fraction is None else f"-f{self.fraction}"
+        return tuple(f"{method}-{self.block_size}{suffix}" for method in self.pattern.split("+"))
+
+    @property
+    def lock(self) -> str:
+        """The lock's name: its step, or its steps joined.
+
+        >>> Point("np+shf", 4, None, 0.1, 0.0, 12, 64).lock
+        'np-4_shf-4'
+        """
+        return "_".join(self.steps)
