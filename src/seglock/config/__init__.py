@@ -1,6 +1,13 @@
-"""params.yaml as frozen, validated types. The only room that reads YAML; it imports only errors."""
+"""params.yaml as frozen, validated types. The only reader of YAML; imports files and errors only."""
 
-from seglock.config.load import PARAMS_FILE, check_params, find_lock, load_params, nearest_name
+from seglock.config.load import (
+    PARAMS_FILE,
+    check_params,
+    find_lock,
+    load_params,
+    nearest_name,
+    override_search,
+)
 from seglock.config.rules import BASELINE
 from seglock.config.schema import (
     NETWORKS,
@@ -37,4 +44,5 @@ __all__ = [
     "find_lock",
     "load_params",
     "nearest_name",
+    "override_search",
 ]

@@ -11,7 +11,10 @@ from pydantic import BaseModel, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from seglock.config.rules import data_faults, lock_faults, model_faults, train_faults
-from seglock.config.schema import DataParams, LockParams, ModelParams, Params, Section, TrainParams
+from seglock.config.schema import DataParams, LockParams, ModelParams, Params, TrainParams
+from seglock.config.search import SearchParams, SpaceParams
+from seglock.config.search_rules import search_faults, study_faults
+from seglock.config.section import Section
 from seglock.errors import ConfigError
 
 PARAMS_FILE = Path("params.yaml")
@@ -56,6 +59,16 @@ def check_params(values: Any, *, where: str = "params") -> Params:
         raise ConfigError(f"{where} has {count}:\n{listed}") from error
 
 
+def override_search(params: Params, **values: Any) -> Params:
+    """The same params with some values of the ``search`` section replaced, checked again.
+
+    Raises ConfigError as for a file; the rules do not care where a value was written.
+    """
+    plain = params.model_dump()
+    plain["search"] |= values
+    return check_params(plain, where="search")
+
+
 def find_lock(params: Params, name: str) -> LockParams:
     """The lock called ``name``; an unknown name lists the nearest known one."""
     if name not in params.locks:
@@ -75,7 +88,8 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
 
 
 def _describe(detail: ErrorDetails) -> list[str]:
-    place = ".".join(str(part) for part in detail["loc"] if part != "[key]")
+    # Bracketed parts are pydantic's and our own notes, not names in the file.
+    place = ".".join(str(part) for part in detail["loc"] if not str(part).startswith("["))
     kind = detail["type"]
     if kind == "extra_forbidden":
         *parents, name = detail["loc"]
@@ -109,12 +123,23 @@ def _faults_of_the_whole(values: Any) -> list[str]:
     data = _readable(DataParams, sections.get("data", {}))
     faults = data_faults(data)
     faults += model_faults(_readable(ModelParams, sections.get("model", {})))
-    faults += train_faults(_readable(TrainParams, sections.get("train", {})))
+    train = _readable(TrainParams, sections.get("train", {}))
+    faults += train_faults(train)
+    search = _readable_search(sections.get("search", {}))
+    faults += search_faults(search) + study_faults(search, data, train)
     locks = sections.get("locks")
     if isinstance(locks, Mapping):
         readable = {str(name): _readable_lock(lock) for name, lock in locks.items()}
         faults += lock_faults(readable, data.get("image_side"))
     return faults
+
+
+def _readable_search(search: Any) -> dict[str, Any]:
+    """The study's values; where some choices cannot be read, the others all the same."""
+    values = _readable(SearchParams, search)
+    if "space" not in values and isinstance(search, Mapping):
+        values["space"] = _readable(SpaceParams, search["space"])
+    return values
 
 
 def _readable_lock(lock: Any) -> dict[str, Any]:
@@ -131,7 +156,7 @@ def _readable(section: type[Section], values: Any) -> dict[str, Any]:
     for name, field in section.model_fields.items() if isinstance(values, Mapping) else ():
         if name not in values:
             if not field.is_required():
-                readable[name] = field.default
+                readable[name] = field.get_default(call_default_factory=True)
             continue
         kind: Any = field.annotation
         alone = create_model("Alone", __base__=Section, value=(kind, field))
@@ -143,12 +168,24 @@ def _readable(section: type[Section], values: Any) -> dict[str, Any]:
 
 
 def _fields_at(parents: Iterable[Any]) -> list[str]:
-    model: Any = Params
+    """The names that the section at a place has; none where that is no section."""
+    kind: Any = Params
     for part in parents:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            field = model.model_fields.get(str(part))
-            model = field.annotation if field else None
-        elif get_args(model):
-            model = get_args(model)[-1]
-    is_model = isinstance(model, type) and issubclass(model, BaseModel)
-    return list(model.model_fields) if is_model else []
+        if str(part).startswith("["):
+            continue
+        model = _model_in(kind)
+        if model is None:
+            return []
+        field = model.model_fields.get(str(part))
+        # A name that is no field is a key of a mapping of models, such as a lock's.
+        kind = field.annotation if field else kind
+    model = _model_in(kind)
+    return list(model.model_fields) if model else []
+
+
+def _model_in(kind: Any) -> type[BaseModel] | None:
+    """The section that a type is, or that an optional, annotated or mapping type holds."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind
+    found = (_model_in(part) for part in get_args(kind))
+    return next((model for model in found if model is not None), None)

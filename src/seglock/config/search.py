@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from seglock.config.search_locks import PUBLISHED
 from seglock.config.search_rules import (
     enqueue_faults,
     fraction_faults,
@@ -22,7 +23,7 @@ from seglock.config.search_rules import (
     search_faults,
 )
 from seglock.config.section import Name, PositiveInt, Section, refuse
-from seglock.config.steps import FfxPassword
+from seglock.config.steps import METHODS, FfxPassword
 
 
 def _check_pattern(pattern: str) -> str:
@@ -71,6 +72,14 @@ Numbers = Annotated[
 """A list of numbers, or a range; the bracketed tags stay out of messages."""
 
 
+def _all_methods() -> list[str]:
+    return [*METHODS]
+
+
+def _the_papers() -> list[int | Literal["published"]]:
+    return [PUBLISHED]
+
+
 class SpaceParams(Section):
     """What a trial may choose. One value in a list fixes it; null keeps params.yaml's own.
 
@@ -79,9 +88,9 @@ class SpaceParams(Section):
     percent, for every step of a lock, or ``published``. ``ffx_password`` is not searched.
     """
 
-    steps: Annotated[list[Pattern], Field(min_length=1)] = ["shf", "np", "ffx"]
+    steps: Annotated[list[Pattern], Field(min_length=1)] = Field(default_factory=_all_methods)
     block_size: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
-    fraction: Annotated[list[Fraction], Field(min_length=1)] = ["published"]
+    fraction: Annotated[list[Fraction], Field(min_length=1)] = Field(default_factory=_the_papers)
     ffx_password: FfxPassword = "from_key"  # noqa: S105 - a choice, not a password
     lr: Numbers | None = None
     weight_decay: Numbers | None = None
@@ -102,7 +111,7 @@ class SearchParams(Section):
 
     study: Name | None = None
     trials: Annotated[int, Field(ge=0)] = 0
-    enqueue: Enqueue = []
+    enqueue: Enqueue = Field(default_factory=list)
     space: SpaceParams = SpaceParams()
     sampler: Literal["tpe", "nsga2", "grid", "random"] = "tpe"
     seed: int = 0

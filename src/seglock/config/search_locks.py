@@ -8,15 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from seglock.config.steps import Step, divisors, parse_step, sequence_faults
 from seglock.errors import ConfigError
 
-PUBLISHED = "published"
+PUBLISHED: Final = "published"
 """As a fraction the paper's: all positions for SHF, half for NP and FFX. As enqueue its Table 1."""
 
 T = TypeVar("T")
+
+MOST_STEPS = 4
+"""Steps of a lock to try; the longest sensible one is np+shf+ffx+shf. Its name names a folder."""
 
 PUBLISHED_METHODS = ("shf", "np", "ffx")
 PUBLISHED_BLOCKS = (2, 4, 8, 16, 32, 64, 128, 256)
@@ -66,6 +69,8 @@ def parse_lock(text: object) -> LockChoice:
     steps = [parse_step(part) for part in text.split("+")]
     for fault in sequence_faults(steps):
         raise ConfigError(fault.rule, got=fault.got, fix=fault.fix) from fault
+    if len(steps) > MOST_STEPS:
+        raise ConfigError(f"an enqueued lock must have at most {MOST_STEPS} steps", got=repr(text))
     percents = {step.percent for step in steps}
     if len(percents) > 1:
         raise ConfigError(

@@ -13,6 +13,7 @@ from typing import Any
 
 from seglock.config.rules import train_faults
 from seglock.config.search_locks import (
+    MOST_STEPS,
     PUBLISHED,
     LockChoice,
     enqueued_locks,
@@ -42,8 +43,10 @@ def pattern_faults(pattern: str) -> list[str]:
         if method not in METHODS:
             close = difflib.get_close_matches(method, METHODS, n=1, cutoff=0.4)
             fix = f"did you mean {close[0]!r}?" if close else "write for example np or np+shf"
-            rule = f"search.space.steps must be methods joined by +, of {', '.join(METHODS)}"
+            rule = f"a lock to try must be methods joined by +, of {', '.join(METHODS)}"
             return [_fault(rule, repr(pattern), fix)]
+    if len(methods) > MOST_STEPS:
+        return [_fault(f"a lock to try must have at most {MOST_STEPS} methods", repr(pattern))]
     found = order_of(parse_step(f"{method}-2") for method in methods)
     ordered = [m for m in methods if m != "ffx"] + ["ffx"]
     return [_fault(fault.rule, repr(pattern), f"write {'+'.join(ordered)}") for fault in found]
@@ -55,7 +58,9 @@ def fraction_faults(fraction: object) -> list[str]:
         return []
     if isinstance(fraction, int) and not isinstance(fraction, bool) and 1 <= fraction <= 100:
         return []
-    return [_fault("a fraction must be 1 to 100 (percent of positions) or published", fraction)]
+    return [
+        _fault("a fraction must be 1 to 100 (percent of positions) or published", repr(fraction))
+    ]
 
 
 def enqueue_faults(enqueue: object) -> list[str]:
