@@ -1,4 +1,4 @@
-"""params.yaml as frozen, validated types. The only reader of YAML; imports files and errors only."""
+"""params.yaml as frozen, validated types: the only reader of YAML, above files and errors."""
 
 from seglock.config.load import (
     PARAMS_FILE,
