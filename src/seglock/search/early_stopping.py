@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 from seglock.search.tradeoff import (
@@ -83,7 +84,7 @@ def should_stop(
 
 def mean_best(baseline: BaselineRecord, epoch: int) -> float:
     """The baselines' best validation mean IoU up to ``epoch`` (from 1), averaged over the seeds."""
-    return sum(max(curve[:epoch]) for curve in baseline.curves) / len(baseline.curves)
+    return fmean(max(curve[:epoch]) for curve in baseline.curves)
 
 
 @dataclass(frozen=True)

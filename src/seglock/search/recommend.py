@@ -68,7 +68,8 @@ def recommend(
     why = "the only choice within both limits"
     if len(kept) > 1:
         why = (
-            f"of {len(kept)} choices within both limits others regain least, then the drop is least"
+            f"of {len(kept)} choices within both limits, the one from which others regain least, "
+            "then with the least drop"
         )
     return _named("recommended", best, f"{best.figures(search)}: {why}{_one_seed(best, baselines)}")
 

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seglock.config import SearchParams
+from seglock.search.early_stopping import mean_best, replay, should_stop
+from seglock.search.tradeoff import dominates
+from tests.search.records import EPOCHS, FLOOR, RISE, make_baseline, make_stopped, make_trial
+
+SEARCH = SearchParams(max_drop=0.02, margin=0.05, warmup_epochs=2)
+CURVE = st.lists(st.floats(0, 1), min_size=1, max_size=EPOCHS)
+BEST_LOCK = make_trial(7, 0.59, FLOOR)
+"""Keeps nearly all, and leaves a thief at the floor: dominates whoever ends lower."""
+
+
+def at(epoch: int, below: float) -> list[float]:
+    """A curve that runs ``below`` the baseline's up to ``epoch``."""
+    return [value - below for value in RISE[:epoch]]
+
+
+def test_a_trial_is_behind_by_more_than_drop_and_margin_together() -> None:
+    baseline = make_baseline()
+
+    assert should_stop(at(3, 0.069), baseline, [], SEARCH) is None
+    stop = should_stop(at(3, 0.071), baseline, [], SEARCH)
+
+    assert stop is not None
+    assert (stop.rule, stop.epoch) == ("behind", 3)
+    assert "0.3290" in stop.reason
+    assert "0.0700" in stop.reason
+    assert "0.4000" in stop.reason
+
+
+def test_the_best_epoch_so_far_is_compared_with_the_baselines_best_so_far() -> None:
+    falling = make_baseline(curves=((0.6, 0.1, 0.1, 0.1, 0.1, 0.1),) * 3)
+
+    assert should_stop([0.55, 0.0, 0.0], falling, [], SEARCH) is None
+    assert should_stop([0.2, 0.2, 0.2], falling, [], SEARCH) is not None
+    assert mean_best(falling, 3) == pytest.approx(0.6)
+
+
+def test_the_baselines_seeds_are_averaged() -> None:
+    spread = make_baseline(curves=((0.2,) * 6, (0.3,) * 6, (0.7,) * 6))
+
+    assert mean_best(spread, 1) == pytest.approx(0.4)
+    assert should_stop([0.34] * 3, spread, [], SEARCH) is None
+    assert should_stop([0.32] * 3, spread, [], SEARCH) is not None
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_nothing_is_stopped_while_it_warms_up(epoch: int) -> None:
+    assert should_stop([0.0] * epoch, make_baseline(), [BEST_LOCK], SEARCH) is None
+    assert should_stop([0.0] * 3, make_baseline(), [BEST_LOCK], SEARCH) is not None
+
+
+def test_nothing_is_stopped_after_its_last_epoch() -> None:
+    assert should_stop([0.0] * EPOCHS, make_baseline(), [BEST_LOCK], SEARCH) is None
+    assert should_stop([0.0] * (EPOCHS - 1), make_baseline(), [BEST_LOCK], SEARCH) is not None
+
+
+def test_a_trial_whose_best_end_a_finished_one_beats_is_dominated() -> None:
+    """At epoch 4 the baseline still gains 0.1: 0.48 would end at 0.58."""
+    stop = should_stop(at(4, 0.02), make_baseline(), [make_trial(0), BEST_LOCK], SEARCH)
+
+    assert stop is not None
+    assert (stop.rule, stop.epoch) == ("dominated", 4)
+    assert "trial 7 (np-4)" in stop.reason
+    assert "0.5800" in stop.reason
+    assert should_stop(at(4, 0.005), make_baseline(), [BEST_LOCK], SEARCH) is None
+
+
+def test_a_finished_trial_whose_thief_is_above_the_floor_dominates_nobodys_best_end() -> None:
+    strong = make_trial(0, 0.9, FLOOR + 1e-6)
+
+    assert should_stop(at(4, 0.02), make_baseline(), [strong], SEARCH) is None
+
+
+def test_a_trial_that_was_stopped_or_failed_dominates_nobody() -> None:
+    others = [make_stopped(1), make_trial(2, 0.9, 0.0, state="failed")]
+
+    assert should_stop(at(4, 0.02), make_baseline(), others, SEARCH) is None
+
+
+def test_the_best_end_is_of_the_split_that_trials_are_judged_by() -> None:
+    """The baselines end at 0.6 on the validation images and at 0.5 on those of the test split."""
+    baseline = make_baseline(0.5, 0.5, 0.5)
+
+    assert should_stop(at(4, 0.02), baseline, [make_trial(0, 0.47, FLOOR)], SEARCH) is None
+    assert should_stop(at(4, 0.02), baseline, [make_trial(0, 0.49, FLOOR)], SEARCH) is not None
+
+
+@given(CURVE, st.floats(0, 0.2), st.floats(1e-9, 0.5))
+def test_whoever_leads_the_baselines_is_never_behind(curve, lead, margin) -> None:
+    leading = [max(mine, theirs + lead) for mine, theirs in zip(curve, RISE, strict=False)]
+    search = SearchParams(max_drop=0.0, margin=margin, warmup_epochs=0)
+
+    assert should_stop(leading, make_baseline(), [], search) is None
+
+
+@given(CURVE, st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=5))
+def test_a_stop_keeps_what_the_rules_promise(curve, finished) -> None:
+    trials = [make_trial(number, *point) for number, point in enumerate(finished)]
+    baseline = make_baseline()
+
+    stop = should_stop(curve, baseline, trials, SEARCH)
+
+    end = (max(curve) + baseline.mean - mean_best(baseline, len(curve)), FLOOR)
+    if stop is None:
+        assert (
+            len(curve) <= SEARCH.warmup_epochs
+            or len(curve) == EPOCHS
+            or not any(dominates(point, end) for point in finished)
+        )
+    else:
+        assert SEARCH.warmup_epochs < stop.epoch == len(curve) < EPOCHS
+        if stop.rule == "dominated":
+            assert any(dominates(point, end) for point in finished)
+        else:
+            assert max(curve) < mean_best(baseline, len(curve)) - 0.07
+
+
+def test_a_replay_stops_in_order_and_counts_what_that_saves() -> None:
+    trials = [
+        make_trial(0, 0.585, 0.09),
+        make_trial(1, 0.3, 0.3),  # far behind as soon as the warm-up is over
+        make_trial(2, 0.56, 0.1),  # cannot beat trial 0
+        make_trial(3, 0.59, 0.2),
+    ]
+
+    seen = replay(trials, [make_baseline()], SEARCH)
+
+    assert {number: (s.rule, s.epoch) for number, s in seen.stops.items()} == {
+        1: ("behind", 3),
+        2: ("dominated", 3),
+    }
+    assert (seen.epochs_full, seen.epochs_saved) == (24, 6)
+    assert seen.front == seen.front_kept == (0, 3)
+    assert seen.front_unchanged
+    assert seen.within == seen.within_kept == (0,)
+    assert seen.within_unchanged
+
+
+def test_a_replay_looks_at_earlier_trials_only() -> None:
+    late_winner = [make_trial(2, 0.56, 0.1), make_trial(5, 0.58, 0.09)]
+
+    assert replay(late_winner, [make_baseline()], SEARCH).stops == {}
+
+
+def test_a_trial_that_was_stopped_stops_no_other() -> None:
+    """Trial 0 was far behind at first and would have ended best: the replay does not know that."""
+    sleeper = make_trial(0, 0.59, 0.05, curve=(0.0, 0.0, 0.0, 0.0, 0.0, 0.59))
+
+    seen = replay([sleeper, make_trial(1, 0.56, 0.1)], [make_baseline()], SEARCH)
+
+    assert list(seen.stops) == [0]
+    assert (seen.front, seen.front_kept) == ((0,), (1,))
+    assert not seen.front_unchanged
+    assert (seen.within, seen.within_kept) == ((0,), ())
+    assert not seen.within_unchanged
+
+
+def test_a_replay_tells_a_changed_front_from_a_changed_front_within_the_limits() -> None:
+    weak = make_trial(0, 0.3, 0.02)  # on the front for its thief, of no use to the owner
+
+    seen = replay([weak, make_trial(1, 0.59, 0.1)], [make_baseline()], SEARCH)
+
+    assert not seen.front_unchanged
+    assert seen.within_unchanged
+    assert seen.within == (1,)
+
+
+def test_a_replay_leaves_alone_what_has_no_baseline_or_did_not_run_in_full() -> None:
+    records = [make_trial(0, 0.2, 0.2, epochs=9), make_stopped(1)]
+
+    seen = replay(records, [make_baseline()], SEARCH)
+
+    assert seen.stops == {}
+    assert (seen.epochs_full, seen.epochs_saved) == (9, 0)
+
+
+def test_a_replay_is_plain_values() -> None:
+    seen = replay([make_trial(0, 0.3, 0.3)], [make_baseline()], SEARCH)
+
+    document = json.loads(json.dumps(seen.to_dict(), allow_nan=False))
+
+    assert document["stops"]["0"]["rule"] == "behind"
+    assert document["front_unchanged"] is False

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from seglock.config import SearchParams
+from seglock.search.importance import Importances
+from seglock.search.outcome import StudyOutcome, metrics, write_outputs
+from seglock.search.record import BaselineRecord, TrialRecord
+from tests.search.records import EPOCHS, FLOOR, PLAIN, SIDE, make_baseline, make_stopped, make_trial
+
+TRIALS = (
+    make_trial(0, 0.59, 0.11, key_id="0011223344556677"),
+    make_trial(1, 0.50, 0.30, steps=("np-4", "shf-4")),
+    make_stopped(2, "behind", epoch=4, step="np-8"),
+    make_trial(3, state="failed", owner=None, reason="the loss is not finite"),
+    make_trial(4, 0.55, 0.05, step="shf-4"),
+)
+
+
+def outcome(**changes) -> StudyOutcome:
+    values = {
+        "name": "tradeoff-0a1b2c3d",
+        "storage": "journal.log",
+        "search": SearchParams(max_drop=0.02, max_regained=0.15),
+        "about": {"dataset": "synthetic", "epochs": EPOCHS, "image_side": SIDE},
+        "baselines": (make_baseline(PLAIN, PLAIN, epochs=9), make_baseline()),
+        "trials": TRIALS,
+        "importances": Importances({"owner_miou": {"steps": 1.0}}),
+        "asked": 6,
+        "running": 1,
+        "run_id": "abc",
+        "seconds": 12.5,
+    }
+    return StudyOutcome(**values | changes)
+
+
+def test_the_document_says_what_follows_from_the_records() -> None:
+    document = outcome().document()
+
+    assert document["counts"] == {"complete": 3, "stopped": 1, "failed": 1, "running": 1}
+    assert document["front"] == [0, 4]
+    assert document["recommendation"]["trial"] == 0
+    assert document["recommendation"]["status"] == "recommended"
+    assert document["early_stopping"] == {"stopped": 1, "epochs_saved": 2, "epochs_full": 24}
+    assert document["limits"] == {"max_drop": 0.02, "max_regained": 0.15}
+    assert document["importances"] == {"owner_miou": {"steps": 1.0}}
+    assert document["importances_reason"] is None
+    assert document["asked"] == 6
+
+
+def test_the_document_has_both_hypervolumes_after_each_trial() -> None:
+    found = outcome().document()["hypervolume"]
+
+    assert found["floor"]["reference"] == [FLOOR, FLOOR]
+    assert found["baseline"]["reference"] == [FLOOR, pytest.approx(PLAIN)]
+    assert [number for number, _ in found["floor"]["values"]] == [0, 1, 2, 3, 4]
+    assert found["floor"]["values"][0] == [0, 0.0]
+    assert found["floor"]["values"][-1][1] == pytest.approx((0.55 - 0.1) * (0.1 - 0.05))
+    assert found["baseline"]["values"][0][1] == pytest.approx((0.59 - 0.1) * (0.6 - 0.11))
+
+
+def test_the_hypervolume_is_measured_from_the_baselines_of_params_own_cost() -> None:
+    other = make_baseline(0.8, image_side=128)
+
+    def reference(**changes) -> list[float]:
+        return outcome(**changes).document()["hypervolume"]["baseline"]["reference"]
+
+    assert reference(baselines=(other, make_baseline())) == [FLOOR, pytest.approx(PLAIN)]
+    assert reference(baselines=(other,)) == [FLOOR, 0.8]
+
+
+def test_the_document_is_json_and_its_records_come_back() -> None:
+    document = json.loads(json.dumps(outcome().document(), allow_nan=False))
+
+    assert tuple(TrialRecord.from_dict(values) for values in document["trials"]) == TRIALS
+    groups = [BaselineRecord.from_dict(values) for values in document["baselines"]]
+    assert tuple(groups) == outcome().baselines
+
+
+def test_a_study_without_a_trial_is_a_document_too(tmp_path: Path) -> None:
+    nothing = outcome(
+        trials=(), baselines=(), importances=Importances(None, "needs two"), running=0, seconds=None
+    )
+
+    document = nothing.document()
+    write_outputs(nothing, tmp_path)
+
+    assert document["recommendation"]["status"] == "empty"
+    assert document["hypervolume"]["floor"] == {"reference": None, "values": []}
+    assert (document["importances"], document["importances_reason"]) == (None, "needs two")
+    assert (tmp_path / "hypervolume.csv").read_text() == "trial,floor,baseline\n"
+    assert metrics(document)["front"] == 0
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_outputs_are_five_files_that_agree(tmp_path: Path) -> None:
+    write_outputs(outcome(), tmp_path / "search")
+
+    folder = tmp_path / "search"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "front.csv",
+        "hypervolume.csv",
+        "metrics.json",
+        "study.json",
+        "trials.csv",
+    ]
+    document = json.loads(json.dumps(outcome().document()))
+    assert json.loads((folder / "study.json").read_text()) == document
+    trials = rows(folder / "trials.csv")
+    assert [row["number"] for row in trials] == ["0", "1", "2", "3", "4"]
+    assert trials[0]["key_id"] == "0011223344556677"
+    assert trials[1]["steps"] == "np-4 shf-4"
+    assert float(trials[0]["drop"]) == TRIALS[0].drop
+    assert trials[2]["owner_miou"] == ""
+    assert (trials[2]["stopped_rule"], trials[2]["stopped_epoch"]) == ("behind", "4")
+    assert trials[3]["reason"] == "the loss is not finite"
+    assert [row["number"] for row in rows(folder / "front.csv")] == ["0", "4"]
+    history = rows(folder / "hypervolume.csv")
+    assert (
+        float(history[-1]["floor"]) == outcome().document()["hypervolume"]["floor"]["values"][-1][1]
+    )
+    assert json.loads((folder / "metrics.json").read_text()) == metrics(document)
+
+
+def test_every_field_of_a_record_is_in_the_table_but_the_curve(tmp_path: Path) -> None:
+    write_outputs(outcome(), tmp_path)
+
+    columns = set(rows(tmp_path / "trials.csv")[0])
+    expected = {field.name for field in dataclasses.fields(TrialRecord)} - {"stopped", "curve"}
+    assert columns == expected | {"stopped_rule", "stopped_epoch"}
+
+
+def test_the_metrics_are_numbers_with_those_of_the_recommended_lock() -> None:
+    found = metrics(outcome().document())
+
+    assert found["trials_complete"] == 3
+    assert found["front"] == 2
+    assert found["hypervolume_floor"] == pytest.approx(0.0225)
+    assert found["recommended_owner_miou"] == 0.59
+    assert found["recommended_regained"] == TRIALS[0].regained
+    assert all(isinstance(value, int | float) for value in found.values())
+
+
+def test_without_a_recommended_lock_the_metrics_name_none() -> None:
+    strict = outcome(search=SearchParams(max_drop=0, max_regained=0))
+
+    assert not [name for name in metrics(strict.document()) if name.startswith("recommended")]
