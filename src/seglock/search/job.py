@@ -17,7 +17,8 @@ class TrialJob:
     id: names the scratch folder and what travels: ``trial-12-1`` (number, attempt) or
     ``baseline-e12-s64-0``. steps: empty for a baseline. params: the whole of params.yaml with this
     trial's values in place (epochs, lr, weight decay, image side, seed), as plain values. root: the
-    project's folder. data_digest: what ``data/prepared`` must be.
+    project's folder. data_digest: what ``data/prepared`` must be. weights_sha256: what the file of
+    initial weights must be; None where there is none.
     """
 
     id: str
@@ -25,6 +26,7 @@ class TrialJob:
     params: dict[str, Any]
     root: str
     data_digest: str
+    weights_sha256: str | None = None
 
     def to_json(self) -> str:
         """One line of JSON."""

@@ -32,7 +32,8 @@ class TrainJob:
 
     ``transform`` locks it (``transforms.identity()`` for the plain one), ``weights`` is the folder
     of initial weights (None: fresh ones), ``checkpoints`` a folder that only this process uses,
-    ``metadata`` goes into the header of the weights file.
+    ``metadata`` goes into the header of the weights file. One that is not ``resumable`` neither
+    writes nor reads checkpoints: only its weights come to lie in the folder.
     """
 
     lock: str
@@ -42,6 +43,7 @@ class TrainJob:
     weights: Path | None
     checkpoints: Path
     metadata: Mapping[str, str] = field(default_factory=dict)
+    resumable: bool = True
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def train(
     A training is a function of its job: interrupted at any moment and started again, it ends with
     the same weights, bit for bit on the CPU with the same number of threads. Under ``torchrun``
     every process calls this; the first one writes and tracks. ``on_epoch`` gets each new epoch's
-    row after its checkpoint; what it raises ends the training and can be resumed.
+    row after its checkpoint, if there is one; what it raises ends the training.
 
     Raises TrainingError for a loss that is not finite, a recipe that has no step to take, and
     batch normalisation over several CPU processes; ModelError for weights that do not fit.
@@ -63,7 +63,7 @@ def _train(
     steps = len(epoch_batches(len(data.train), recipe, 1))
     loop = _prepare(job, runtime, world, steps)
     checkpoints = CheckpointFolder(job.checkpoints, say)
-    course = _resume(loop, checkpoints, tracker)
+    course = _resume(loop, checkpoints, tracker) if job.resumable else Course(run_id=tracker.run_id)
     done = course.epoch
     train_source = open_source(data.train, runtime.device, recipe)
     val_source = open_source(data.val, runtime.device, recipe)
@@ -85,7 +85,8 @@ def _train(
                 # Before the checkpoint: a kill between the two repeats the epoch with the same
                 # figures, and none is missing.
                 tracker.log_metrics(_figures(row), step=epoch)
-                checkpoints.write(snapshot)
+                if job.resumable:
+                    checkpoints.write(snapshot)
             display.epoch(row, kept=kept)
             if on_epoch:
                 on_epoch(row)

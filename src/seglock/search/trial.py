@@ -1,0 +1,226 @@
+"""One job from its params to its figures, in whatever process computes it.
+
+The key of a trial is made here, lives in this process and is never stored: what leaves is its id
+and its Argon2id hash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from seglock.errors import (
+    ConfigError,
+    EvaluationError,
+    ModelError,
+    SeglockError,
+    TrainingError,
+    TransformError,
+)
+from seglock.search.job import TrialJob, TrialResult
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from seglock.config import Params
+    from seglock.data import PreparedData
+    from seglock.evaluation import AccessResult
+    from seglock.keys import SecretKey
+    from seglock.training import EpochRow, TrainResult
+    from seglock.transforms import Transform
+
+UNLABELLED = 256
+"""From how many plain images, at most, a thief re-estimates batch norm."""
+
+PERMANENT = (TrainingError, EvaluationError, ModelError, ConfigError, TransformError)
+_LONGEST_REASON = 400
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
+
+
+class RunTrial(Protocol):
+    """What an executor calls for each job; `run_trial`, or a test's stand-in."""
+
+    def __call__(
+        self, job: TrialJob, *, scratch: Path, on_epoch: Callable[[EpochRow], bool], worker: str
+    ) -> TrialResult: ...
+
+
+def run_trial(
+    job: TrialJob, *, scratch: Path, on_epoch: Callable[[EpochRow], bool], worker: str
+) -> TrialResult:
+    """Train one network and judge it on the split that ``search.split`` names.
+
+    ``scratch``: a folder of this worker's own; what is written there is removed at the end, however
+    it ends. ``on_epoch`` gets each epoch's row; True stops the training, and nothing is judged.
+    ``worker`` names this worker in the result.
+
+    Raises what opening the data, training and judging raise; see `failure`.
+    """
+    from seglock.config import check_params
+    from seglock.keys import PublicRecord, SecretKey
+    from seglock.search.prepared import open_for, weights_for
+    from seglock.training.runtime import Runtime
+    from seglock.transforms import compose
+
+    params = check_params(job.params, where=f"the params of {job.id}")
+    data, weights = open_for(job), weights_for(job)
+    key = SecretKey.generate() if job.steps else None
+    record = PublicRecord.of(key) if key else None
+    transform = compose(job.steps, key)
+    curve: list[EpochRow] = []
+    scores: dict[str, Any] | None = None
+    with _own_folder(scratch / job.id) as folder:
+        started = time.perf_counter()
+        trained = _train(job, params, data, transform, weights, folder, curve, on_epoch)
+        between = time.perf_counter()
+        if trained is not None:
+            model = trained.weights
+            scores = _judge(params, data, model, key, transform, job.steps).to_dict()
+        ended = time.perf_counter()
+    return TrialResult(
+        job=job.id,
+        scores=scores,
+        curve=tuple(curve),
+        stopped_at=curve[-1]["epoch"] if trained is None else None,
+        key_id=record.id if record else None,
+        key_hash=record.hash if record else None,
+        key_space_bits=transform.key_space_bits if key else None,
+        best_epoch=trained.best_epoch if trained else None,
+        train_seconds=between - started,
+        evaluate_seconds=ended - between,
+        device=str(Runtime.of(params.train).device),
+        worker=worker,
+    )
+
+
+class _StoppedEarly(Exception):  # noqa: N818 - no error: the training was told to stop
+    pass
+
+
+def _train(
+    job: TrialJob,
+    params: Params,
+    data: PreparedData,
+    transform: Transform,
+    weights: Path | None,
+    folder: Path,
+    curve: list[EpochRow],
+    on_epoch: Callable[[EpochRow], bool],
+) -> TrainResult | None:
+    """Train in ``folder``, adding to ``curve``; None where ``on_epoch`` stopped it."""
+    from seglock.tracking import MemoryTracker
+    from seglock.training import TrainJob, train
+
+    def keep(row: EpochRow) -> None:
+        curve.append(row)
+        if on_epoch(row):
+            raise _StoppedEarly
+
+    work = TrainJob(
+        lock=job.id,
+        params=params,
+        data=data,
+        transform=transform,
+        weights=weights,
+        checkpoints=folder,
+        resumable=False,
+    )
+    try:
+        return train(work, tracker=MemoryTracker(), progress=False, on_epoch=keep)
+    except _StoppedEarly:
+        return None
+
+
+def _judge(
+    params: Params,
+    data: PreparedData,
+    weights: Path,
+    key: SecretKey | None,
+    transform: Transform,
+    steps: tuple[str, ...],
+) -> AccessResult:
+    from seglock.evaluation import evaluate_lock, floors
+    from seglock.models import load_model, pick_device
+    from seglock.transforms import incorrect_transforms
+
+    split = {"val": data.val, "test": data.test}[params.search.split]
+    wrong = incorrect_transforms(steps, key, params.search.wrong_keys) if key else []
+    return evaluate_lock(
+        load_model(weights, params.model, data.num_classes),
+        test=split,
+        unlabelled=unlabelled(data),
+        transform=transform if key else None,
+        wrong=wrong,
+        encrypted=None,
+        classes=data.classes,
+        floors=floors(data.train.masks, split.masks, data.num_classes),
+        device=pick_device(params.train.device),
+        batch_size=params.evaluate.batch_size,
+        bf16={"auto": None, "bf16": True, "float32": False}[params.train.precision],
+    )
+
+
+def unlabelled(data: PreparedData) -> np.ndarray:
+    """At most ``UNLABELLED`` plain training images, evenly spaced: (N, 3, S, S) uint8."""
+    from seglock.evaluation.tally import spread
+
+    images: np.ndarray = data.train.images[list(spread(len(data.train), UNLABELLED))]
+    return images
+
+
+@contextlib.contextmanager
+def _own_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder for the block, gone after it."""
+    empty(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def empty(folder: Path) -> None:
+    """Remove what a process that died left in ``folder``; what cannot be removed stays."""
+    for left in folder.iterdir() if folder.is_dir() else ():
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                left.unlink()
+
+
+def failure(error: BaseException) -> tuple[str, bool]:
+    """Why a job has no result, in one line without secrets, and whether it would fail anywhere.
+
+    A machine is to blame for a full disk, memory that ran out, or data that it does not have;
+    anything unknown may be tried again too.
+
+    >>> failure(TrainingError("loss must be finite", got="nan"))
+    ('loss must be finite, got nan', True)
+    >>> failure(OSError(28, "No space left on device"))
+    ('OSError: [Errno 28] No space left on device', False)
+    """
+    if isinstance(error, SeglockError):
+        text = str(error)
+    elif _is_near_secrets(error):
+        # Only our own errors are known to keep a plan's values out of their words.
+        text = f"{type(error).__name__} while a key or a transform was at work"
+    else:
+        text = f"{type(error).__name__}: {error}".removesuffix(": ")
+    line = _CREDENTIALS.sub("", " ".join(text.split()))
+    if len(line) > _LONGEST_REASON:
+        line = f"{line[: _LONGEST_REASON - 3]}..."
+    return line, isinstance(error, PERMANENT)
+
+
+def _is_near_secrets(error: BaseException) -> bool:
+    """Whether the error passed through code that holds a key or a plan."""
+    rooms = ("seglock.keys", "seglock.transforms")
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__", "").startswith(rooms) for frame, _ in frames)

@@ -1,0 +1,223 @@
+"""Trials on this machine: one after the other in this process, or several in processes."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seglock.search.cards import share_cards
+from seglock.search.environment import without_secrets
+from seglock.search.executor import Decide, Failed, Finished, Outcome
+from seglock.search.job import TrialJob, TrialResult
+from seglock.search.process import WorkerProcess
+from seglock.search.trial import RunTrial, empty, failure, run_trial
+
+if TYPE_CHECKING:
+    from seglock.config import ResourceParams
+    from seglock.search.channel import Message
+    from seglock.training import EpochRow
+
+
+class InProcessExecutor:
+    """Computes one job at a time here, inside ``poll``. Start-up is paid once.
+
+    ``scratch`` is emptied: the caller holds the study, so what is in it was left by the dead.
+    """
+
+    def __init__(self, *, scratch: Path, run: RunTrial = run_trial) -> None:
+        self._scratch = scratch
+        self._run = run
+        self._jobs: deque[TrialJob] = deque()
+        empty(scratch)
+
+    @property
+    def free(self) -> int:
+        """1 until a job was submitted that has not been computed."""
+        return 1 - len(self._jobs)
+
+    def submit(self, job: TrialJob) -> None:
+        """Take a job; ``poll`` computes it."""
+        self._jobs.append(job)
+
+    def poll(self, decide: Decide, timeout: float) -> list[Outcome]:  # noqa: ARG002
+        """Compute one job to its end. What ``decide`` raises ends it without an outcome."""
+        if not self._jobs:
+            return []
+        job = self._jobs.popleft()
+
+        def on_epoch(row: EpochRow) -> bool:
+            try:
+                return decide(job.id, row)
+            except Exception as error:
+                raise _NotTheJobs(error) from error
+
+        try:
+            result = self._run(job, scratch=self._scratch, on_epoch=on_epoch, worker="in-process")
+        except _NotTheJobs as raised:
+            raise raised.error from None
+        except Exception as error:
+            return [Failed(job.id, *failure(error))]
+        return [Finished(job.id, result)]
+
+    def close(self) -> None:
+        """Forget what was submitted."""
+        self._jobs.clear()
+        empty(self._scratch)
+
+
+class _NotTheJobs(BaseException):  # no Exception, so that no job's code takes it
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+@dataclass
+class _Slot:
+    """A place for a worker: its process, once there is one, and the job it computes."""
+
+    number: int
+    worker: WorkerProcess | None = None
+    job: str | None = None
+
+
+class LocalExecutor:
+    """Computes up to ``workers`` jobs at once, each in a process that serves many.
+
+    Processes start with the first job they get. One that dies takes its own job with it and is
+    replaced; all of them end with this process, however it ends. Each has an equal share of the
+    cores (unless ``OMP_NUM_THREADS`` is set), of the CUDA devices where there are several, and a
+    folder ``worker-N`` of its own under ``scratch``, which is emptied first.
+
+    Raises ConfigError when so many workers do not fit this machine's devices.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        *,
+        scratch: Path,
+        resources: ResourceParams,
+        run: RunTrial = run_trial,
+    ) -> None:
+        from seglock.tracking import available_cores
+
+        self._scratch = scratch
+        self._function = f"{run.__module__}:{run.__qualname__}"  # type: ignore[attr-defined]
+        self._threads = max(1, available_cores() // workers)
+        self._cards = share_cards(workers, resources.gpus)
+        self._slots = [_Slot(number) for number in range(1, workers + 1)]
+        self._ended: list[Outcome] = []
+        self._selector = selectors.DefaultSelector()
+        empty(scratch)
+
+    @property
+    def free(self) -> int:
+        """How many workers have nothing to do."""
+        return sum(slot.job is None for slot in self._slots)
+
+    @property
+    def processes(self) -> dict[str, int]:
+        """The process number that computes each running job."""
+        return {
+            slot.job: slot.worker.process.pid for slot in self._slots if slot.job and slot.worker
+        }
+
+    def submit(self, job: TrialJob) -> None:
+        """Send a job to a worker that is free, by preference one that runs already.
+
+        A worker that this machine refuses to start fails the job. Raises RuntimeError where none is
+        free: ask ``free`` first.
+        """
+        idle = [slot for slot in self._slots if slot.job is None]
+        if not idle:
+            raise RuntimeError(f"all {len(self._slots)} workers are busy")
+        for slot in idle:
+            if slot.worker is not None and slot.worker.is_gone:
+                self._end(slot)
+        slot = min(idle, key=lambda slot: slot.worker is None)
+        try:
+            worker = slot.worker or self._start(slot, job)
+        except OSError as error:
+            self._ended.append(Failed(job.id, *failure(error)))
+            return
+        slot.job = job.id
+        worker.run(job)
+
+    def poll(self, decide: Decide, timeout: float) -> list[Outcome]:
+        """Wait until a job ends, ``timeout`` seconds at most; answers workers meanwhile."""
+        deadline = time.monotonic() + timeout
+        while not self._ended and any(slot.job for slot in self._slots):
+            ready = self._selector.select(max(0.0, deadline - time.monotonic()))
+            for key, _ in ready:
+                self._read(key.data, decide)
+            if not ready or time.monotonic() >= deadline:
+                break
+        ended, self._ended = self._ended, []
+        return ended
+
+    def close(self) -> None:
+        """Kill all workers and wait for their end; jobs that were running never come back."""
+        for slot in self._slots:
+            slot.job = None
+            if slot.worker is not None:
+                self._end(slot)
+        self._ended.clear()
+        empty(self._scratch)
+
+    def _start(self, slot: _Slot, job: TrialJob) -> WorkerProcess:
+        storage = job.params.get("search", {}).get("storage")
+        environment = without_secrets(os.environ, storage)
+        environment.setdefault("OMP_NUM_THREADS", str(self._threads))
+        # A device that params.yaml names by its number is the user's choice, for all workers.
+        if self._cards and job.params.get("train", {}).get("device") in ("auto", "cuda"):
+            environment["CUDA_VISIBLE_DEVICES"] = self._cards[slot.number - 1]
+        scratch = self._scratch / f"worker-{slot.number}"
+        name = f"local-{slot.number}"
+        slot.worker = WorkerProcess.start(name, scratch, self._function, environment)
+        self._selector.register(slot.worker.channel, selectors.EVENT_READ, slot)
+        return slot.worker
+
+    def _end(self, slot: _Slot) -> str:
+        assert slot.worker is not None
+        self._selector.unregister(slot.worker.channel)
+        how = slot.worker.end()
+        slot.worker = None
+        empty(self._scratch / f"worker-{slot.number}")
+        return how
+
+    def _read(self, slot: _Slot, decide: Decide) -> None:
+        """Take in what one worker sent, and its death after it."""
+        assert slot.worker is not None
+        worker = slot.worker
+        # The end of a job first: what ``decide`` raises must not lose one.
+        epochs = [m for m in worker.channel.receive() if not self._take_end(slot, m)]
+        for message in epochs:
+            row = message["row"]
+            stop = decide(message["job"], row)
+            worker.answer(message["job"], row["epoch"], stop=stop)
+        if worker.channel.ended:
+            job, slot.job = slot.job, None
+            how = self._end(slot)
+            if job is not None:
+                reason = f"worker {worker.name} ended before its job did: {how}"
+                self._ended.append(Failed(job, reason, permanent=False))
+
+    def _take_end(self, slot: _Slot, message: Message) -> bool:
+        """Take in a job's last message; False for any other."""
+        if message["kind"] == "epoch":
+            return False
+        job: str = message["job"]
+        if message["kind"] == "finished":
+            self._ended.append(Finished(job, _result(message["result"])))
+        else:
+            self._ended.append(Failed(job, message["reason"], message["permanent"]))
+        slot.job = None
+        return True
+
+
+def _result(values: dict[str, Any]) -> TrialResult:
+    return TrialResult(**values | {"curve": tuple(values["curve"])})
