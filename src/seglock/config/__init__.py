@@ -1,5 +1,6 @@
 """params.yaml as frozen, validated types: the only reader of YAML, above files and errors."""
 
+from seglock.config.edit import AddedLock, add_lock
 from seglock.config.load import (
     PARAMS_FILE,
     check_params,
@@ -27,6 +28,7 @@ __all__ = [
     "BASELINE",
     "NETWORKS",
     "PARAMS_FILE",
+    "AddedLock",
     "DataParams",
     "EvaluateParams",
     "KeysParams",
@@ -40,6 +42,7 @@ __all__ = [
     "SyntheticParams",
     "TrackingParams",
     "TrainParams",
+    "add_lock",
     "check_params",
     "find_lock",
     "load_params",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from seglock.config import BASELINE
+
 
 @dataclass(frozen=True)
 class Point:
     """What one trial tries, complete: values that the space leaves alone are params.yaml's.
 
-    pattern: methods from left to right, ``np`` or ``np+shf``. fraction: percent of positions of
-    every step, None for the paper's.
+    pattern: methods from left to right, ``np`` or ``np+shf``; empty for a baseline, the plain
+    network of the same cost. fraction: percent of positions of every step, None for the paper's.
     """
 
     pattern: str
@@ -28,14 +30,16 @@ class Point:
         >>> Point("np+shf", 4, 25, 0.1, 0.0, 12, 64).steps
         ('np-4-f25', 'shf-4-f25')
         """
+        if not self.pattern:
+            return ()
         suffix = "" if self.fraction is None else f"-f{self.fraction}"
         return tuple(f"{method}-{self.block_size}{suffix}" for method in self.pattern.split("+"))
 
     @property
     def lock(self) -> str:
-        """The lock's name: its step, or its steps joined.
+        """The lock's name: its step, or its steps joined; ``baseline`` without any.
 
         >>> Point("np+shf", 4, None, 0.1, 0.0, 12, 64).lock
         'np-4_shf-4'
         """
-        return "_".join(self.steps)
+        return "_".join(self.steps) or BASELINE

@@ -1,0 +1,134 @@
+"""Writing one lock into params.yaml; everything else in the file stays as it is, byte for byte."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seglock import files
+from seglock.config.load import check_params, read_yaml
+from seglock.config.steps import FfxPassword
+from seglock.errors import ConfigError
+
+if TYPE_CHECKING:
+    from seglock.config.schema import LockParams
+
+
+@dataclass(frozen=True)
+class AddedLock:
+    """Under which name params.yaml has the lock now, and whether it was added for it."""
+
+    name: str
+    added: bool
+
+
+def add_lock(
+    path: Path,
+    name: str,
+    steps: Sequence[str],
+    *,
+    key: str = "main",
+    ffx_password: FfxPassword = "from_key",  # noqa: S107 - a choice, not a password
+) -> AddedLock:
+    """Add a lock at the end of ``locks:``; nothing is written if an equal one is there already.
+
+    Locks are equal when they make the same plans: method, block side and count of every step,
+    key, FFX password and divisor. The file takes its new text whole, and only if that is valid.
+
+    Raises ConfigError where the file or the lock is faulty, or another lock has the name.
+    """
+    path = Path(path).resolve()  # a link stays a link
+    values = read_yaml(path)
+    locks = check_params(values, where=str(path)).locks
+    written = _written(steps, key, ffx_password)
+    wanted = _checked(values, name, written, path)
+    equal = [known for known, lock in locks.items() if _plans(lock) == _plans(wanted)]
+    if equal:
+        return AddedLock(name if name in equal else equal[0], added=False)
+    if name in locks:
+        raise ConfigError(
+            f"the name of a new lock must be free in {path.name}",
+            got=f"{name}: {', '.join(locks[name].steps)}",
+            fix="rename that lock there, then run the same command again",
+        )
+    text = path.read_bytes().decode("utf-8")
+    edited = _with_entry(text, f"{_scalar(name)}: {_flow(written)}")
+    if _parsed(edited) != values | {"locks": values["locks"] | {name: written}}:
+        raise ConfigError(
+            f"a lock can be added to {path.name} only where locks: is written plainly",
+            got="a form that would change with it",
+            fix=f"add it there yourself: {name}: {_flow(written)}",
+        )
+    files.write_bytes(path, edited.encode("utf-8"), mode=path.stat().st_mode & 0o777)
+    return AddedLock(name, added=True)
+
+
+def _written(steps: Sequence[str], key: str, ffx_password: str) -> dict[str, Any]:
+    """The lock as params.yaml shows it: options only where they are not the default."""
+    lock: dict[str, Any] = {"steps": list(steps)}
+    if key != "main":
+        lock["key"] = key
+    if ffx_password != "from_key":  # noqa: S105 - a choice, not a password
+        lock["ffx_password"] = ffx_password
+    return lock
+
+
+def _checked(values: Any, name: str, written: dict[str, Any], path: Path) -> LockParams:
+    """The lock, valid in this file with these images."""
+    whole = values | {"locks": values["locks"] | {name: written}}
+    return check_params(whole, where=f"{path} with the lock {name}").locks[name]
+
+
+def _plans(lock: LockParams) -> tuple[object, ...]:
+    steps = tuple((step.method, step.block_size, step.count) for step in lock.parsed_steps)
+    return steps, lock.key, lock.ffx_password, lock.ffx_divisor
+
+
+def _with_entry(text: str, entry: str) -> str:
+    """The text with one more entry after the last of ``locks:``, in the style of the others."""
+    from ruamel.yaml import YAML
+
+    root = YAML(typ="safe", pure=True).compose(text)
+    locks = next(value for key, value in root.value if key.value == "locks")
+    first, last = locks.value[0][0], locks.value[-1][1]
+    end = _end(last)
+    if locks.flow_style:
+        return f"{text[:end]}, {entry}{text[end:]}"
+    newline = "\r\n" if "\r\n" in text else "\n"
+    line = f"{' ' * first.start_mark.column}{entry}"
+    stop = text.find("\n", end) + 1
+    if not stop:
+        return f"{text}{newline}{line}{newline}"
+    return f"{text[:stop]}{line}{newline}{text[stop:]}"
+
+
+def _end(node: Any) -> int:
+    """Where a node's own text ends; a block's end mark would be behind the comments after it."""
+    while isinstance(node.value, list) and node.value and not node.flow_style:
+        last = node.value[-1]
+        node = last[1] if isinstance(last, tuple) else last
+    return int(node.end_mark.index)
+
+
+def _parsed(text: str) -> Any:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        return None
+
+
+def _flow(lock: dict[str, Any]) -> str:
+    parts = [f"steps: [{', '.join(lock['steps'])}]"]
+    parts += [f"{name}: {_scalar(value)}" for name, value in lock.items() if name != "steps"]
+    return f"{{{', '.join(parts)}}}"
+
+
+def _scalar(text: str) -> str:
+    """A name as YAML reads it back: in quotes where it would be a number or a truth value."""
+    return text if _parsed(text) == text else json.dumps(text)
