@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check lint types imports tests test-gpu lock clean
+.PHONY: help env demo services test check lint types imports tests test-gpu lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ $(READY): requirements.lock pyproject.toml
 demo: env ## run the whole pipeline of params.yaml (minutes on two cores), then show the table
 	dvc repro
 	@seglock report --show
+
+services: ## install the database server that some tests start (Debian, as root; skipped elsewhere)
+	@.ci/services
 
 test: env check ## lint, types, import rules, then the tests
 
@@ -56,4 +59,4 @@ lock: env ## write requirements.lock anew from pyproject.toml
 	  --generate-hashes --group dev pyproject.toml -o requirements.lock
 
 clean: ## remove what the pipeline wrote (not the keys, not DVC's cache)
-	rm -rf data/raw data/prepared data/weights data/encrypted data/models data/evaluations data/reports .seglock
+	rm -rf data/raw data/prepared data/weights data/encrypted data/models data/evaluations data/search data/reports .seglock
