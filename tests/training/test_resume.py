@@ -189,6 +189,20 @@ def test_a_snapshot_survives_encoding_bit_for_bit(tmp_path: Path) -> None:
         assert all(one[name].equal(other[name]) for name in one)
 
 
+def test_one_that_is_not_resumable_neither_writes_nor_reads_checkpoints(tmp_path: Path) -> None:
+    whole = train(small_job(tmp_path / "a"), tracker=MemoryTracker(), progress=False)
+    stopped_after(tmp_path / "b", 2)
+    for path in checkpoints(tmp_path / "b"):
+        path.write_bytes(b"not for this one")
+    job = small_job(tmp_path / "b", resumable=False)
+    result = train(job, tracker=MemoryTracker(), progress=False)
+    assert result.resumed_from is None
+    assert digest_of(result.weights) == digest_of(whole.weights)
+    assert all(path.read_bytes() == b"not for this one" for path in checkpoints(tmp_path / "b"))
+    fresh = train(small_job(tmp_path / "c", resumable=False), tracker=MemoryTracker())
+    assert [path.name for path in fresh.weights.parent.iterdir()] == [fresh.weights.name]
+
+
 def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
     stopped_after(tmp_path, 1)
     monkeypatch.setattr("seglock.training.checkpoint.FORMAT", 2)
