@@ -28,7 +28,7 @@ Values = Mapping[str, Any]
 
 SCALAR_PRUNERS = ("median", "successive_halving", "hyperband")
 _LISTS = ("steps", "block_size", "fraction", "lr", "weight_decay", "epochs", "image_side")
-_USER_PASSWORD = re.compile(r"(?P<user>://[^/@:]*:)(?P<password>[^@/]*)(?=@)")
+_USER_PASSWORD = re.compile(r"(?P<user>://[^/@:]*:)(?P<password>.*)(?=@)")
 _QUERY_PASSWORD = re.compile(r"(?P<name>[?&](?:password|passwd|pwd)=)(?P<password>[^&]*)", re.I)
 
 

@@ -1,0 +1,24 @@
+"""A point's lock: its name, and steps that parse."""
+
+from __future__ import annotations
+
+import pytest
+
+from seglock.config.steps import parse_step
+from seglock.search.point import Point
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fraction", "steps"),
+    [
+        ("np", None, ("np-8",)),
+        ("shf", 25, ("shf-8-f25",)),
+        ("np+shf+ffx", 5, ("np-8-f5", "shf-8-f5", "ffx-8-f5")),
+        ("", None, ()),
+    ],
+)
+def test_steps_and_name(pattern: str, fraction: int | None, steps: tuple[str, ...]) -> None:
+    point = Point(pattern, 8, fraction, 0.1, 0.0, 12, 64)
+    assert point.steps == steps
+    assert point.lock == ("_".join(steps) or "baseline")
+    assert [str(parse_step(step)) for step in point.steps] == list(steps)
