@@ -34,12 +34,14 @@ def open_run(
     tags: Mapping[str, str],
     root: Path,
     run_id: str | None = None,
+    quiet: bool = False,
 ) -> JournalTracker:
     """Begin a run called ``name``, or take up run ``run_id`` of an earlier process.
 
     A ``run_id`` the store does not know becomes a new run tagged ``seglock.previous_run_id``.
     Raises TrackingError within ``params.timeout_seconds`` or little more when the store is away,
-    unless ``params.required`` is false: the run is then kept in its journal only.
+    unless ``params.required`` is false: the run is then kept in its journal only, and the user is
+    told of it unless ``quiet``, as for the many runs of a study whose own run tells of it.
     """
     root = Path(root)
     commit = git_commit(root)
@@ -55,12 +57,12 @@ def open_run(
         if params.required:
             raise
         local = run_id or f"{LOCAL_PREFIX}{secrets.token_hex(8)}"
-        tracker = JournalTracker(Journal.create(root, local, header), store)
+        tracker = JournalTracker(Journal.create(root, local, header), store, quiet=quiet)
         tracker.lose_store(error)
     else:
         if run_id is not None and run_id != found and Journal.at(root, run_id).exists():
             send_quietly(Journal.at(root, run_id), store)
-        tracker = JournalTracker(Journal.create(root, found, header), store)
+        tracker = JournalTracker(Journal.create(root, found, header), store, quiet=quiet)
         tracker.delivery.adopt(found, known)
     tracker.begin(tags if run_id is not None else {})
     return tracker
@@ -71,8 +73,9 @@ class JournalTracker:
 
     retry_seconds = 30.0  # how long a store that was away is left alone
 
-    def __init__(self, journal: Journal, store: Store) -> None:
+    def __init__(self, journal: Journal, store: Store, *, quiet: bool = False) -> None:
         self.journal = journal
+        self._tell = _say_nothing if quiet else tell
         self.delivery = Delivery(journal, store)
         self.lost = False
         self._told_refused = 0
@@ -131,7 +134,7 @@ class JournalTracker:
         self._deliver(now=True)
         if self.lost:
             self.journal.keep_artifacts()
-            tell(
+            self._tell(
                 f"{self.journal.pending()} entries of run {self.run_id} are in "
                 f"{self.journal.folder} only; send them later with "
                 f"`seglock track sync {self.run_id}`"
@@ -158,10 +161,10 @@ class JournalTracker:
             return
         if self.lost:
             self.lost = False
-            tell(f"the tracking store answers again; run {self.run_id} is complete there")
+            self._tell(f"the tracking store answers again; run {self.run_id} is complete there")
         self._quiet_until = time.monotonic() + min(1.0, 10 * (time.monotonic() - started))
         for refused in self.delivery.refused[self._told_refused :]:
-            tell(f"the tracking store refused {refused}; it stays in {self.journal.file}")
+            self._tell(f"the tracking store refused {refused}; it stays in {self.journal.file}")
         self._told_refused = len(self.delivery.refused)
 
     def _send(self, started: float) -> None:
@@ -179,7 +182,7 @@ class JournalTracker:
         self._quiet_until = time.monotonic() + max(self.retry_seconds, 20 * spent)
         if not self.lost:
             self.lost = True
-            tell(f"tracking goes on in {self.journal.folder} only: {error.got}")
+            self._tell(f"tracking goes on in {self.journal.folder} only: {error.got}")
 
     def __enter__(self) -> Self:
         return self
@@ -201,3 +204,7 @@ def tell(message: str) -> None:
         Console(file=sys.stderr, soft_wrap=True).print(
             f"warning: {message}", style="yellow", markup=False, highlight=False
         )
+
+
+def _say_nothing(message: str) -> None:
+    """In place of ``tell`` where another run tells it."""

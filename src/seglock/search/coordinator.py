@@ -1,0 +1,205 @@
+"""The coordinator of a study: opens it, runs it, and leaves it whole however that ends."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seglock.errors import BusyError, SeglockError, StorageError
+from seglock.files import exclusive
+from seglock.search.importance import Importances, importances
+from seglock.search.interrupts import Interrupts
+from seglock.search.lease import leased
+from seglock.search.ledger import Ledger
+from seglock.search.loop import StudyLoop
+from seglock.search.measured import Cost
+from seglock.search.observer import Observer, Totals
+from seglock.search.outcome import StudyOutcome
+from seglock.search.results import Results
+from seglock.search.runs import StudyRuns
+from seglock.search.settings import Settings, study_folder, study_settings
+from seglock.search.storage import Patience, open_storage, open_to_read, shown_storage
+from seglock.search.study import RUN_ID, StudyLog
+
+if TYPE_CHECKING:
+    from seglock.config import Params
+    from seglock.search.executor import Executor
+
+__all__ = ["Finish", "Observer", "Totals", "read_study", "run_search"]
+
+INTERRUPTED = 130
+LAST_WAIT = 5.0  # seconds for a database that is away when the study is being put away
+FINISHED_AT = "finished_at"
+Finish = Callable[[StudyOutcome], Path | None]
+"""Writes the study's outputs while its run is open; returns their folder, which is recorded."""
+
+
+def run_search(
+    params: Params,
+    root: Path,
+    *,
+    executor: Executor,
+    observer: Observer | None = None,
+    finish: Finish | None = None,
+) -> StudyOutcome:
+    """Bring the study to ``search.trials`` trials, and close ``executor``.
+
+    root: where data/prepared is. Ctrl-C and SIGTERM queue what is running again and end in
+    SystemExit(130); the same command goes on, as it does after a kill at any moment.
+
+    Raises BusyError when another coordinator has the study, ConfigError when it was begun with
+    other settings, StorageError when its storage or the disk fails, TrainingError when nothing can
+    be computed, TrackingError when the tracking store cannot be reached at the start.
+    """
+    from seglock.tracking import project_root
+
+    observer = observer or Observer()
+    started = time.monotonic()
+    with Interrupts() as stops, contextlib.closing(_Once(executor)) as closing:
+        settings = study_settings(params, root)
+        folder = study_folder(project_root(), settings.name)
+        patience = Patience(
+            params.search.storage_timeout_seconds, say=observer.say, sleep=stops.sleep
+        )
+        with exclusive(folder, what=f"study {settings.name}"):
+            opened = open_storage(params.search.storage, folder, patience)
+            log = StudyLog.begin(opened, settings, params.search, patience)
+            with leased(log) as lease:
+                results = Results(folder / "results", log.id)
+                results.prepare()
+                runs = _runs(log, params, settings, project_root(), folder)
+                loop = StudyLoop(
+                    params, root, settings, Ledger(log, params), results, runs, executor,
+                    observer, stops, lease,
+                )  # fmt: skip
+                with _put_away(loop, closing):
+                    loop.records = log.records()
+                    observer.study_opened(settings.name, opened.shown, loop.totals)
+                    loop.run()
+                    stops.ignore()
+                    closing.close()
+                    seconds = round(time.monotonic() - started, 3)
+                    outcome = _finish(_outcome(params, settings, log, seconds), runs, log, finish)
+    return outcome
+
+
+def _finish(
+    outcome: StudyOutcome, runs: StudyRuns, log: StudyLog, finish: Finish | None
+) -> StudyOutcome:
+    """Write the outputs and record them, where the study's run does not have them yet."""
+    counted = len(outcome.trials)
+    if runs.begun or log.attribute(FINISHED_AT) != counted:
+        outcome = replace(outcome, run_id=runs.parent.run_id)
+        runs.finish(outcome, finish(outcome) if finish else None)
+        log.remember(FINISHED_AT, counted)
+    elif finish:
+        finish(outcome)
+    return outcome
+
+
+def read_study(params: Params, root: Path) -> StudyOutcome:
+    """The study as it is, without locking or changing it; one without trials where there is none.
+
+    Raises ConfigError when it was begun with other settings.
+    """
+    from seglock.tracking import project_root
+
+    settings = study_settings(params, root)
+    folder = study_folder(project_root(), settings.name)
+    patience = Patience(params.search.storage_timeout_seconds)
+    opened = open_to_read(params.search.storage, folder, patience)
+    log = StudyLog.find(opened, settings, patience) if opened is not None else None
+    if log is None:
+        shown = shown_storage(params.search.storage, folder)
+        return StudyOutcome(
+            name=settings.name, storage=shown, search=params.search, about=settings.about,
+            baselines=(), trials=(), asked=params.search.trials,
+            importances=Importances(None, "no trial has ended yet"),
+        )  # fmt: skip
+    return _outcome(params, settings, log, None)
+
+
+def _outcome(
+    params: Params, settings: Settings, log: StudyLog, seconds: float | None
+) -> StudyOutcome:
+    records = log.records()
+    costs: list[Cost] = [(params.train.epochs, params.data.image_side)]
+    for record in records:
+        if (record.epochs, record.image_side) not in costs:
+            costs.append((record.epochs, record.image_side))
+    return StudyOutcome(
+        name=settings.name,
+        storage=log.opened.shown,
+        search=params.search,
+        about=settings.about,
+        baselines=log.baselines(costs, params.search.baseline_seeds),
+        trials=tuple(records),
+        importances=importances(records, seed=params.search.seed),
+        asked=params.search.trials,
+        running=log.running(),
+        run_id=log.attribute(RUN_ID),
+        seconds=seconds,
+    )
+
+
+def _runs(
+    log: StudyLog, params: Params, settings: Settings, project: Path, folder: Path
+) -> StudyRuns:
+    described: dict[str, Any] = {
+        "search": params.search.model_dump(mode="json", exclude={"storage"}),
+        "model": params.model.model_dump(mode="json"),
+        "train": params.train.model_dump(mode="json"),
+    }
+    return StudyRuns(
+        log, params.tracking, project, folder, settings.name, described, settings.about
+    )
+
+
+class _Once:
+    """Closes an executor once, however often it is asked to."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor: Executor | None = executor
+
+    def close(self) -> None:
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.close()
+
+
+@contextlib.contextmanager
+def _put_away(loop: StudyLoop, executor: _Once) -> Iterator[None]:
+    """Leave nothing running, whatever ends the block."""
+    stops, runs = loop.stops, loop.runs
+    try:
+        yield
+    except KeyboardInterrupt:
+        stops.ignore()
+        executor.close()
+        _queue_again(loop)
+        runs.close("KILLED")
+        loop.observer.say(
+            f"stopped at {len(loop.records)} of {loop.params.search.trials} trials; what was "
+            "running is queued again; run the same command to continue"
+        )
+        raise SystemExit(INTERRUPTED) from None
+    except BaseException as error:
+        stops.ignore()
+        executor.close()
+        if not isinstance(error, StorageError | BusyError):  # then the study is not to be had
+            _queue_again(loop)
+        runs.close("FAILED")
+        raise
+    runs.close("FINISHED")
+
+
+def _queue_again(loop: StudyLoop) -> None:
+    """Where even that fails, trials stay running in the study, and the next command does it."""
+    patience = loop.ledger.log.patience
+    patience.seconds = min(patience.seconds, LAST_WAIT)
+    with contextlib.suppress(SeglockError, OSError):
+        loop.put_away()

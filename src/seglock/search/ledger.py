@@ -1,0 +1,277 @@
+"""The study's accounts: each trial asked for once, told once, and never left lying.
+
+Only the coordinator changes them. Each change may be repeated: where a database went away in the
+middle, what is there is looked at again before anything is added.
+"""
+
+from __future__ import annotations
+
+import uuid
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from seglock.search.measured import point_values
+from seglock.search.point import Point
+from seglock.search.samplers import make_pruner, make_sampler
+from seglock.search.space import enqueued_points, grid, suggest, to_suggestions
+from seglock.search.study import RUN_ID, SUPERSEDED, StudyLog, counting_state
+
+if TYPE_CHECKING:
+    from optuna import Trial
+    from optuna.trial import FrozenTrial
+
+    from seglock.config import Params
+
+# Names of a trial's user attributes.
+POINT, LOCK, TICKET = "point", "lock", "ticket"
+RETRY_OF, LINE, ATTEMPT, FAILURES = "retry_of", "line", "attempt", "failures"
+MEASURED, REASON = "measured", "reason"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A trial to compute. ``line`` is the number of its first attempt. ``attempt`` counts from 1,
+    whatever ended those before; ``failures`` only what went wrong with a worker."""
+
+    number: int
+    point: Point
+    line: int
+    attempt: int
+    failures: int
+
+    @property
+    def job(self) -> str:
+        """The job's id, new for each attempt."""
+        return f"trial-{self.number}-{self.attempt}"
+
+
+class Ledger:
+    """Asks and tells for one study, whose lock or lease the caller holds."""
+
+    def __init__(self, log: StudyLog, params: Params) -> None:
+        self.log = log
+        self.params = params
+        self.search = params.search
+        self._ours: dict[int, Trial] = {}
+        self._planned: list[Point] | None = None
+        log.study.pruner = make_pruner(params.search)
+
+    def counted(self) -> int:
+        """How many trials count so far."""
+        return sum(counting_state(trial) is not None for trial in self.log.trials())
+
+    def left_running(self) -> list[Asked]:
+        """Trials that a coordinator before this one left running, where their point is known."""
+        return [
+            _asked(trial) for trial in self._running() if POINT in trial.user_attrs
+        ]  # the others are swept away by the next ask
+
+    def adopt(self, number: int) -> None:
+        """Take over a trial that an earlier coordinator asked for."""
+        self._ours[number] = self._trial(number)
+
+    def ask(self) -> Asked | None:
+        """The next trial: one that is queued, one that is planned, or the sampler's.
+
+        None when a grid has been tried whole.
+        """
+        return self.log.patience(self._ask)
+
+    def _ask(self) -> Asked | None:
+        self._sweep()
+        while True:
+            trials = self.log.trials()
+            if not any(trial.state.name == "WAITING" for trial in trials):
+                planned = self._next_planned(trials)
+                if planned is not None:
+                    self._enqueue(planned, to_suggestions(planned, self.params), {})
+                elif self.search.sampler == "grid":
+                    return None
+            self.log.study.sampler = make_sampler(self.search, len(trials))
+            trial = self.log.study.ask()
+            if self._is_twice(trial):
+                self._supersede(trial)
+                continue
+            values = trial.user_attrs.get(POINT)
+            # Asked even where the point is known, so that Optuna has the trial's parameters.
+            drawn = suggest(trial, self.params)
+            point = Point(**values) if values else drawn
+            trial.set_user_attr(LOCK, point.lock)
+            trial.set_user_attr(POINT, point_values(point))
+            self._ours[trial.number] = trial
+            return _asked(trial)
+
+    def started(self, number: int, run_id: str) -> None:
+        """Note the MLflow run of a trial."""
+        self.log.patience(lambda: self._ours[number].set_user_attr(RUN_ID, run_id))
+
+    def report(self, number: int, epoch: int, value: float) -> bool:
+        """Tell Optuna's pruner of an epoch; True when it would stop the trial."""
+
+        def told() -> bool:
+            trial = self._ours[number]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Optuna's, where a lost answer made us tell twice
+                trial.report(value, epoch)
+            return trial.should_prune()
+
+        return self.log.patience(told)
+
+    def complete(self, number: int, measured: dict[str, Any]) -> None:
+        """A trial was measured."""
+        owner, unauthorised = measured["owner_miou"], measured["unauthorised"]
+        values = [owner, unauthorised]
+        if self.search.objective == "scalar":
+            values = [owner - self.search.weight * unauthorised]
+        regained = 1.0 if measured["regained"] is None else measured["regained"]
+        limits = {
+            "drop": measured["drop"] - self.search.max_drop,
+            "regained": regained - self.search.max_regained,
+        }
+        self._end(number, "COMPLETE", {MEASURED: measured}, values=values, limits=limits)
+
+    def stop(self, number: int, measured: dict[str, Any], behind: float) -> None:
+        """A trial was stopped early, ``behind`` the baselines' validation mean IoU by so much.
+
+        Without that constraint TPE would rank it above measured trials that break a limit.
+        """
+        limits = {"drop": behind - self.search.max_drop}
+        self._end(number, "PRUNED", {MEASURED: measured}, limits=limits)
+
+    def fail(self, number: int, reason: str) -> None:
+        """A trial failed for good."""
+        self._end(number, "FAIL", {REASON: reason})
+
+    def requeue(self, number: int, *, failed: bool) -> None:
+        """Queue a copy of a trial whose worker, or whose coordinator, is gone.
+
+        The copy comes first: between the two the trial is there twice, one of them running, and
+        the next coordinator sees that it has a copy. The other way round it could be lost.
+        """
+
+        def again() -> None:
+            old = self._frozen(number)
+            if old.state.is_finished():
+                return
+            has_copy = any(t.user_attrs.get(RETRY_OF) == number for t in self.log.trials())
+            if not has_copy and not old.user_attrs.get(SUPERSEDED):
+                self._queue_copy(old, failed=failed)
+            between_copy_and_failure()
+            self._supersede(self._trial(number))
+
+        self.log.patience(again)
+        self._ours.pop(number, None)
+
+    def sweep(self) -> None:
+        """Settle running trials that are not ours: an ask whose answer was lost."""
+        self.log.patience(self._sweep)
+
+    def _sweep(self) -> None:
+        for trial in self._running():
+            self.requeue(trial.number, failed=False)
+
+    def _running(self) -> Iterator[FrozenTrial]:
+        for trial in self.log.trials():
+            if trial.state.name == "RUNNING" and trial.number not in self._ours:
+                yield trial
+
+    def _queue_copy(self, old: FrozenTrial, *, failed: bool) -> None:
+        attributes = dict(old.user_attrs)
+        params = old.params if POINT in attributes else old.system_attrs.get("fixed_params")
+        if params is None:
+            return  # the ask was cut short: there is nothing yet that could be lost
+        kept = {name: attributes[name] for name in (POINT, LOCK) if name in attributes}
+        kept |= {
+            RETRY_OF: old.number,
+            LINE: attributes.get(LINE, old.number),
+            ATTEMPT: attributes.get(ATTEMPT, 1) + 1,
+            FAILURES: attributes.get(FAILURES, 0) + failed,
+        }
+        self._enqueue(None, params, kept)
+
+    def _enqueue(
+        self, point: Point | None, params: dict[str, Any], attributes: dict[str, Any]
+    ) -> None:
+        if point is not None:
+            attributes |= {POINT: point_values(point), LOCK: point.lock}
+        self.log.study.enqueue_trial(params, user_attrs=attributes | {TICKET: uuid.uuid4().hex})
+
+    def _is_twice(self, trial: Trial) -> bool:
+        """Whether a queued trial was queued twice, as when the first answer was lost."""
+        mine = trial.user_attrs
+        return any(
+            other.number != trial.number
+            and not other.user_attrs.get(SUPERSEDED)
+            and (
+                (TICKET in mine and other.user_attrs.get(TICKET) == mine[TICKET])
+                or (RETRY_OF in mine and other.user_attrs.get(RETRY_OF) == mine[RETRY_OF])
+            )
+            and other.state.name != "WAITING"
+            for other in self.log.trials()
+        )
+
+    def _next_planned(self, trials: list[FrozenTrial]) -> Point | None:
+        if self._planned is None:
+            self._planned = enqueued_points(self.params)
+            self._planned += grid(self.params) if self.search.sampler == "grid" else []
+        tried = [t.user_attrs.get(POINT) for t in trials if not t.user_attrs.get(SUPERSEDED)]
+        return next((p for p in self._planned if point_values(p) not in tried), None)
+
+    def _end(
+        self,
+        number: int,
+        state: str,
+        attributes: dict[str, Any],
+        *,
+        values: list[float] | None = None,
+        limits: dict[str, float] | None = None,
+    ) -> None:
+        from optuna.trial import TrialState
+
+        def ended() -> None:
+            if self._frozen(number).state.is_finished():
+                return
+            trial = self._trial(number)
+            for name, value in attributes.items():
+                trial.set_user_attr(name, value)
+            known = trial.constraints
+            for name, value in (limits or {}).items():
+                if name not in known:
+                    trial.set_constraint(name, value)
+            self.log.study.tell(number, values, state=TrialState[state])
+
+        self.log.patience(ended)
+        self._ours.pop(number, None)
+
+    def _supersede(self, trial: Trial) -> None:
+        from optuna.trial import TrialState
+
+        trial.set_user_attr(SUPERSEDED, True)
+        self.log.study.tell(trial.number, state=TrialState.FAIL)
+
+    def _trial(self, number: int) -> Trial:
+        from optuna import Trial
+
+        if number in self._ours:
+            return self._ours[number]
+        return Trial(self.log.study, self._frozen(number)._trial_id)
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return self.log.trials()[number]
+
+
+def _asked(trial: Trial | FrozenTrial) -> Asked:
+    attributes = trial.user_attrs
+    return Asked(
+        trial.number,
+        Point(**attributes[POINT]),
+        attributes.get(LINE, trial.number),
+        attributes.get(ATTEMPT, 1),
+        attributes.get(FAILURES, 0),
+    )
+
+
+def between_copy_and_failure() -> None:
+    """Where a crash leaves a trial twice; tests crash here."""

@@ -1,0 +1,289 @@
+"""The coordinator's loop: hand out, wait, tell; from where a study is to all its trials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seglock.errors import TrainingError
+from seglock.search.dispatch import FAILURES_IN_A_ROW, Baseline, Dispatch, Work
+from seglock.search.early_stopping import Stop, mean_best, should_stop
+from seglock.search.executor import Failed, Finished
+from seglock.search.job import TrialJob
+from seglock.search.ledger import Asked
+from seglock.search.measured import baseline_values, cost_of, measured_values
+from seglock.search.observer import Totals
+from seglock.search.results import Kept
+from seglock.search.space import apply_point, baseline_point
+from seglock.search.tradeoff import pareto_front
+
+if TYPE_CHECKING:
+    from seglock.config import Params
+    from seglock.search.executor import Executor, Outcome
+    from seglock.search.interrupts import Interrupts
+    from seglock.search.lease import Lease
+    from seglock.search.ledger import Ledger
+    from seglock.search.observer import Observer
+    from seglock.search.record import TrialRecord
+    from seglock.search.results import Results
+    from seglock.search.runs import StudyRuns
+    from seglock.search.settings import Settings
+    from seglock.training import EpochRow
+
+POLL_SECONDS = 1.0
+
+
+@dataclass
+class _Flight:
+    """A job that the executor has. ``kept``: its result is safe, whatever comes."""
+
+    work: Work
+    run_id: str = ""
+    curve: list[float] = field(default_factory=list)
+    stop: Stop | None = None
+    kept: bool = False
+
+
+@dataclass
+class StudyLoop:
+    """One command's work on one study, whose lock and lease the caller holds."""
+
+    params: Params
+    root: Path
+    settings: Settings
+    ledger: Ledger
+    results: Results
+    runs: StudyRuns
+    executor: Executor
+    observer: Observer
+    stops: Interrupts
+    lease: Lease | None
+    records: list[TrialRecord] = field(default_factory=list)
+    _flights: dict[str, _Flight] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.dispatch = Dispatch(self.ledger, self.params.search)
+
+    @property
+    def missing(self) -> int:
+        """How many trials the study lacks; those under way are not there yet."""
+        return self.params.search.trials - len(self.records)
+
+    @property
+    def totals(self) -> Totals:
+        """How far the study is."""
+        front = len(pareto_front(self.records))
+        return Totals(self.params.search.trials, len(self.records), len(self._flights), front)
+
+    def run(self) -> None:
+        """Ask, hand out and tell until the study has its trials."""
+        self._recover()
+        if self.missing > 0:
+            _ = self.runs.parent  # a tracking store that is away is told of before any work
+        while self._hand_out():
+            with self.stops.welcome():
+                outcomes = self.executor.poll(self._decide, POLL_SECONDS)
+            # Results first: a failure may end the study, and nothing measured is to be lost.
+            for outcome in sorted(outcomes, key=lambda found: isinstance(found, Failed)):
+                self._take(outcome)
+        self.ledger.sweep()
+
+    def put_away(self) -> int:
+        """Queue again what was under way and has no result; returns how many trials that is."""
+        flights = [flight for flight in self._flights.values() if not flight.kept]
+        trials = [flight.work for flight in flights if isinstance(flight.work, Asked)]
+        for asked in trials + self.dispatch.held:
+            self.ledger.requeue(asked.number, failed=False)
+        for asked in self.dispatch.to_retry:
+            self.ledger.requeue(asked.number, failed=True)
+        return len(trials) + len(self.dispatch.held) + len(self.dispatch.to_retry)
+
+    def _recover(self) -> None:
+        """Tell the study of results that it does not know; queue again what has none."""
+        log = self.ledger.log
+        self.records = log.records()
+        kept = self.results.load()
+        for job, found in kept.items():
+            if job.startswith("baseline-") and log.attribute(job) is None:
+                self._tell_baseline(job, found, taken_up=True)
+        for asked in self.ledger.left_running():
+            if asked.job in kept:
+                self.ledger.adopt(asked.number)
+                self._tell_trial(asked, kept[asked.job], taken_up=True)
+        self.ledger.sweep()
+        for job in kept:
+            self.results.drop(job)
+
+    def _hand_out(self) -> bool:
+        """Give the executor what it can take; False when the study is at its end."""
+        self._check_lease()
+        while (free := self.executor.free) > 0:
+            flying = [flight.work for flight in self._flights.values()]
+            work = self.dispatch.next(free, self.missing, flying)
+            if work is None:
+                break
+            self._submit(work)
+        if self._flights:
+            return True
+        if self.dispatch.is_done(self.missing):
+            return False
+        self.stops.sleep(POLL_SECONDS)  # no worker is there: a cluster may get one back
+        return True
+
+    def _check_lease(self) -> None:
+        if self.lease is not None:
+            self.lease.check()
+
+    def _submit(self, work: Work) -> None:
+        # Noted before anything can fail: what is in flight is put away.
+        flight = self._flights[work.job] = _Flight(work)
+        if isinstance(work, Asked):
+            point, seed = work.point, self.params.train.seed
+            tags = {"kind": "trial", "trial": str(work.number), "attempt": str(work.attempt)}
+        else:
+            point, seed = baseline_point(self.params, *work.cost), self._seed(work.index)
+            tags = {"kind": "baseline", "seed": str(seed)}
+        job = TrialJob(
+            id=work.job,
+            steps=point.steps,
+            params=apply_point(self.params, point, seed=seed).model_dump(mode="json"),
+            root=str(Path(self.root).resolve()),
+            data_digest=self.settings.digest,
+            weights_sha256=self.settings.weights_sha256,
+        )
+        flight.run_id = self.runs.begin(work.job, point, {"lock": point.lock, **tags})
+        if isinstance(work, Asked):
+            self.ledger.started(work.number, flight.run_id)
+        self.executor.submit(job)
+        self.observer.job_started(work.job, point)
+
+    def _seed(self, index: int) -> int:
+        return self.params.train.seed + index
+
+    def _decide(self, job: str, row: EpochRow) -> bool:
+        """Called by the executor after each epoch of a job; True stops it."""
+        with self.stops.held_back():
+            flight = self._flights.get(job)
+            if flight is None:
+                return False
+            flight.curve.append(row["val_miou"])
+            self.runs.epoch(job, row)
+            self.observer.epoch(job, row)
+            if isinstance(flight.work, Asked) and flight.stop is None:
+                flight.stop = self._judge(flight.work, flight.curve)
+            return flight.stop is not None
+
+    def _judge(self, asked: Asked, curve: list[float]) -> Stop | None:
+        search, group = self.params.search, self.dispatch.group(cost_of(asked.point))
+        if group is None or search.pruner == "none":
+            return None
+        if search.pruner == "baseline":
+            return should_stop(curve, group, self.records, search)
+        epoch = len(curve)
+        value = curve[-1] - search.weight * group.floor
+        stop = self.ledger.report(asked.number, epoch, value)
+        if not stop or not search.warmup_epochs < epoch < asked.point.epochs:
+            return None
+        return Stop("pruner", epoch, f"Optuna's {search.pruner} pruner, at {value:.4f}")
+
+    def _take(self, outcome: Outcome) -> None:
+        """Tell the study what became of a job."""
+        self._check_lease()
+        flight = self._flights.get(outcome.job)
+        if flight is None:
+            return
+        if isinstance(outcome, Finished) and outcome.result.scores is None and not flight.stop:
+            reason = "its training was stopped, and not by the study"
+            outcome = Failed(outcome.job, reason, permanent=False)
+        if isinstance(outcome, Failed):
+            self._failed(outcome, flight)
+        else:
+            self.dispatch.succeeded()
+            self._finished(outcome, flight)
+        self.observer.totals(self.totals)
+
+    def _finished(self, outcome: Finished, flight: _Flight) -> None:
+        result = outcome.result
+        stopped = flight.stop.to_dict() if flight.stop and result.scores is None else None
+        kept = Kept(outcome.job, result, stopped, flight.run_id)
+        self.results.save(kept)
+        flight.kept = True
+        between_result_and_tell()
+        if isinstance(flight.work, Asked):
+            self._tell_trial(flight.work, kept)
+        else:
+            self._tell_baseline(outcome.job, kept)
+        del self._flights[outcome.job]
+        self.results.drop(outcome.job)
+
+    def _tell_trial(self, asked: Asked, kept: Kept, *, taken_up: bool = False) -> None:
+        baseline = self.dispatch.group(cost_of(asked.point))
+        assert baseline is not None, "a trial is handed out after its baselines"
+        measured = measured_values(kept.result, baseline, kept.stopped)
+        if kept.stopped is None:
+            self.ledger.complete(asked.number, measured)
+        else:
+            curve = measured["curve"]
+            behind = mean_best(baseline, len(curve)) - max(curve)
+            self.ledger.stop(asked.number, measured, behind)
+        if taken_up:
+            tags = {"kind": "trial", "trial": str(asked.number), "lock": asked.point.lock}
+            self.runs.take_up(asked.job, kept.run_id, tags)
+        self._counts(asked)
+
+    def _counts(self, asked: Asked) -> None:
+        """A trial is at its end: remember its record, and end its run."""
+        self.records = self.ledger.log.records()
+        record = next(record for record in self.records if record.number == asked.number)
+        self.runs.end_trial(asked.job, record)
+        self.observer.job_ended(asked.job, record)
+
+    def _tell_baseline(self, job: str, kept: Kept, *, taken_up: bool = False) -> None:
+        seed = self._seed(int(job.rpartition("-")[2]))
+        values = baseline_values(kept.result, seed, kept.run_id)
+        self.ledger.log.remember(job, values)
+        if taken_up:
+            self.runs.take_up(job, kept.run_id, {"kind": "baseline", "seed": str(seed)})
+        figures: dict[str, Any] = {n: values[n] for n in ("owner_miou", "floor", "seconds")}
+        self.runs.end_baseline(job, figures)
+        self.observer.job_ended(job, None)
+
+    def _failed(self, failed: Failed, flight: _Flight) -> None:
+        """Try again later, or give up: the trial, or the study where nothing works."""
+        work = flight.work
+        given_up = self.dispatch.failed(work, permanent=failed.permanent)
+        if given_up and isinstance(work, Asked):
+            self.ledger.fail(work.number, failed.reason)
+            self._counts(work)
+        else:
+            self.runs.end(failed.job, "FAILED", failed.reason)
+            self.observer.job_ended(failed.job, None)
+        del self._flights[failed.job]
+        if given_up and isinstance(work, Baseline):
+            raise _no_baseline(work, failed.reason)
+        if not given_up:
+            self.observer.say(f"{failed.job} has no result ({failed.reason}); it is tried again")
+        if self.dispatch.nothing_works:
+            raise _nothing_works(failed)
+
+
+def _no_baseline(baseline: Baseline, reason: str) -> TrainingError:
+    epochs, side = baseline.cost
+    return TrainingError(
+        f"the plain network must be trainable at {epochs} epochs and image side {side}",
+        got=f"{baseline.job}: {reason}",
+        fix="mend that, then run the same command again; trials are measured against it",
+    )
+
+
+def _nothing_works(failed: Failed) -> TrainingError:
+    return TrainingError(
+        "trials must come to a result",
+        got=f"{FAILURES_IN_A_ROW} failures in a row, the last {failed.job}: {failed.reason}",
+        fix="mend that, then run the same command again; the trials stay queued",
+    )
+
+
+def between_result_and_tell() -> None:
+    """Where a crash leaves a result that the study does not know; tests crash here."""

@@ -1,0 +1,114 @@
+"""What a job found, as the study remembers it: records of trials and of baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from seglock.search.job import TrialResult
+from seglock.search.point import Point
+from seglock.search.record import BaselineRecord, State, TrialRecord
+
+Cost = tuple[int, int]
+"""Epochs and image side: what a trial and its baselines have in common."""
+
+
+def cost_of(point: Point) -> Cost:
+    """Which baselines a point is compared with."""
+    return point.epochs, point.image_side
+
+
+def baseline_name(cost: Cost, index: int) -> str:
+    """The job and the study's attribute of one baseline.
+
+    >>> baseline_name((12, 64), 0)
+    'baseline-e12-s64-0'
+    """
+    return f"baseline-e{cost[0]}-s{cost[1]}-{index}"
+
+
+def baseline_values(result: TrialResult, seed: int, run_id: str | None) -> dict[str, Any]:
+    """One baseline as a study's attribute keeps it."""
+    scores = result.scores or {}
+    return {
+        "seed": seed,
+        "owner_miou": scores["owner_miou"],
+        "floor": scores["floors"]["floor"],
+        "curve": [row["val_miou"] for row in result.curve],
+        "run_id": run_id,
+        "seconds": result.train_seconds + result.evaluate_seconds,
+    }
+
+
+def baseline_record(cost: Cost, found: list[dict[str, Any]]) -> BaselineRecord:
+    """All seeds of one cost together."""
+    return BaselineRecord(
+        epochs=cost[0],
+        image_side=cost[1],
+        seeds=tuple(one["seed"] for one in found),
+        owner_miou=tuple(one["owner_miou"] for one in found),
+        curves=tuple(tuple(one["curve"]) for one in found),
+        floor=found[0]["floor"],
+        run_ids=tuple(one["run_id"] or "" for one in found),
+    )
+
+
+def measured_values(
+    result: TrialResult, baseline: BaselineRecord, stopped: dict[str, Any] | None
+) -> dict[str, Any]:
+    """A trial's figures by TrialRecord's names; None where the training was stopped."""
+    found: dict[str, Any] = {
+        "floor": baseline.floor,
+        "key_id": result.key_id,
+        "key_hash": result.key_hash,
+        "key_space_bits": result.key_space_bits,
+        "seconds": result.train_seconds + result.evaluate_seconds,
+        "worker": result.worker,
+        "stopped": stopped,
+        "curve": [row["val_miou"] for row in result.curve],
+    }
+    if result.scores is not None:
+        scores = result.scores
+        incorrect, plain_bn = scores["incorrect"], scores["plain_bn"]
+        found |= {
+            "owner_miou": scores["owner_miou"],
+            "unauthorised": scores["unauthorised"],
+            "plain": scores["plain"]["miou"],
+            "plain_bn": plain_bn and plain_bn["miou"],
+            "incorrect_mean": incorrect and incorrect["mean"],
+            "incorrect_p95": incorrect and incorrect["p95"],
+            "drop": baseline.mean - scores["owner_miou"],
+            "regained": scores["regained"],
+            "floor": scores["floors"]["floor"],
+        }
+    return found
+
+
+def trial_record(number: int, state: State, attributes: Mapping[str, Any]) -> TrialRecord:
+    """A trial that counts, from its user attributes."""
+    point = Point(**attributes["point"])
+    measured = dict(attributes.get("measured", {}))
+    measured["curve"] = tuple(measured.get("curve", ()))
+    return TrialRecord(
+        number=number,
+        state=state,
+        lock=point.lock,
+        steps=point.steps,
+        method=point.pattern,
+        block_size=point.block_size,
+        fraction="published" if point.fraction is None else str(point.fraction),
+        lr=point.lr,
+        weight_decay=point.weight_decay,
+        epochs=point.epochs,
+        image_side=point.image_side,
+        run_id=attributes.get("run_id"),
+        attempt=attributes.get("attempt", 1),
+        reason=attributes.get("reason"),
+        **measured,
+    )
+
+
+def point_values(point: Point) -> dict[str, Any]:
+    """A point as a trial's attribute keeps it."""
+    return asdict(point)

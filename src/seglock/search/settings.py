@@ -1,0 +1,141 @@
+"""What a study is a function of: its fingerprint, the name made from it, and its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seglock.errors import ConfigError, ModelError
+from seglock.files import read_json
+from seglock.search.space import search_space
+from seglock.tracking.limits import flatten
+
+if TYPE_CHECKING:
+    from seglock.config import Params
+
+FOLDER = Path(".seglock") / "search"
+_STUDY = ("space", "objective", "weight", "split", "wrong_keys", "baseline_seeds")
+_MACHINE = {"device", "precision", "channels_last", "compile", "data_on_device"}
+_ABSENT = "(absent)"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A study's name, all it is a function of, and what the outputs say of its data.
+
+    ``fingerprint`` holds plain values as JSON gives them back. Trials, sampler, limits, pruner,
+    workers and storage are not in it: they may change while a study goes on.
+    """
+
+    name: str
+    fingerprint: dict[str, Any]
+    about: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """What ``data/prepared`` must be."""
+        return str(self.about["dataset_digest"])
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """What the file of initial weights must be; None where there is none."""
+        found: str | None = self.fingerprint["weights"]["sha256"]
+        return found
+
+    def check(self, name: str, earlier: dict[str, Any]) -> None:
+        """Raise ConfigError, showing each value that differs, unless ``earlier`` is the same."""
+        changed = differences(earlier, self.fingerprint)
+        if changed:
+            lines = "\n".join(f"  {line}" for line in changed)
+            raise ConfigError(
+                f"study {name} must go on with what it was begun with",
+                got=f"(then -> now)\n{lines}",
+                fix="undo the change, or name another search.study; null gives each choice its own",
+            )
+
+
+def study_settings(params: Params, root: Path) -> Settings:
+    """Read what is prepared in ``root`` and name the study.
+
+    Raises DataError when ``data/prepared`` is missing.
+    """
+    from seglock.data import PreparedData
+
+    data = PreparedData.open(Path(root) / "data" / "prepared", verify=False)
+    fingerprint = _plain(
+        {
+            "data": {"dataset": data.dataset, "digest": data.digest},
+            "search": params.search.model_dump(mode="json", include=set(_STUDY)),
+            "parameters": _parameters(params),
+            "model": params.model.model_dump(mode="json"),
+            "train": params.train.model_dump(mode="json", exclude=_MACHINE),
+            "weights": {"sha256": _weights(Path(root))},
+        }
+    )
+    about = {
+        "dataset": data.dataset,
+        "dataset_digest": data.digest,
+        "image_side": params.data.image_side,
+        "classes": list(data.classes),
+        "model": params.model.name,
+        "split": params.search.split,
+        "epochs": params.train.epochs,
+        "wrong_keys": params.search.wrong_keys,
+    }
+    return Settings(params.search.study or default_name(fingerprint), fingerprint, about)
+
+
+def _parameters(params: Params) -> dict[str, Any]:
+    """What Optuna may choose from: a study cannot go on when a list of it has changed."""
+    return {
+        name: choices if isinstance(choices, list) else choices.model_dump()
+        for name, choices in search_space(params).items()
+    }
+
+
+def default_name(fingerprint: dict[str, Any]) -> str:
+    """A name that changes with any value.
+
+    >>> default_name({"space": [2, 4]}), default_name({"space": [2, 8]})
+    ('tradeoff-80e23afd', 'tradeoff-f9dde751')
+    """
+    text = json.dumps(fingerprint, sort_keys=True)
+    return f"tradeoff-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def differences(earlier: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Each value that is not the same, by its dotted name.
+
+    >>> differences({"space": {"block_size": [2, 4]}}, {"space": {"block_size": [2, 8]}})
+    ['space.block_size: [2, 4] -> [2, 8]']
+    """
+    before, after = flatten(earlier), flatten(now)
+    names = [*before, *(name for name in after if name not in before)]
+    return [
+        f"{name}: {before.get(name, _ABSENT)} -> {after.get(name, _ABSENT)}"
+        for name in names
+        if before.get(name) != after.get(name)
+    ]
+
+
+def study_folder(root: Path, name: str) -> Path:
+    """Where a study keeps its journal, results on their way, and scratch folders."""
+    return Path(root) / FOLDER / name
+
+
+def _weights(root: Path) -> str | None:
+    """The digest of the initial weights, None where training starts from fresh ones."""
+    about = root / "data" / "weights" / "weights.json"
+    if not about.is_file():
+        return None
+    values = read_json(about, error=ModelError, fix="run dvc repro weights")
+    digest = values.get("sha256") if isinstance(values, dict) else None
+    return str(digest) if digest else None
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(json.dumps(values))
+    return found

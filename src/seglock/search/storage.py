@@ -1,0 +1,265 @@
+"""Where a study is kept: a journal file, or a database that may go away for a while."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+from seglock.config.search_rules import hide_password
+from seglock.errors import ConfigError, SeglockError, StorageError
+from seglock.search.journal import JOURNAL, open_journal, read_journal
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+T = TypeVar("T")
+CONNECT_TIMEOUT = 5  # seconds
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_DRIVERS = {"postgresql": ("psycopg2", "psycopg"), "postgres": ("psycopg2", "psycopg")}
+_REFUSED = re.compile(
+    r"authentication|permission denied|no pg_hba|(database|role) \"[^\"]*\" does not exist"
+    r"|Access denied|Unknown database",
+    re.IGNORECASE,
+)
+_PARAMETERS_LOGGED = re.compile(r"\s*\[(SQL|parameters):.*|\(Background on this error.*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A storage of Optuna's, ready to use. ``shown`` may be told to anyone: it has no password.
+
+    ``remote``: other machines can reach it, so a lock file does not keep them out.
+    """
+
+    storage: BaseStorage
+    shown: str
+    remote: bool
+
+
+def shown_storage(url: str | None, folder: Path) -> str:
+    """A storage as it may be shown: the journal's file, or the URL without its password."""
+    if url is None:
+        return str(folder / JOURNAL)
+    return hide_password(url)
+
+
+class Patience:
+    """Repeats a call while the database is away, at most ``seconds`` long; then gives up.
+
+    A call must be safe to repeat: the one before may have been done, and only its answer lost.
+    ``say`` is told once an outage, ``sleep`` waits between two attempts (Ctrl-C ends it).
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        *,
+        say: Callable[[str], None] = lambda _: None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.seconds = seconds
+        self.say = say
+        self.sleep = sleep
+
+    def __call__(self, call: Callable[[], T]) -> T:
+        """What ``call`` returns. Raises StorageError when it cannot be had."""
+        until: float | None = None
+        while True:
+            try:
+                found = call()
+            except SeglockError:
+                raise
+            except Exception as error:
+                if (refusal := _refusal(error)) is not None:
+                    raise refusal from error
+                if (away := reason_away(error)) is None:
+                    raise
+                if until is None:
+                    until = time.monotonic() + self.seconds
+                    self.say(f"the study's database is away ({away}); waiting for it")
+                if time.monotonic() > until:
+                    raise _gone(away, self.seconds) from error
+                self.sleep(0.25)
+            else:
+                if until is not None:
+                    self.say("the study's database answers again")
+                return found
+
+
+def open_storage(url: str | None, folder: Path, patience: Patience) -> Opened:
+    """Open the study's storage for its coordinator.
+
+    url: any that Optuna and SQLAlchemy take, with ``$VARIABLES``; None is ``folder/journal.log``.
+    Raises ConfigError when it cannot be used as it is, StorageError when it is away for too long.
+    """
+    if url is None:
+        file = folder / JOURNAL
+        return Opened(patience(lambda: open_journal(file)), str(file), remote=False)
+    return Opened(patience(lambda: _open_database(url)), hide_password(url), remote=True)
+
+
+def open_to_read(url: str | None, folder: Path, patience: Patience) -> Opened | None:
+    """Open the storage without making or mending anything; None where there is none yet."""
+    if url is None:
+        journal = read_journal(folder / JOURNAL)
+        return None if journal is None else Opened(journal, str(folder / JOURNAL), remote=False)
+    try:
+        return Opened(
+            patience(lambda: _open_database(url, create=False)), hide_password(url), remote=True
+        )
+    except Exception as error:
+        if type(error).__name__ in ("ProgrammingError", "StorageInternalError"):
+            return None  # a database without Optuna's tables
+        raise
+
+
+def expand(url: str) -> str:
+    """Put the environment's values in place of ``$VARIABLES``.
+
+    A user name or password is quoted, so that it may hold any character; a URL that is one
+    variable as a whole is taken as it is. Raises ConfigError for a variable that is not set.
+
+    >>> os.environ["STUDY_PASSWORD"] = "p@ss/word"
+    >>> expand("postgresql://ann:$STUDY_PASSWORD@db/studies")
+    'postgresql://ann:p%40ss%2Fword@db/studies'
+    >>> del os.environ["STUDY_PASSWORD"]
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name not in os.environ:
+            raise ConfigError(
+                "search.storage must name variables that are set",
+                got=f"${name}, which is not",
+                fix=f"export {name} where the coordinator runs",
+            )
+        return os.environ[name]
+
+    if _VARIABLE.fullmatch(url):
+        return _VARIABLE.sub(value, url)
+    scheme, found, rest = url.partition("://")
+    user, at, place = rest.rpartition("@")
+    user = _VARIABLE.sub(lambda match: quote(value(match), safe=""), user)
+    return scheme + found + user + at + _VARIABLE.sub(value, place)
+
+
+def _open_database(url: str, *, create: bool = True) -> BaseStorage:
+    import logging
+
+    from optuna.storages import RDBStorage, get_storage
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        parsed = make_url(expand(url))
+        driver = _driver(parsed.drivername)
+        whole = parsed.set(drivername=driver).render_as_string(hide_password=False)
+        # Optuna formats the URL as a template, and would take a password's braces for names.
+        template = whole.replace("{", "{{").replace("}", "}}")
+        storage = RDBStorage(
+            template, engine_kwargs=_engine_options(driver), skip_table_creation=not create
+        )
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        raise ConfigError(
+            "search.storage must be the URL of a database that SQLAlchemy knows",
+            got=hide_password(url),
+            fix="write for example postgresql://me@host/studies",
+        ) from error
+    except ImportError as error:
+        raise ConfigError(
+            "search.storage must be a database whose driver is installed",
+            got=hide_password(url),
+            fix="pip install 'seglock[postgres]'"
+            if url.startswith("postgres")
+            else "install its driver for SQLAlchemy",
+        ) from error
+    return get_storage(storage)
+
+
+def _driver(name: str) -> str:
+    """``postgresql`` with the driver that is installed; SQLAlchemy's own default is psycopg2."""
+    from importlib.util import find_spec
+
+    if name not in _DRIVERS:
+        return name
+    for module in _DRIVERS[name]:
+        if find_spec(module) is not None:
+            return f"postgresql+{module}"
+    raise ImportError(name)
+
+
+def _engine_options(driver: str) -> dict[str, Any]:
+    """Check a connection before it is used, and notice a dead network in bounded time."""
+    options: dict[str, Any] = {"pool_pre_ping": True, "hide_parameters": True}
+    if driver in ("postgresql+psycopg", "postgresql+psycopg2"):
+        options["connect_args"] = {
+            "connect_timeout": CONNECT_TIMEOUT,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 30_000,  # milliseconds
+        }
+    return options
+
+
+def reason_away(error: BaseException) -> str | None:
+    """Why the database does not answer just now; None for any other error.
+
+    Optuna hides SQLAlchemy's error of a commit behind one of its own.
+    """
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+    from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+    if isinstance(error, StorageInternalError) and error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated
+    ):
+        return _plain(error)
+    return None
+
+
+def _refusal(error: BaseException) -> SeglockError | None:
+    """The error that waiting would not mend, as ours."""
+    if isinstance(error, OSError):
+        return StorageError(
+            "the study's folder must be writable",
+            got=(error.strerror or str(error)).lower(),
+            fix="free some space, then run the same command again; nothing measured is lost",
+        )
+    away = reason_away(error)
+    if away is not None and _REFUSED.search(away):
+        return ConfigError(
+            "search.storage must be a database that lets this user in",
+            got=away,
+            fix="correct the URL; a password comes from $VARIABLE, PGPASSWORD or PGPASSFILE",
+        )
+    if away is not None and "disk is full" in away:
+        return StorageError(
+            "the study's database must be writable",
+            got=away,
+            fix="free some space, then run the same command again; nothing measured is lost",
+        )
+    return None
+
+
+def _gone(reason: str, seconds: float) -> StorageError:
+    return StorageError(
+        f"the study's database must answer within {seconds:g} s",
+        got=reason,
+        fix="start it, then run the same command again; nothing measured is lost",
+    )
+
+
+def _plain(error: BaseException) -> str:
+    """The driver's own words on one line, without SQL and its values."""
+    text = _PARAMETERS_LOGGED.sub("", str(getattr(error, "orig", None) or error))
+    return " ".join(text.split())[:300]
