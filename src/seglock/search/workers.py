@@ -77,11 +77,23 @@ class _NotTheJobs(BaseException):  # no Exception, so that no job's code takes i
 
 @dataclass
 class _Slot:
-    """A place for a worker: its process, once there is one, and the job it computes."""
+    """A place for a worker: its process, once there is one, and the job it computes.
+
+    A place whose disk is full or whose card is lost fails every job as soon as it gets one, and
+    would eat up all of them. So it rests until others have finished some: after its first fault
+    two, then four, and so on.
+    """
 
     number: int
     worker: WorkerProcess | None = None
     job: str | None = None
+    faults: int = 0
+    resting: int = 0
+
+    def blame(self) -> None:
+        """A job failed here for no fault of its own."""
+        self.faults += 1
+        self.resting = 2**self.faults
 
 
 class LocalExecutor:
@@ -116,8 +128,8 @@ class LocalExecutor:
 
     @property
     def free(self) -> int:
-        """How many workers have nothing to do."""
-        return sum(slot.job is None for slot in self._slots)
+        """How many workers may take a job; at least one where none has any."""
+        return len(self._ready())
 
     @property
     def processes(self) -> dict[str, int]:
@@ -132,16 +144,17 @@ class LocalExecutor:
         A worker that this machine refuses to start fails the job. Raises RuntimeError where none is
         free: ask ``free`` first.
         """
-        idle = [slot for slot in self._slots if slot.job is None]
-        if not idle:
-            raise RuntimeError(f"all {len(self._slots)} workers are busy")
-        for slot in idle:
+        ready = self._ready()
+        if not ready:
+            raise RuntimeError(f"none of the {len(self._slots)} workers is free")
+        for slot in ready:
             if slot.worker is not None and slot.worker.is_gone:
                 self._end(slot)
-        slot = min(idle, key=lambda slot: slot.worker is None)
+        slot = min(ready, key=lambda slot: (slot.resting, slot.worker is None))
         try:
             worker = slot.worker or self._start(slot, job)
         except OSError as error:
+            slot.blame()
             self._ended.append(Failed(job.id, *failure(error)))
             return
         slot.job = job.id
@@ -167,6 +180,12 @@ class LocalExecutor:
                 self._end(slot)
         self._ended.clear()
         empty(self._scratch)
+
+    def _ready(self) -> list[_Slot]:
+        idle = [slot for slot in self._slots if slot.job is None]
+        rested = [slot for slot in idle if not slot.resting]
+        # Where all others rest too, waiting for one of them would be for ever.
+        return rested if rested or len(idle) < len(self._slots) else idle
 
     def _start(self, slot: _Slot, job: TrialJob) -> WorkerProcess:
         storage = job.params.get("search", {}).get("storage")
@@ -211,11 +230,16 @@ class LocalExecutor:
         if message["kind"] == "epoch":
             return False
         job: str = message["job"]
-        if message["kind"] == "finished":
-            self._ended.append(Finished(job, _result(message["result"])))
-        else:
-            self._ended.append(Failed(job, message["reason"], message["permanent"]))
         slot.job = None
+        if message["kind"] == "failed":
+            self._ended.append(Failed(job, message["reason"], message["permanent"]))
+            if not message["permanent"]:
+                slot.blame()
+            return True
+        self._ended.append(Finished(job, _result(message["result"])))
+        slot.faults = 0
+        for other in self._slots:
+            other.resting = 0 if other is slot else max(0, other.resting - 1)
         return True
 
 
