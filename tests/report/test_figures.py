@@ -50,8 +50,9 @@ def test_the_report_can_reach_no_key_but_the_demonstration_key(path: Path) -> No
 def test_nothing_heavy_is_imported_until_something_is_drawn() -> None:
     program = (
         "import sys, seglock.report, seglock.report.page, seglock.report.figures, "
+        "seglock.report.pareto_html, "
         "seglock.stages.report, seglock.cli.report, seglock.cli.preview\n"
-        "print({'torch', 'mlflow', 'matplotlib', 'PIL', 'jinja2'} & set(sys.modules))"
+        "print({'torch', 'mlflow', 'matplotlib', 'PIL', 'jinja2', 'plotly'} & set(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

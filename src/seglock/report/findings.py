@@ -12,7 +12,7 @@ TRIED_IN_HOURS = 24  # bits: 2**24 plans at a thousand a second take under five 
 
 
 def findings(summary: Mapping[str, Any]) -> list[str]:
-    """A few sentences: the baseline and its floor, the most accurate lock, and the tightest."""
+    """A few sentences: baseline and floor, the best locks, and what the search recommends."""
     locks: list[Figures] = [f for f in summary["locks"].values() if f["steps"]]
     sentences = [
         f"Unlocked, the model reaches a mean IoU of {four(figures['owner_miou'])} for everyone. "
@@ -20,8 +20,9 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
         for figures in summary["locks"].values()
         if not figures["steps"]
     ]
+    searched = [summary["search"]["recommendation"]["sentence"]] if summary["search"] else []
     if not locks:
-        return [*sentences, "There is no lock yet; add one under locks: in params.yaml."]
+        return [*sentences, "There is no lock yet; add one under locks: in params.yaml.", *searched]
     best = max(locks, key=lambda figures: figures["owner_miou"])
     sentences.append(f"Most accurate for its owner: {_describe(best)}")
     judged = [figures for figures in locks if figures["regained"] is not None]
@@ -31,7 +32,7 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
             sentences.append(f"The same lock, {tight['lock']}, also gives a thief least.")
         else:
             sentences.append(f"Least for a thief: {_describe(tight)}")
-    return sentences
+    return [*sentences, *(f"Of the trade-off search: {sentence}" for sentence in searched)]
 
 
 def warnings(summary: Mapping[str, Any]) -> list[str]:

@@ -10,13 +10,17 @@ from pathlib import Path
 from seglock.report.figures import (
     draw_access_control,
     draw_curves,
+    draw_hypervolume,
+    draw_importances,
     draw_lock_figure,
+    draw_pareto,
     draw_predictions,
     draw_transforms,
 )
 from seglock.report.gallery import draw_scene
 from seglock.report.results import LockResult
 from seglock.report.series import representatives
+from seglock.report.study import Study
 from seglock.report.style import DARK, LIGHT, Theme
 
 # Noise does not compress: a dark copy of a large gallery would double the page for little.
@@ -44,6 +48,15 @@ class Illustration:
 
 
 @dataclass(frozen=True)
+class SearchIllustrations:
+    """The figures of a trade-off search; no importances where nothing could be told."""
+
+    pareto: Illustration
+    hypervolume: Illustration
+    importances: Illustration | None
+
+
+@dataclass(frozen=True)
 class Illustrations:
     """The figures of the page. ``predictions`` is empty where no test images were kept."""
 
@@ -54,9 +67,12 @@ class Illustrations:
     every_lock: Illustration | None
     locks: tuple[tuple[str, Illustration], ...]
     from_test_image: bool
+    search: SearchIllustrations | None = None
 
 
-def illustrate(results: Sequence[LockResult], folder: Path) -> Illustrations:
+def illustrate(
+    results: Sequence[LockResult], folder: Path, study: Study | None = None
+) -> Illustrations:
     """Draw all figures into ``folder``: access_control.png, transforms.png, predictions.png, ..."""
     first = results[0].pictures
     shown = representatives(results)
@@ -104,6 +120,33 @@ def illustrate(results: Sequence[LockResult], folder: Path) -> Illustrations:
             if not result.evaluation.is_baseline
         ),
         from_test_image=bool(len(first)),
+        search=_illustrate_study(study, folder) if study else None,
+    )
+
+
+def _illustrate_study(study: Study, folder: Path) -> SearchIllustrations:
+    importances = None
+    if study.importances:
+        importances = _draw(
+            folder,
+            "importances",
+            "The share of each objective's variance that a parameter explains",
+            lambda path, theme: draw_importances(study, path, theme=theme),
+        )
+    return SearchIllustrations(
+        pareto=_draw(
+            folder,
+            "pareto",
+            "Every trial: mean IoU with the key over mean IoU without it, and the front",
+            lambda path, theme: draw_pareto(study, path, theme=theme),
+        ),
+        hypervolume=_draw(
+            folder,
+            "hypervolume",
+            "The hypervolume of the front after each trial",
+            lambda path, theme: draw_hypervolume(study, path, theme=theme),
+        ),
+        importances=importances,
     )
 
 

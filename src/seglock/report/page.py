@@ -10,8 +10,11 @@ from seglock.report import numbers
 from seglock.report.columns import COLUMNS
 from seglock.report.findings import findings, warnings
 from seglock.report.illustrations import Illustrations
+from seglock.report.looks import lock_text
 from seglock.report.paper import table1
 from seglock.report.results import LockResult
+from seglock.report.searchsummary import effort_sentence
+from seglock.report.study import Study
 
 TEMPLATES = Path(__file__).parent / "templates"
 LOCAL_UI = "http://127.0.0.1:5000"
@@ -33,9 +36,13 @@ def render_page(
     summary: Mapping[str, Any],
     illustrations: Illustrations,
     *,
+    study: Study | None = None,
     ui: str = LOCAL_UI,
 ) -> str:
-    """The report as one HTML document. ``ui`` is where the MLflow UI answers."""
+    """The report as one HTML document. ``ui`` is where the MLflow UI answers.
+
+    With a ``study`` it links to pareto.html beside it.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -51,11 +58,15 @@ def render_page(
         "plans": numbers.plans,
         "duration": numbers.duration,
         "search_effort": numbers.search_effort,
+        "lock_text": lock_text,
     }
     environment.tests["searchable"] = numbers.is_searchable
     first = results[0].evaluation
     return environment.get_template("report.html").render(
         summary=summary,
+        search=summary["search"],
+        study=study,
+        effort=effort_sentence(study) if study else "",
         locks=summary["locks"].values(),
         columns=COLUMNS,
         table=table1(summary),

@@ -7,17 +7,21 @@ from typing import Any
 
 from seglock import __version__
 from seglock.report.results import LockResult
+from seglock.report.searchsummary import summarise_study
 from seglock.report.series import baseline_of
+from seglock.report.study import Study
 
 
-def summarise(results: Sequence[LockResult]) -> dict[str, Any]:
+def summarise(results: Sequence[LockResult], study: Study | None = None) -> dict[str, Any]:
     """All locks' figures as plain values, ready for JSON.
 
-    ``locks`` maps a lock's name to its figures; what all locks share stands beside it.
+    ``locks`` maps a lock's name to its figures; what all locks share stands beside it. ``search``
+    is what the trade-off search found, None where there was none.
     """
     first = results[0].evaluation
     baseline = baseline_of(results)
     reference = baseline.evaluation.scores.owner_miou if baseline else None
+    locks = {result.lock: _figures(result, reference) for result in results}
     return {
         "seglock": __version__,
         "dataset": first.dataset,
@@ -27,7 +31,8 @@ def summarise(results: Sequence[LockResult]) -> dict[str, Any]:
         "models": sorted({result.evaluation.model for result in results}),
         "seeds": sorted({result.evaluation.seed for result in results}),
         "epochs": sorted({result.training.epochs for result in results}),
-        "locks": {result.lock: _figures(result, reference) for result in results},
+        "locks": locks,
+        "search": summarise_study(study, locks) if study else None,
     }
 
 

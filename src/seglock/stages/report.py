@@ -17,34 +17,43 @@ from seglock.report.exports import to_csv, to_latex
 from seglock.report.illustrations import illustrate
 from seglock.report.page import LOCAL_UI, render_page
 from seglock.report.paper import table1
+from seglock.report.pareto_html import write_pareto_html
+from seglock.report.study import read_study_file, require_same_data
 from seglock.report.summary import summarise
 from seglock.stages.outputs import sole_writer
 
 REPORT_FOLDER = Path("data/reports")
 PAGE = "report.html"
-_PICTURES = ("access_control.png", "transforms.png", "predictions.png")
+PARETO_PAGE = "pareto.html"
+_PICTURES = ("access_control.png", "transforms.png", "predictions.png", "pareto.png")
 
 
 def write_report(root: Path) -> dict[str, Any]:
     """Render data/reports of the project at ``root``, whole or not at all; returns summary.json.
 
-    Reads the locks that params.yaml lists, whatever else lies in the folders. Raises ReportError,
-    naming the stage to run, for result files that are missing or damaged.
+    Reads the locks that params.yaml lists, whatever else lies in the folders, and the trade-off
+    search where there was one. Raises ReportError, naming the stage to run, for result files that
+    are missing or damaged.
     """
     params = load_params(root / "params.yaml")
     results = read_results(root, {name: tuple(lock.steps) for name, lock in params.locks.items()})
-    summary = summarise(results)
+    study = read_study_file(root)
+    if study:
+        require_same_data(study, results[0].evaluation.dataset_digest)
+    summary = summarise(results, study)
     with (
         sole_writer(root, "reports"),
         tempfile.TemporaryDirectory(prefix="seglock-report-") as scratch,
         files.replacing_folder(root / REPORT_FOLDER) as out,
     ):
-        illustrations = illustrate(results, Path(scratch))
-        page = render_page(results, summary, illustrations, ui=mlflow_ui())
+        illustrations = illustrate(results, Path(scratch), study)
+        page = render_page(results, summary, illustrations, study=study, ui=mlflow_ui())
         files.write_text(out / PAGE, page)
         files.write_text(out / "table.csv", to_csv(summary))
         files.write_text(out / "table.tex", to_latex(summary, table1(summary)))
         files.write_json(out / "summary.json", summary)
+        if study:
+            write_pareto_html(study, out / PARETO_PAGE)
         for name in _PICTURES:
             if (Path(scratch) / name).exists():
                 shutil.copyfile(Path(scratch) / name, out / name)

@@ -1,0 +1,70 @@
+"""How the methods of a study look in its figures, and how its trials are named there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from seglock.report.series import method_label
+from seglock.report.study import Study, Trial
+from seglock.report.style import Access
+
+# Hues after Okabe and Ito; the shape tells methods apart without any colour.
+_LOOKS = (
+    ("#0072b2", "#56b4e9", "o"),
+    ("#d55e00", "#e8743b", "s"),
+    ("#009e73", "#1fb88c", "^"),
+    ("#b0578d", "#d58bb8", "D"),
+    ("#8a6d00", "#e0b93a", "v"),
+    ("#4d5d6c", "#b3bfca", "P"),
+    ("#6f4fb0", "#a98be0", "X"),
+    ("#7a4a21", "#c59a74", "p"),
+)
+_FIRST = ("shf", "np", "ffx")
+LOOKS_OF_PAPER = {
+    method: Access(method.upper(), *look) for method, look in zip(_FIRST, _LOOKS, strict=False)
+}
+
+
+def method_looks(trials: Sequence[Trial]) -> dict[str, Access]:
+    """The label, colours and marker of each method among ``trials``, the single ones first."""
+    methods = sorted({trial.method for trial in trials}, key=_rank)
+    labels = {trial.method: _plain_label(trial) for trial in trials}
+    return {
+        method: Access(labels[method], *_LOOKS[place % len(_LOOKS)])
+        for method, place in zip(methods, _places(methods), strict=True)
+    }
+
+
+def _rank(method: str) -> tuple[int, str]:
+    return (_FIRST.index(method) if method in _FIRST else len(_FIRST), method)
+
+
+def _places(methods: Sequence[str]) -> list[int]:
+    """The three single methods look the same in every study, whichever of them it has."""
+    others = [method for method in methods if method not in _FIRST]
+    return [_FIRST.index(m) if m in _FIRST else len(_FIRST) + others.index(m) for m in methods]
+
+
+def _plain_label(trial: Trial) -> str:
+    return method_label([step.partition("-f")[0] for step in trial.steps])
+
+
+def lock_text(lock: str) -> str:
+    """A lock's name for readers: the steps of a composition joined by a plus.
+
+    >>> lock_text("np-4-f25_shf-4-f25")
+    'np-4-f25 + shf-4-f25'
+    """
+    return " + ".join(lock.split("_"))
+
+
+def trial_labels(study: Study) -> dict[int, str]:
+    """What each trial of the front is called: its lock, with its number where that occurs twice."""
+    front = [found.trial for found in study.front_trials]
+    count = Counter(trial.lock for trial in front)
+    return {
+        trial.number: lock_text(trial.lock)
+        + (f" (trial {trial.number})" if count[trial.lock] > 1 else "")
+        for trial in front
+    }

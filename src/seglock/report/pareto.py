@@ -1,0 +1,129 @@
+"""The Pareto figure of a study: what a lock leaves its owner, over what it leaves a thief."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seglock.report.labels import Label, place_labels
+from seglock.report.looks import lock_text, method_looks, trial_labels
+from seglock.report.paretopanels import Looks, draw_published, draw_view
+from seglock.report.study import Study
+from seglock.report.style import LIGHT, Theme, canvas, save
+from seglock.report.views import View, is_in, near_view, whole_view
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PUBLISHED_DATASET = "voc2012"
+_PANEL = (5.4, 4.5)
+
+
+def draw_pareto(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
+    """Draw owner's mean IoU over the thief's as a PNG; up and left is better.
+
+    Filled markers, joined by a step line, are the front; faint ones are beaten by another
+    lock. Shaded: the locks within the study's limits. Where few trials fill a corner of the
+    figure a second panel shows it larger; on VOC 2012 a third has the paper's Table 1.
+    """
+    looks = method_looks([found.trial for found in study.measured])
+    whole = whole_view(study)
+    near = near_view(study, whole)
+    views = [whole] if near is None else [whole, near]
+    published = study.about.dataset == PUBLISHED_DATASET
+    panels = len(views) + published
+    size = (max(_PANEL[0] * panels, 7.2) - 0.4 * (panels - 1), _PANEL[1] + 0.5)
+    with canvas(*size, theme, layout="constrained") as figure:
+        if not study.measured:
+            _say_nothing_measured(figure)
+        else:
+            axes = list(figure.subplots(1, panels, squeeze=False)[0])
+            for place, view in enumerate(views):
+                draw_view(axes[place], study, view, looks, theme)
+            axes[0].set_title("All trials" if near else "Trials")
+            if near:
+                axes[1].set_title("Near the limits")
+                _mark_view(axes[0], near, theme)
+            if published:
+                draw_published(axes[-1], study, looks, theme)
+            _legends(figure, axes, looks, theme)
+            figure.draw_without_rendering()
+            for place, view in enumerate(views):
+                _name_points(axes[place], study, view, near if place == 0 else None, theme)
+        save(figure, path)
+
+
+def _mark_view(axes: Axes, view: View, theme: Theme) -> None:
+    """A thin frame around what the other panel shows."""
+    from matplotlib.patches import Rectangle
+
+    width, height = view[1] - view[0], view[3] - view[2]
+    axes.add_patch(
+        Rectangle((view[0], view[2]), width, height, fill=False, ec=theme.faint, lw=0.9, zorder=3)
+    )
+
+
+def _name_points(
+    axes: Axes, study: Study, view: View, elsewhere: View | None, theme: Theme
+) -> None:
+    """Name the front's locks and the chosen one, but for those that another panel names."""
+    advice, labels = study.recommendation, trial_labels(study)
+    chosen = advice.chosen
+    inside = [found for found in study.measured if is_in(found, view)]
+    named = [
+        Label(
+            labels.get(found.trial.number, lock_text(found.trial.lock)),
+            found.unauthorised,
+            found.owner,
+            is_bold=found.trial.number == chosen,
+        )
+        for found in inside
+        if (found.trial.number == chosen or found.trial.number in labels)
+        and not (elsewhere and is_in(found, elsewhere))
+    ]
+    named.sort(key=lambda label: not label.is_bold)
+    points = [(found.unauthorised, found.owner) for found in inside]
+    place_labels(axes, named, points, theme)
+
+
+def _legends(figure: Figure, axes: Sequence[Axes], looks: Looks, theme: Theme) -> None:
+    """Above: the methods. Below: the front, the limits and the levels."""
+    from matplotlib.lines import Line2D
+
+    figure.legend(
+        [
+            Line2D([], [], marker=k.marker, color=theme.colour(k), linestyle="none", markersize=8)
+            for k in looks.values()
+        ],
+        [look.label for look in looks.values()],
+        loc="outside upper right",
+        ncols=min(len(looks), 6),
+        handletextpad=0.2,
+        borderpad=0,
+        borderaxespad=0.6,
+    )
+    named: dict[str, Any] = {}
+    for one in axes:
+        for handle, label in zip(*one.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
+    figure.legend(
+        named.values(),
+        named.keys(),
+        loc="outside lower center",
+        ncols={1: 2, 2: 4, 3: 5}[len(axes)],
+        columnspacing=1.6,
+    )
+
+
+def _say_nothing_measured(figure: Figure) -> None:
+    axes = figure.add_subplot()
+    axes.set_axis_off()
+    axes.text(
+        0.5,
+        0.5,
+        "No trial has been measured.\nSet search.trials in params.yaml, then run dvc repro search.",
+        ha="center",
+        va="center",
+    )

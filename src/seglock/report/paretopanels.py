@@ -1,0 +1,200 @@
+"""The panels of the Pareto figure: trials, front, limits and levels, and the paper's points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from seglock.report.looks import LOOKS_OF_PAPER
+from seglock.report.paper import PAPER_METHODS, published_table
+from seglock.report.study import Baseline, Measured, Study
+from seglock.report.style import Access, Theme
+from seglock.report.views import View
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_FEASIBLE = ("#cfe6d6", "#1d3a2b")
+VERDICTS = {"recommended": "Recommended", "undecided": "Candidate, undecided"}
+NEAREST = "Nearest to the limits"
+
+Looks = Mapping[str, Access]
+
+
+def draw_view(axes: Axes, study: Study, view: View, looks: Looks, theme: Theme) -> None:
+    axes.set_xlim(view[0], view[1])
+    axes.set_ylim(view[2], view[3])
+    axes.grid(visible=True)
+    axes.set_xlabel("unauthorised: mean IoU without the key")
+    axes.set_ylabel("owner: mean IoU with the key")
+    baseline = study.baseline
+    if baseline:
+        _draw_limits(axes, study, baseline, view, theme)
+    _draw_front(axes, study.front_trials, view, theme)
+    on_front = set(study.front)
+    for found in study.measured:
+        look = looks[found.trial.method]
+        best = found.trial.number in on_front
+        colour = theme.colour(look)
+        axes.plot(
+            found.unauthorised,
+            found.owner,
+            look.marker,
+            markersize=8 if best else 6,
+            markerfacecolor=colour if best else "none",
+            markeredgecolor=theme.paper if best else colour,
+            markeredgewidth=0.8 if best else 1.1,
+            alpha=1 if best else 0.45,
+            zorder=6 if best else 4,
+        )
+    if len(on_front) < len(study.measured):
+        axes.plot(
+            [],
+            [],
+            "o",
+            markersize=6,
+            markerfacecolor="none",
+            color=theme.faint,
+            alpha=0.7,
+            label="Beaten by another lock",
+        )
+    _ring_the_chosen(axes, study, theme)
+
+
+def _draw_limits(axes: Axes, study: Study, baseline: Baseline, view: View, theme: Theme) -> None:
+    """The region within both limits, and what bounds it: baseline and floor."""
+    limits, floor = study.limits, baseline.floor
+    least = baseline.mean - limits.max_drop
+    top = max(view[3], least)
+    # regained <= r  is  unauthorised <= floor + r (owner - floor).
+    edge = [floor + limits.max_regained * (owner - floor) for owner in (least, top)]
+    colour = _FEASIBLE[theme.is_dark]
+    axes.fill(
+        [view[0], edge[0], edge[1], view[0]],
+        [least, least, top, top],
+        facecolor=colour,
+        edgecolor="none",
+        zorder=0.5,
+        label=f"Within the limits: drop ≤ {limits.max_drop:g}, regained ≤ {limits.max_regained:g}",
+    )
+    if len(baseline.owner_miou) > 1:
+        axes.axhspan(
+            min(baseline.owner_miou),
+            max(baseline.owner_miou),
+            color=theme.ink,
+            alpha=0.1,
+            linewidth=0,
+            zorder=0.7,
+        )
+    axes.axhline(
+        baseline.mean,
+        color=theme.ink,
+        linestyle="--",
+        linewidth=1.2,
+        zorder=2,
+        label=_baseline_label(baseline),
+    )
+    axes.axvline(
+        floor, color=theme.faint, linestyle=":", linewidth=1.6, zorder=2, label="Floor (no model)"
+    )
+    axes.plot(
+        [view[0], view[1]],
+        [view[0], view[1]],
+        color=theme.faint,
+        linestyle="-.",
+        linewidth=0.9,
+        zorder=2,
+        label="No lock: owner = thief",
+    )
+
+
+def _baseline_label(baseline: Baseline) -> str:
+    seeds = len(baseline.owner_miou)
+    return "Baseline" + (f" (band: its {seeds} seeds)" if seeds > 1 else "")
+
+
+def _draw_front(axes: Axes, front: Sequence[Measured], view: View, theme: Theme) -> None:
+    """The edge of what the front beats: up at each lock, then right to the next."""
+    if not front:
+        return
+    corners = [(front[0].unauthorised, min(view[2], front[0].owner))]
+    for found in front:
+        corners += [(found.unauthorised, corners[-1][1]), (found.unauthorised, found.owner)]
+    corners.append((max(view[1], corners[-1][0]), corners[-1][1]))
+    axes.plot(
+        *zip(*corners, strict=True),
+        color=theme.ink,
+        linewidth=1.3,
+        solid_joinstyle="miter",
+        zorder=3,
+        label="Front",
+    )
+
+
+def _ring_the_chosen(axes: Axes, study: Study, theme: Theme) -> None:
+    advice = study.recommendation
+    is_firm = advice.status == "recommended"
+    number = advice.chosen
+    for found in study.measured:
+        if found.trial.number == number:
+            axes.plot(
+                found.unauthorised,
+                found.owner,
+                "o",
+                markersize=16,
+                markerfacecolor="none",
+                markeredgecolor=theme.ink,
+                markeredgewidth=1.8 if is_firm else 1.2,
+                linestyle="none",
+                zorder=7,
+                label=VERDICTS.get(advice.status, NEAREST),
+            )
+
+
+def draw_published(axes: Axes, study: Study, looks: Looks, theme: Theme) -> None:
+    """The owner's mean IoU over the block side: the paper's Table 1 hollow, ours filled."""
+    cells, baseline = published_table()
+    sides = sorted({side for side, _ in cells} | {f.trial.block_size for f in study.measured})
+    for method in PAPER_METHODS:
+        values = [(side, value) for (side, name), value in sorted(cells.items()) if name == method]
+        look = looks.get(method, LOOKS_OF_PAPER[method])
+        axes.plot(
+            *zip(*values, strict=True),
+            look.marker + "-",
+            color=theme.colour(look),
+            markerfacecolor=theme.paper,
+            linewidth=0.9,
+            alpha=0.85,
+        )
+    axes.plot(
+        [],
+        [],
+        "o-",
+        color=theme.faint,
+        markerfacecolor=theme.paper,
+        linewidth=0.9,
+        label="Published (VOC 2012)",
+    )
+    for found in study.measured:
+        look = looks[found.trial.method]
+        axes.plot(
+            found.trial.block_size,
+            found.owner,
+            look.marker,
+            color=theme.colour(look),
+            markersize=7,
+            markeredgecolor=theme.paper,
+            markeredgewidth=0.7,
+            zorder=5,
+        )
+    axes.axhline(
+        baseline, color=theme.faint, linestyle="--", linewidth=1, label="Baseline, published"
+    )
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sides, [str(side) for side in sides])
+    axes.minorticks_off()
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("block side M")
+    axes.set_ylabel("owner: mean IoU with the key")
+    axes.set_title(f"Beside the paper's Table 1 (ours: {study.about.split})")
+    axes.grid(axis="y")

@@ -1,0 +1,138 @@
+"""Two small figures of a study: hypervolume over trials, and what decides the objectives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seglock.report.study import Study
+from seglock.report.style import CORRECT, LIGHT, PLAIN, Access, Theme, canvas, save
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_SIZE = (5.6, 3.5)
+_WORDS = {
+    "steps": "method",
+    "block_size": "block side",
+    "fraction": "fraction",
+    "lr": "learning rate",
+    "weight_decay": "weight decay",
+    "epochs": "epochs",
+    "image_side": "image side",
+}
+
+
+def draw_hypervolume(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
+    """Draw the hypervolume after each trial against both references, as a PNG.
+
+    Ticks below mark the trials that were stopped early, crosses those that failed.
+    """
+    with canvas(*_SIZE, theme, layout="constrained") as figure:
+        axes = figure.add_subplot()
+        axes.set_title("Hypervolume over trials")
+        top = 0.0
+        for name, volume, look in (
+            ("thief at the baseline", study.hypervolume.baseline, CORRECT),
+            ("thief at the floor", study.hypervolume.floor, PLAIN),
+        ):
+            if not volume.values:
+                continue
+            numbers = [place + 1 for place in range(len(volume.values))]
+            values = [value for _, value in volume.values]
+            top = max(top, *values)
+            axes.plot(
+                numbers,
+                values,
+                color=theme.colour(look),
+                drawstyle="steps-post",
+                label=f"Reference: {name}",
+            )
+            axes.plot(numbers[-1], values[-1], "o", color=theme.colour(look), markersize=4)
+            axes.annotate(
+                f"{values[-1]:.4f}",
+                (numbers[-1], values[-1]),
+                xytext=(5, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8.5,
+            )
+        if top == 0 and not study.measured:
+            _say(axes, "Nothing measured yet")
+        else:
+            _finish_hypervolume(figure, axes, study, top, theme)
+        save(figure, path)
+
+
+def _finish_hypervolume(figure: Figure, axes: Axes, study: Study, top: float, theme: Theme) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    states = [trial.state for trial in study.trials]
+    for state, marker, words in (("stopped", "|", "Stopped early"), ("failed", "x", "Failed")):
+        places = [place + 1 for place, found in enumerate(states) if found == state]
+        if places:
+            axes.plot(
+                places,
+                [-0.05 * (top or 1)] * len(places),
+                marker,
+                color=theme.faint,
+                markersize=6,
+                linestyle="none",
+                label=words,
+            )
+    axes.set_ylim(-0.1 * (top or 1), 1.15 * (top or 1))
+    axes.set_xlim(0.5, len(states) + 0.5 + 0.12 * len(states))
+    axes.set_xlabel("trials")
+    axes.set_ylabel("area, mean IoU²")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(axis="y")
+    figure.legend(loc="outside lower left", ncols=2, fontsize=8.5)
+
+
+def draw_importances(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
+    """Draw the share of each objective's variance that a parameter explains, as a PNG."""
+    shares = study.importances or {}
+    targets: list[tuple[str, str, Access]] = [
+        (name, label, look)
+        for name, label, look in (
+            ("owner_miou", "owner", CORRECT),
+            ("unauthorised", "unauthorised", PLAIN),
+        )
+        if name in shares
+    ]
+    names = {name: 0.0 for target in shares.values() for name in target}
+    for name in names:
+        names[name] = sum(target.get(name, 0.0) for target in shares.values())
+    ranked = sorted(names, key=lambda name: names[name])
+    with canvas(*_SIZE, theme, layout="constrained") as figure:
+        axes = figure.add_subplot()
+        axes.set_title("What decides the figures")
+        if not targets:
+            _say(axes, study.importances_reason or "Nothing to tell")
+        else:
+            height = 0.8 / len(targets)
+            for shift, (target, label, look) in enumerate(targets):
+                places = [
+                    place + height * ((len(targets) - 1) / 2 - shift)
+                    for place in range(len(ranked))
+                ]
+                values = [shares[target].get(name, 0.0) for name in ranked]
+                axes.barh(
+                    places, values, height * 0.9, color=theme.colour(look), label=f"of {label}"
+                )
+                for place, value in zip(places, values, strict=True):
+                    axes.text(value + 0.012, place, f"{value:.0%}", va="center", fontsize=8.5)
+            axes.set_yticks(range(len(ranked)), [_WORDS.get(name, name) for name in ranked])
+            axes.tick_params(axis="y", length=0)
+            axes.set_xlim(0, 1.08)
+            axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25%", "50%", "75%", "100%"])
+            axes.set_xlabel("share of the variance between trials")
+            axes.grid(axis="x")
+            figure.legend(loc="outside lower left", ncols=2, fontsize=8.5)
+        save(figure, path)
+
+
+def _say(axes: Axes, words: str) -> None:
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, words, ha="center", va="center", wrap=True, transform=axes.transAxes)

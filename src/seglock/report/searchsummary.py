@@ -1,0 +1,90 @@
+"""The study in summary.json, and in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from seglock.report.looks import lock_text
+from seglock.report.numbers import duration
+from seglock.report.study import Study, Trial
+
+_FRONT = ("number", "lock", "steps", "owner_miou", "drop", "unauthorised", "regained")
+_VERDICTS = {
+    "recommended": "Recommended",
+    "none": "No recommendation",
+    "undecided": "Undecided",
+    "empty": "No recommendation",
+}
+
+
+def summarise_study(study: Study, locks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The study's findings as plain values. ``locks`` are summary.json's: is it among them?"""
+    advice = study.recommendation
+    baseline, volumes = study.baseline, study.hypervolume
+    trained = [
+        name for name, f in locks.items() if f["steps"] and advice.steps == tuple(f["steps"])
+    ]
+    return {
+        "study": study.study,
+        "split": study.about.split,
+        "wrong_keys": study.about.wrong_keys,
+        "sampler": study.sampler,
+        "objective": study.objective,
+        "counts": study.counts.model_dump(),
+        "asked": study.asked,
+        "limits": study.limits.model_dump(),
+        "baseline": baseline.model_dump(mode="json") if baseline else None,
+        "front": [_row(found.trial) for found in reversed(study.front_trials)],
+        "hypervolume": {
+            name: volume.values[-1][1] if volume.values else None
+            for name, volume in (("floor", volumes.floor), ("baseline", volumes.baseline))
+        },
+        "importances": study.importances,
+        "recommendation": {
+            **advice.model_dump(mode="json"),
+            "sentence": advice_sentence(study),
+            "trained_as": trained[0] if trained else None,
+        },
+        "epochs_saved": study.early_stopping.epochs_saved,
+        "epochs_full": study.early_stopping.epochs_full,
+        "run_id": study.run_id,
+        "seconds": study.seconds,
+    }
+
+
+def _row(trial: Trial) -> dict[str, Any]:
+    row = {name: getattr(trial, name) for name in _FRONT}
+    return row | {
+        "steps": list(trial.steps),
+        "text": lock_text(trial.lock),
+        "key_space_bits": trial.key_space_bits,
+        "run_id": trial.run_id,
+    }
+
+
+def advice_sentence(study: Study) -> str:
+    """The verdict in words: the lock, then why, or why there is none."""
+    advice = study.recommendation
+    reason = advice.reason.rstrip(".")
+    if advice.status == "recommended" and advice.lock:
+        return f"Recommended: {lock_text(advice.lock)}. {reason[:1].upper()}{reason[1:]}."
+    return f"{_VERDICTS[advice.status]}: {reason}."
+
+
+def effort_sentence(study: Study) -> str:
+    """How many trials, how they ended, and what stopping early saved."""
+    counts, saved = study.counts, study.early_stopping
+    total = len(study.trials)
+    parts = [f"{counts.complete} of {total} {'trial' if total == 1 else 'trials'} ran in full"]
+    if counts.stopped:
+        parts.append(
+            f"{counts.stopped} {'was' if counts.stopped == 1 else 'were'} stopped early, which "
+            f"saved {saved.epochs_saved} of {saved.epochs_full} epochs"
+        )
+    if counts.failed:
+        parts.append(f"{counts.failed} failed")
+    if study.asked > total:
+        parts.append(f"{study.asked - total} of {study.asked} are still to come")
+    text = "; ".join(parts) + "."
+    return text if study.seconds is None else f"{text} It took {duration(study.seconds)}."
