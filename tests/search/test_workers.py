@@ -29,7 +29,7 @@ from seglock.search.executor import Failed, Finished, Outcome
 from seglock.search.job import TrialJob, TrialResult
 from seglock.search.process import WorkerProcess
 from seglock.search.worker import Inbox
-from seglock.search.workers import LocalExecutor
+from seglock.search.workers import InProcessExecutor, LocalExecutor
 from seglock.training import EpochRow
 from tests.conftest import ROOT
 from tests.search.fakes import fake_job, fake_run, is_running, wait_for
@@ -127,6 +127,22 @@ def test_a_worker_that_cannot_start_fails_the_job(make: Make, tmp_path: Path) ->
     assert isinstance(outcome, Failed)
     assert "Not a directory" in outcome.reason
     assert executor.free == 1
+
+
+def test_scratch_is_emptied_by_the_first_job_and_not_before(make: Make, tmp_path: Path) -> None:
+    left = tmp_path / "work" / "worker-9" / "trial-3-1" / "model.safetensors"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    idle = make()
+    idle.close()  # a second command on a study that is in use never has a job
+    here = InProcessExecutor(scratch=tmp_path / "work", run=fake_run)
+    here.close()
+    assert left.exists()
+    here.submit(fake_job("one"))
+    assert not left.exists()
+    left.parent.mkdir(parents=True)
+    finished(make(), fake_job("one"))
+    assert not left.parent.exists()
 
 
 def test_no_more_jobs_than_workers(make: Make, tmp_path: Path) -> None:

@@ -26,14 +26,15 @@ if TYPE_CHECKING:
 class InProcessExecutor:
     """Computes one job at a time here, inside ``poll``. Start-up is paid once.
 
-    ``scratch`` is emptied: the caller holds the study, so what is in it was left by the dead.
+    ``scratch`` is emptied by the first job: who submits one holds the study, so what is in it was
+    left by the dead.
     """
 
     def __init__(self, *, scratch: Path, run: RunTrial = run_trial) -> None:
         self._scratch = scratch
         self._run = run
         self._jobs: deque[TrialJob] = deque()
-        empty(scratch)
+        self._begun = False
 
     @property
     def free(self) -> int:
@@ -42,6 +43,9 @@ class InProcessExecutor:
 
     def submit(self, job: TrialJob) -> None:
         """Take a job; ``poll`` computes it."""
+        if not self._begun:
+            self._begun = True
+            empty(self._scratch)
         self._jobs.append(job)
 
     def poll(self, decide: Decide, timeout: float) -> list[Outcome]:  # noqa: ARG002
@@ -67,7 +71,6 @@ class InProcessExecutor:
     def close(self) -> None:
         """Forget what was submitted."""
         self._jobs.clear()
-        empty(self._scratch)
 
 
 class _NotTheJobs(BaseException):  # no Exception, so that no job's code takes it
@@ -102,7 +105,7 @@ class LocalExecutor:
     Processes start with the first job they get. One that dies takes its own job with it and is
     replaced; all of them end with this process, however it ends. Each has an equal share of the
     cores (unless ``OMP_NUM_THREADS`` is set), of the CUDA devices where there are several, and a
-    folder ``worker-N`` of its own under ``scratch``, which is emptied first.
+    folder ``worker-N`` of its own under ``scratch``, which the first job empties.
 
     Raises ConfigError when so many workers do not fit this machine's devices.
     """
@@ -124,7 +127,7 @@ class LocalExecutor:
         self._slots = [_Slot(number) for number in range(1, workers + 1)]
         self._ended: list[Outcome] = []
         self._selector = selectors.DefaultSelector()
-        empty(scratch)
+        self._begun = False
 
     @property
     def free(self) -> int:
@@ -147,6 +150,9 @@ class LocalExecutor:
         ready = self._ready()
         if not ready:
             raise RuntimeError(f"none of the {len(self._slots)} workers is free")
+        if not self._begun:
+            self._begun = True
+            empty(self._scratch)
         for slot in ready:
             if slot.worker is not None and slot.worker.is_gone:
                 self._end(slot)
@@ -179,7 +185,8 @@ class LocalExecutor:
             if slot.worker is not None:
                 self._end(slot)
         self._ended.clear()
-        empty(self._scratch)
+        if self._begun:
+            empty(self._scratch)
 
     def _ready(self) -> list[_Slot]:
         idle = [slot for slot in self._slots if slot.job is None]
