@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks.search import benchmark_params
+from benchmarks.search_replay import Table, compare_samplers, compare_stopping, replay_sampler
+from seglock.search.record import BaselineRecord, TrialRecord
+from seglock.search.space import grid
+
+FLOOR, PLAIN, EPOCHS = 0.1, 0.6, 12
+_COST = {"shf": 0.05, "np": 0.01, "ffx": 0.03, "np+shf": 0.06}
+_LEFT = {"shf": 0.04, "np": 0.09, "ffx": 0.2, "np+shf": 0.0}
+
+
+def made_up_table() -> Table:
+    """Larger blocks cost more and leave less; every curve rises like the baseline's."""
+    params = benchmark_params(quick=False)
+    trials = []
+    for number, point in enumerate(grid(params)):
+        share = (point.fraction or 50) / 100
+        owner = PLAIN - _COST[point.pattern] * point.block_size**0.5 * share
+        unauthorised = 0.08 + _LEFT[point.pattern] / point.block_size**0.5 / share
+        trials.append(
+            TrialRecord(
+                number=number,
+                state="complete",
+                lock=point.lock,
+                steps=point.steps,
+                method=point.pattern,
+                block_size=point.block_size,
+                fraction=str(point.fraction),
+                lr=point.lr,
+                weight_decay=point.weight_decay,
+                epochs=point.epochs,
+                image_side=point.image_side,
+                owner_miou=owner,
+                unauthorised=unauthorised,
+                drop=PLAIN - owner,
+                regained=(unauthorised - FLOOR) / (owner - FLOOR),
+                floor=FLOOR,
+                curve=tuple(owner * epoch / EPOCHS for epoch in range(1, EPOCHS + 1)),
+            )
+        )
+    curve = tuple(PLAIN * epoch / EPOCHS for epoch in range(1, EPOCHS + 1))
+    baseline = BaselineRecord(EPOCHS, 64, (0, 1, 2), (PLAIN,) * 3, (curve,) * 3, FLOOR)
+    return Table(params, (baseline,), tuple(trials))
+
+
+TABLE = made_up_table()
+
+
+def test_the_space_has_every_combination_that_is_a_lock_of_its_own() -> None:
+    assert len(TABLE.trials) == 4 * 6 * 3
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
+def test_a_replay_is_a_study_whose_figures_are_the_tables(sampler: str) -> None:
+    known = {trial.lock: trial for trial in TABLE.trials}
+
+    trials = replay_sampler(TABLE, sampler, seed=3, trials=20)
+
+    assert [trial.number for trial in trials] == list(range(20))
+    for trial in trials:
+        assert trial.owner_miou == known[trial.lock].owner_miou
+    again = replay_sampler(TABLE, sampler, seed=3, trials=20)
+    other = replay_sampler(TABLE, sampler, seed=4, trials=20)
+    assert [trial.lock for trial in trials] == [trial.lock for trial in again]
+    assert [trial.lock for trial in trials] != [trial.lock for trial in other]
+
+
+def test_samplers_are_compared_at_equal_trials_beside_random_search() -> None:
+    found = compare_samplers(TABLE, seeds=2, trials=6, at=[3, 6], samplers=["tpe", "random"])
+
+    for figures in found["samplers"].values():
+        for name, rows in figures["hypervolume"].items():
+            assert [row["trials"] for row in rows] == [3, 6]
+            for row in rows:
+                assert len(row["values"]) == 2
+                assert row["mean"] == pytest.approx(sum(row["values"]) / 2)
+                assert row["of_whole_table"] == pytest.approx(
+                    row["mean"] / found["whole_table"][name]
+                )
+                assert max(row["values"]) <= found["whole_table"][name] + 1e-12
+            assert rows[0]["mean"] <= rows[1]["mean"]
+    random = found["samplers"]["random"]["hypervolume"]["baseline"]
+    assert [row["of_random"] for row in random] == [1.0, 1.0]
+    json.dumps(found, allow_nan=False)
+
+
+def test_more_margin_stops_less_and_what_was_lost_is_said() -> None:
+    found = compare_stopping(TABLE, orders=3, margins=[0.0, 0.3])
+
+    own, rows = found["own_margin"], found["margins"]
+    assert [row["margin"] for row in rows] == sorted({0.0, own, 0.3})
+    saved = [row["epochs_saved"]["mean"] for row in rows]
+    assert saved == sorted(saved, reverse=True)
+    assert saved[0] > 0
+    for row in rows:
+        assert (row["front_unchanged"] == 3) == (row["front_locks_stopped"] == [])
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_table_is_read_from_what_measuring_wrote() -> None:
+    document = {
+        "params": TABLE.params.model_dump(mode="json"),
+        "study": {
+            "baselines": [baseline.to_dict() for baseline in TABLE.baselines],
+            "trials": [trial.to_dict() for trial in TABLE.trials],
+        },
+    }
+
+    assert Table.from_document(json.loads(json.dumps(document))) == TABLE
