@@ -1,0 +1,69 @@
+"""Trials one after the other in the coordinator's own process."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seglock.search.executor import Decide, Failed, Finished, Outcome
+from seglock.search.job import TrialJob
+from seglock.search.trial import RunTrial, empty, failure, run_trial
+
+if TYPE_CHECKING:
+    from seglock.training import EpochRow
+
+
+class InProcessExecutor:
+    """Computes one job at a time here, inside ``poll``. Start-up is paid once.
+
+    ``scratch`` is emptied by the first job: who submits one holds the study, so what is in it was
+    left by the dead.
+    """
+
+    def __init__(self, *, scratch: Path, run: RunTrial = run_trial) -> None:
+        self._scratch = scratch
+        self._run = run
+        self._jobs: deque[TrialJob] = deque()
+        self._begun = False
+
+    @property
+    def free(self) -> int:
+        """1 until a job was submitted that has not been computed."""
+        return 1 - len(self._jobs)
+
+    def submit(self, job: TrialJob) -> None:
+        """Take a job; ``poll`` computes it."""
+        if not self._begun:
+            self._begun = True
+            empty(self._scratch)
+        self._jobs.append(job)
+
+    def poll(self, decide: Decide, timeout: float) -> list[Outcome]:  # noqa: ARG002
+        """Compute one job to its end. What ``decide`` raises ends it without an outcome."""
+        if not self._jobs:
+            return []
+        job = self._jobs.popleft()
+
+        def on_epoch(row: EpochRow) -> bool:
+            try:
+                return decide(job.id, row)
+            except Exception as error:
+                raise _NotTheJobs(error) from error
+
+        try:
+            result = self._run(job, scratch=self._scratch, on_epoch=on_epoch, worker="in-process")
+        except _NotTheJobs as raised:
+            raise raised.error from None
+        except Exception as error:
+            return [Failed(job.id, *failure(error))]
+        return [Finished(job.id, result)]
+
+    def close(self) -> None:
+        """Forget what was submitted."""
+        self._jobs.clear()
+
+
+class _NotTheJobs(BaseException):  # no Exception, so that no job's code takes it
+    def __init__(self, error: Exception) -> None:
+        self.error = error
