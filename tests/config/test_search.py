@@ -218,6 +218,11 @@ def test_a_password_in_params_is_refused_and_never_shown(url: str) -> None:
         error = error.__cause__
 
 
+def test_what_is_no_url_is_shown_without_what_may_be_a_password() -> None:
+    listed = faults({"storage": "me:hunter2@host/studies"})
+    assert "search.storage must be the URL of a database, got '***@host/studies'" in listed[0]
+
+
 def test_overrides_keep_the_same_rules() -> None:
     params = checked({"trials": 3})
     changed = override_search(params, trials=9, max_drop=0.1)

@@ -108,7 +108,8 @@ def storage_faults(url: str) -> list[str]:
         return [_fault("search.storage must not hold a password", repr(shown), fix)]
     if "://" not in url and "$" not in url:
         fix = "write for example postgresql://me@host/studies, or null for a journal file"
-        return [_fault("search.storage must be the URL of a database", repr(url), fix)]
+        shown = f"***@{url.rpartition('@')[2]}" if "@" in url else url
+        return [_fault("search.storage must be the URL of a database", repr(shown), fix)]
     return []
 
 
