@@ -14,6 +14,7 @@ speed-up is of one and the same run, the two taking turns.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import time
@@ -80,6 +81,7 @@ def prepare(params: Params, project: Path) -> Path:
     """The project with its data prepared, once."""
     from seglock.stages import data
 
+    os.environ["DVC_ROOT"] = str(project)  # its study, journal and runs stay inside
     if not (project / "data" / "prepared").is_dir():
         data.get(params, project)
         data.prepare(params, project)
@@ -89,7 +91,6 @@ def prepare(params: Params, project: Path) -> Path:
 def measure(params: Params, files: Files, workers: int) -> dict[str, Any]:
     """Train and judge every point of the space and the baselines; what is known is kept."""
     from seglock.search.coordinator import run_search
-
     from seglock.search.space import grid
     from seglock.tracking import describe_environment
 
@@ -214,7 +215,9 @@ def show_samplers(figures: dict[str, Any]) -> None:
 
 def show_stopping(figures: dict[str, Any]) -> None:
     """One row a margin; the front's two counts are of the orders tried."""
-    rows = Rows(title=f"Early stopping over {figures['orders']} orders of {figures['trials']}")
+    rows = Rows(
+        title=f"Early stopping over {figures['orders']} orders of {figures['trials']} trials"
+    )
     for column in ("margin", "epochs saved", "front same", "within limits same", "recommended"):
         rows.add_column(column, justify="right")
     for row in figures["margins"]:

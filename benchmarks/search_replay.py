@@ -30,6 +30,7 @@ from seglock.search.tradeoff import (
     measured,
     objectives,
     pareto_front,
+    within_limits,
 )
 
 SAMPLERS = ("tpe", "nsga2", "random")
@@ -143,7 +144,7 @@ def compare_stopping(
     Said for params.yaml's own margin and a few others; ``front_unchanged`` and
     ``within_unchanged`` count the orders in which nothing of value was lost.
     """
-    own = table.params.search.margin
+    own, front = table.params.search.margin, pareto_front(table.trials)
     rows = [_stopping(table, margin, orders) for margin in sorted({own, *margins})]
     return {
         "orders": orders,
@@ -151,7 +152,8 @@ def compare_stopping(
         "max_drop": table.params.search.max_drop,
         "warmup_epochs": table.params.search.warmup_epochs,
         "own_margin": own,
-        "front": [trial.lock for trial in pareto_front(table.trials)],
+        "front": [trial.lock for trial in front],
+        "within": [t.lock for t in front if within_limits(t, table.params.search)],
         "margins": rows,
     }
 
