@@ -11,6 +11,7 @@ SeglockError                 exit 2: the input is at fault
 ├── ReportError              result files that are missing or damaged
 ├── BusyError                a second process on the same output
 ├── StorageError             a write that the disk refused
+├── ClusterError             a Ray cluster that does not answer, or was lost
 └── KeyRefusedError          exit 3: missing, malformed, exposed or wrong key
 
 A message has three parts: the rule that must hold, the value that broke it, and the fix.
@@ -93,6 +94,10 @@ class BusyError(SeglockError, RuntimeError):
 
 class StorageError(SeglockError, OSError):
     """The disk refused a write (full, read-only, no permission)."""
+
+
+class ClusterError(SeglockError, ConnectionError):
+    """A Ray cluster that does not answer, or was lost."""
 
 
 class KeyRefusedError(SeglockError, ValueError):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from seglock.config import ResourceParams
+from seglock.search.cluster import RayExecutor
 from seglock.search.executor import Decide, Executor, Failed, Finished, Outcome
 from seglock.search.job import TrialJob
 from seglock.search.trial import RunTrial
@@ -43,7 +44,16 @@ def local(request: pytest.FixtureRequest, scratch: Path, run: RunTrial) -> Execu
     return LocalExecutor(WORKERS, scratch=scratch, resources=ResourceParams(), run=run)
 
 
-KINDS = [Kind("in-process", in_process, isolated=False), Kind("local", local)]
+def ray(request: pytest.FixtureRequest, scratch: Path, run: RunTrial) -> Executor:
+    cluster = request.getfixturevalue("ray_cluster")
+    return RayExecutor(cluster.address, resources=ResourceParams(), run=run)
+
+
+KINDS = [
+    Kind("in-process", in_process, isolated=False),
+    Kind("local", local),
+    Kind("ray", ray, lag=True),
+]
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
