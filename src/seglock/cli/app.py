@@ -13,6 +13,7 @@ from seglock.cli.doctor import doctor_command
 from seglock.cli.lock import evaluate_command, train_command
 from seglock.cli.preview import preview_command
 from seglock.cli.report import report_command
+from seglock.cli.search import search_command
 
 PIPELINE = "The pipeline's stages (dvc repro runs them)"
 LOOK = "Look and check"
@@ -50,6 +51,7 @@ app.add_typer(key.app, name="key", rich_help_panel=PIPELINE)
 app.add_typer(weights.app, name="weights", rich_help_panel=PIPELINE)
 app.command("train", rich_help_panel=PIPELINE)(train_command)
 app.command("evaluate", rich_help_panel=PIPELINE)(evaluate_command)
+app.command("search", rich_help_panel=PIPELINE)(search_command)
 app.command("report", rich_help_panel=PIPELINE)(report_command)
 app.add_typer(profile.app, name="profile", rich_help_panel=LOOK)
 app.command("doctor", rich_help_panel=LOOK)(doctor_command)

@@ -146,7 +146,8 @@ def _add_levels(figure: Figure, study: Study) -> None:
     baseline = study.baseline
     if baseline is None:
         return
-    limits, floor, least = study.limits, baseline.floor, baseline.mean - study.limits.max_drop
+    limits, floor = study.limits, baseline.floor
+    least = max(baseline.mean - limits.max_drop, floor)
     xs = [found.unauthorised for found in study.measured] + [floor]
     tops = [found.owner for found in study.measured] + [*baseline.owner_miou]
     left, right, top = min(xs) - _MARGIN, max(xs) + _MARGIN, max(tops) + _MARGIN

@@ -64,7 +64,7 @@ def draw_view(axes: Axes, study: Study, view: View, looks: Looks, theme: Theme) 
 def _draw_limits(axes: Axes, study: Study, baseline: Baseline, view: View, theme: Theme) -> None:
     """The region within both limits, and what bounds it: baseline and floor."""
     limits, floor = study.limits, baseline.floor
-    least = baseline.mean - limits.max_drop
+    least = max(baseline.mean - limits.max_drop, floor)  # below the floor all is regained
     top = max(view[3], least)
     # regained <= r  is  unauthorised <= floor + r (owner - floor).
     edge = [floor + limits.max_regained * (owner - floor) for owner in (least, top)]

@@ -1,0 +1,217 @@
+"""``seglock search``: which lock costs the owner least and leaves everyone else least."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from seglock.search.outcome import StudyOutcome
+    from seglock.search.record import TrialRecord
+
+_WIDTH = 80
+SPACE = "The study, instead of params.yaml's search section"
+COMPUTE = "Where it is computed and kept"
+RESULT = "The result"
+
+
+def search_command(
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            "--trials", "-n", min=0, help="How many in all; also continues.", rich_help_panel=SPACE
+        ),
+    ] = None,
+    study: Annotated[
+        str | None, typer.Option(help="The study's name.", rich_help_panel=SPACE)
+    ] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="tpe, nsga2, grid or random.", rich_help_panel=SPACE)
+    ] = None,
+    pruner: Annotated[
+        str | None,
+        typer.Option(
+            help="baseline or none; median, successive_halving, hyperband with objective scalar.",
+            rich_help_panel=SPACE,
+        ),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(help="What the owner may lose, in mean IoU.", rich_help_panel=SPACE),
+    ] = None,
+    max_regained: Annotated[
+        float | None,
+        typer.Option(
+            help="What others may regain of the owner's lead, 0 to 1.", rich_help_panel=SPACE
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", "-w", help="Processes on this machine.", rich_help_panel=COMPUTE),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A Ray cluster that is there: HOST:PORT, or auto.",
+            rich_help_panel=COMPUTE,
+        ),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Where the study is kept: an Optuna RDB URL, without a password.",
+            rich_help_panel=COMPUTE,
+        ),
+    ] = None,
+    apply: Annotated[
+        bool,
+        typer.Option(
+            "--apply", help="Write the recommended lock into params.yaml.", rich_help_panel=RESULT
+        ),
+    ] = False,
+    show: Annotated[
+        bool,
+        typer.Option(
+            "--show", help="Show the study as it is; run nothing.", rich_help_panel=RESULT
+        ),
+    ] = False,
+) -> None:
+    """Search the trade-off between the owner's accuracy and everyone else's; recommend a lock.
+
+    Trains one small network a trial and continues where it was stopped. The same command goes on.
+    """
+    from seglock.cli.search_progress import watch
+    from seglock.stages.search import run_study, show_study
+
+    given = {
+        "trials": trials, "study": study, "sampler": sampler, "pruner": pruner, "workers": workers,
+        "max_drop": max_drop, "max_regained": max_regained, "storage": storage,
+    }  # fmt: skip
+    overrides = {name: value for name, value in given.items() if value is not None}
+    root = Path.cwd()
+    if show:
+        outcome = show_study(root, overrides=overrides)
+    else:
+        with watch() as observer:
+            outcome = run_study(root, overrides=overrides, ray=ray, observer=observer)
+    if os.environ.get("DVC_STAGE") and not show:
+        typer.echo(_line(outcome))  # one of many stages: the report shows the rest
+    else:
+        _print_study(outcome, root)
+    if apply:
+        _apply(outcome, overrides, root)
+
+
+def _line(outcome: StudyOutcome) -> str:
+    if not outcome.trials:
+        return "search: no trial is asked for (search.trials)"
+    return f"search: {len(outcome.trials)} trials; {_verdict(outcome)}"
+
+
+def _verdict(outcome: StudyOutcome) -> str:
+    """The recommendation and its reason, in a sentence."""
+    advice = outcome.recommendation
+    reason = advice.reason.rstrip(".")
+    if advice.status == "recommended" and advice.lock:
+        return f"recommended: {_text(advice.lock)}. {reason[:1].upper()}{reason[1:]}."
+    words = {"none": "none recommended", "undecided": "undecided", "empty": "none recommended"}
+    return f"{words[advice.status]}: {reason}."
+
+
+def _text(lock: str) -> str:
+    from seglock.report.looks import lock_text
+
+    return lock_text(lock)
+
+
+def _print_study(outcome: StudyOutcome, root: Path) -> None:
+    from rich.console import Console
+
+    counts = outcome.counts
+    ended = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    _say(
+        f"Study {outcome.name}: {len(outcome.trials)} of {outcome.asked} trials"
+        + (f" ({ended})" if ended else "")
+    )
+    if not outcome.trials:
+        _say("Nothing was tried yet; `seglock search --trials 12` does.")
+        return
+    if outcome.front:
+        table, console = _front_table(outcome), Console()
+        # A number cut short would be a wrong number: rather let the terminal wrap the line.
+        needed = console.measure(table, options=console.options.update_width(1000)).maximum
+        console.width = max(console.width, needed)
+        console.print(table)
+    baseline = outcome.baseline
+    if baseline:
+        _say(
+            f"Mean IoU on the {outcome.about['split']} split of {outcome.about['dataset']}. "
+            f"Baseline {baseline.mean:.4f} ({len(baseline.owner_miou)} seeds, "
+            f"{baseline.spread:.4f} apart), floor {baseline.floor:.4f}."
+        )
+    typer.echo("")
+    verdict = _verdict(outcome)
+    _say(verdict[:1].upper() + verdict[1:])
+    typer.echo("")
+    typer.echo(f"Outputs     {root / 'data' / 'search'}")
+    typer.echo(f"Dashboard   optuna-dashboard {_relative(outcome.storage)}")
+    if outcome.recommendation.status == "recommended":
+        typer.echo("Next        seglock search --apply, then `dvc repro` trains it in full")
+
+
+def _front_table(outcome: StudyOutcome) -> Table:
+    """The front for a terminal, the owner's best first; the recommended lock has a star."""
+    from rich import box
+    from rich.table import Table
+
+    from seglock.report.numbers import four
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("Front", no_wrap=True)
+    for title in ("Owner", "Drop", "Unauthorised", "Regained", "Trial"):
+        table.add_column(title, justify="right", no_wrap=True)
+    chosen = outcome.recommendation.trial
+
+    def row(trial: TrialRecord) -> tuple[str, ...]:
+        star = " *" if trial.number == chosen else ""
+        figures: list[Any] = [trial.owner_miou, trial.drop, trial.unauthorised, trial.regained]
+        return (_text(trial.lock) + star, *map(four, figures), str(trial.number))
+
+    for trial in outcome.front:
+        table.add_row(*row(trial))
+    return table
+
+
+def _say(text: str) -> None:
+    import textwrap
+
+    typer.echo(textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False))
+
+
+def _relative(storage: str) -> str:
+    """A path from here, which can be pasted; a URL as it is."""
+    path = Path(storage)
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    return storage
+
+
+def _apply(outcome: StudyOutcome, overrides: dict[str, Any], root: Path) -> None:
+    from seglock.stages.apply import apply_recommendation
+    from seglock.stages.search import search_params
+
+    applied = apply_recommendation(outcome, search_params(root, overrides), root)
+    shown = f"{applied.name}: {{steps: [{', '.join(applied.steps)}]}}"
+    if applied.added:
+        _say(f"Added to params.yaml under locks: {shown}. `dvc repro` trains it.")
+    else:
+        _say(f"params.yaml has this lock already: {shown}. Nothing was changed.")
+    for name, now, tried in applied.recipe:
+        _say(f"The trial had {name} {tried:g}; params.yaml keeps {now:g}.")

@@ -1,0 +1,157 @@
+"""How a running study shows itself on the terminal's standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from seglock.search.observer import Observer, Totals
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
+
+    from seglock.search.point import Point
+    from seglock.search.record import TrialRecord
+    from seglock.training import EpochRow
+
+_MOST_LOCK = 24
+
+
+@contextlib.contextmanager
+def watch() -> Iterator[Observer]:
+    """An observer for the block: a bar on a terminal, a line a trial anywhere else."""
+    if not sys.stderr.isatty():
+        yield Lines()
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(*columns(), console=console, transient=True, expand=True) as progress:
+        yield Bar(progress)
+
+
+def columns() -> list[ProgressColumn]:
+    """What the bar consists of: trials, bar, time left, what runs."""
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+
+    return [
+        TextColumn("{task.completed:.0f}/{task.total:.0f} trials"),
+        BarColumn(bar_width=None),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        TextColumn("{task.description}", markup=False),
+    ]
+
+
+@dataclass
+class _Running:
+    lock: str
+    epochs: int
+    epoch: int = 0
+
+
+class Lines(Observer):
+    """One line for each trial that ends, for logs."""
+
+    def study_opened(self, name: str, storage: str, totals: Totals) -> None:
+        """Say which study goes on, where, and how far it is."""
+        _print(f"study {name}, {totals.counted} of {totals.asked} trials done, in {storage}")
+
+    def job_ended(self, job: str, record: TrialRecord | None) -> None:
+        """Say what a trial found; baselines are counted only."""
+        if record is not None:
+            _print(trial_line(record))
+        elif job.startswith("baseline"):
+            _print(f"{job} done")
+
+
+def _print(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+class Bar(Observer):
+    """One line that stays in place: trials, what runs now, the front, the time left."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: Any = None
+        self._front = 0
+        self._running: dict[str, _Running] = {}
+
+    def study_opened(self, name: str, storage: str, totals: Totals) -> None:
+        """Begin the bar where the study is."""
+        self._progress.console.print(f"study {name}, in {storage}", highlight=False)
+        self._task = self._progress.add_task("", total=totals.asked, completed=totals.counted)
+        self.totals(totals)
+
+    def job_started(self, job: str, point: Point) -> None:
+        """Show a job among those that run."""
+        name = "baseline" if job.startswith("baseline") else point.lock
+        self._running[job] = _Running(name, point.epochs)
+        self._refresh()
+
+    def epoch(self, job: str, row: EpochRow) -> None:
+        """Move a job's epoch on."""
+        if job in self._running:
+            self._running[job].epoch = row["epoch"]
+            self._refresh()
+
+    def job_ended(self, job: str, record: TrialRecord | None) -> None:
+        """Take a job off the line; a trial leaves a line behind."""
+        self._running.pop(job, None)
+        if record is not None:
+            self.say(trial_line(record))
+        self._refresh()
+
+    def totals(self, totals: Totals) -> None:
+        """Move the bar on."""
+        self._front = totals.front
+        if self._task is not None:
+            self._progress.update(self._task, completed=totals.counted, total=totals.asked)
+        self._refresh()
+
+    def say(self, message: str) -> None:
+        """Print above the bar."""
+        self._progress.console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+    def _refresh(self) -> None:
+        if self._task is not None:
+            self._progress.update(self._task, description=running_text(self._running, self._front))
+
+
+def running_text(running: dict[str, _Running], front: int) -> str:
+    """What runs now and the front, in half a line."""
+    jobs = list(running.values())
+    if len(jobs) == 1:
+        lock = jobs[0].lock.replace("_", "+")
+        short = lock if len(lock) <= _MOST_LOCK else lock[: _MOST_LOCK - 1] + "…"
+        text = f"{short} epoch {jobs[0].epoch}/{jobs[0].epochs}"
+    else:
+        text = f"{len(jobs)} running"
+    return f"{text}, front {front}"
+
+
+def trial_line(record: TrialRecord) -> str:
+    """What a trial came to, in a line of 80 characters where its reason is short.
+
+    >>> from seglock.search.record import TrialRecord
+    >>> trial_line(TrialRecord(3, "complete", "np-4", ("np-4",), "np", 4, "published", 0.2, 0.0,
+    ...     12, 64, owner_miou=0.79, unauthorised=0.19, regained=0.129))
+    'trial 3 np-4: owner 0.7900, unauthorised 0.1900, regained 0.1290'
+    """
+    from seglock.report.numbers import four
+
+    name = f"trial {record.number} {record.lock.replace('_', '+')}"
+    if record.state == "complete":
+        return (
+            f"{name}: owner {four(record.owner_miou)}, unauthorised {four(record.unauthorised)}, "
+            f"regained {four(record.regained)}"
+        )
+    if record.stopped:
+        stop = record.stopped
+        return f"{name}: stopped after epoch {stop['epoch']} ({stop['rule']}): {stop['reason']}"
+    return f"{name}: {record.state}: {record.reason}"

@@ -1,0 +1,60 @@
+"""The lock that a study recommends, written into params.yaml for the pipeline to train in full."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seglock.config import Params, add_lock
+from seglock.errors import ConfigError
+
+if TYPE_CHECKING:
+    from seglock.search.outcome import StudyOutcome
+    from seglock.search.record import TrialRecord
+
+
+@dataclass(frozen=True)
+class Applied:
+    """Under which name the lock is in params.yaml now, and whether it was added.
+
+    ``recipe``: where the trial trained otherwise than params.yaml says, the section and name of
+    each such value, what params.yaml has, and what the trial had. They are not changed.
+    """
+
+    name: str
+    added: bool
+    steps: tuple[str, ...]
+    recipe: tuple[tuple[str, float, float], ...]
+
+
+def apply_recommendation(outcome: StudyOutcome, params: Params, root: Path) -> Applied:
+    """Add the recommended lock to the params.yaml of ``root``; nothing if it is there already.
+
+    Raises ConfigError, with the study's reason, where it recommends none.
+    """
+    advice = outcome.recommendation
+    if advice.status != "recommended" or advice.lock is None or advice.steps is None:
+        raise ConfigError(
+            "a lock can be applied when the study recommends one",
+            got=f"{advice.status}: {advice.reason}",
+            fix="change search.max_drop or search.max_regained, or raise search.trials",
+        )
+    trial = next(trial for trial in outcome.trials if trial.number == advice.trial)
+    added = add_lock(
+        root / "params.yaml",
+        advice.lock,
+        advice.steps,
+        ffx_password=params.search.space.ffx_password,
+    )
+    return Applied(added.name, added.added, advice.steps, _other_values(trial, params))
+
+
+def _other_values(trial: TrialRecord, params: Params) -> tuple[tuple[str, float, float], ...]:
+    pairs = (
+        ("train.lr", params.train.lr, trial.lr),
+        ("train.weight_decay", params.train.weight_decay, trial.weight_decay),
+        ("train.epochs", params.train.epochs, trial.epochs),
+        ("data.image_side", params.data.image_side, trial.image_side),
+    )
+    return tuple(pair for pair in pairs if pair[1] != pair[2])

@@ -1,0 +1,176 @@
+"""``seglock search``: what it prints, what it passes on, and its progress display."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from seglock.cli.search import search_command
+from seglock.cli.search_progress import Bar, Lines, trial_line, watch
+from seglock.errors import ConfigError
+from seglock.search.observer import Totals
+from seglock.search.outcome import StudyOutcome
+from seglock.search.point import Point
+from tests.report.outcomes import make_outcome
+
+POINT = Point("np+shf", 16, 25, 0.2, 0.0, 12, 64)
+ROW: Any = {"epoch": 7, "lr": 0.1, "train_loss": 1.0, "val_loss": 1.0, "val_miou": 0.5}
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "params.yaml").write_text("locks:\n  baseline: {steps: []}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+
+
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the stage was asked for; ``outcome`` is what it gives."""
+    asked: dict[str, Any] = {"outcome": make_outcome()}
+
+    def run_study(root: Path, **options: Any) -> StudyOutcome:
+        asked.update(options, called="run")
+        return asked["outcome"]
+
+    def show_study(root: Path, **options: Any) -> StudyOutcome:
+        asked.update(options, called="show")
+        return asked["outcome"]
+
+    monkeypatch.setattr("seglock.stages.search.run_study", run_study)
+    monkeypatch.setattr("seglock.stages.search.show_study", show_study)
+    return asked
+
+
+def invoke(*arguments: str, check: bool = True) -> Result:
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(search_command)
+    done = CliRunner().invoke(app, arguments, catch_exceptions=not check)
+    if check:
+        assert done.exit_code == 0, done.output
+    return done
+
+
+def test_options_replace_only_what_was_given(found: dict[str, Any]) -> None:
+    invoke("--trials", "24", "--max-drop", "0.05", "--ray", "auto", "--storage", "sqlite:///x.db")
+    assert found["called"] == "run"
+    assert found["overrides"] == {"trials": 24, "max_drop": 0.05, "storage": "sqlite:///x.db"}
+    assert found["ray"] == "auto"
+
+
+def test_the_result_fits_80_columns_and_has_every_figure(found: dict[str, Any]) -> None:
+    output = invoke("--show").output
+    assert found["called"] == "show"
+    outcome = found["outcome"]
+    for trial in outcome.front:
+        (row,) = [
+            line
+            for line in output.splitlines()
+            if line.split()[-1:] == [str(trial.number)] and f"{trial.owner_miou:.4f}" in line
+        ]
+        for value in (trial.drop, trial.unauthorised, trial.regained):
+            assert f"{value:.4f}" in row
+        assert (" * " in row) == (trial.number == outcome.recommendation.trial)
+    sentence = " ".join(output.split())
+    reason = outcome.recommendation.reason
+    assert f"Recommended: np-2 + shf-2. {reason[0].upper()}{reason[1:]}." in sentence
+    assert "optuna-dashboard .seglock/search/tradeoff-1a2b3c4d/journal.log" in output
+    assert "16 complete, 3 stopped, 1 failed" in output
+    for line in output.splitlines():
+        if not line.startswith("Outputs"):  # a path, however long
+            assert len(line) <= 80, line
+
+
+def test_where_none_is_recommended_the_nearest_is_shown(found: dict[str, Any]) -> None:
+    found["outcome"] = make_outcome(search={"max_regained": 0.01})
+    output = " ".join(invoke("--show").output.split())
+    assert "None recommended: no lock keeps both limits. The nearest is" in output
+    assert "--apply" not in output
+
+
+def test_an_empty_study_says_how_to_begin(found: dict[str, Any]) -> None:
+    found["outcome"] = make_outcome(count=0)
+    assert "`seglock search --trials 12` does" in invoke("--show").output
+
+
+def test_inside_dvc_it_is_one_line(found: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_STAGE", "search")
+    output = invoke().output
+    assert output.startswith("search: 20 trials; recommended: np-2 + shf-2.")
+    assert output.count("\n") == 1
+
+
+def test_apply_says_what_changed_and_what_did_not(found: dict[str, Any], tmp_path: Path) -> None:
+    found["outcome"] = make_outcome(lr=0.0123)
+    output = " ".join(invoke("--show", "--apply").output.split())
+    assert "Added to params.yaml under locks: np-2_shf-2: {steps: [np-2, shf-2]}" in output
+    assert "The trial had train.lr 0.0123; params.yaml keeps" in output
+    assert "np-2_shf-2" in (tmp_path / "params.yaml").read_text()
+    again = " ".join(invoke("--show", "--apply").output.split())
+    assert "params.yaml has this lock already" in again
+
+
+def test_apply_is_refused_with_the_reason(found: dict[str, Any], tmp_path: Path) -> None:
+    found["outcome"] = make_outcome(search={"max_drop": 0.01})
+    before = (tmp_path / "params.yaml").read_text()
+    with pytest.raises(ConfigError, match="undecided: it cannot be decided") as raised:
+        invoke("--show", "--apply")
+    assert raised.value.exit_code == 2
+    assert (tmp_path / "params.yaml").read_text() == before
+
+
+def test_a_log_gets_a_line_a_trial(capsys: pytest.CaptureFixture[str]) -> None:
+    with watch() as observer:
+        assert isinstance(observer, Lines)
+        observer.study_opened("s", "x.log", Totals(20, 3, 0, 2))
+        observer.job_started("baseline-e12-s64-0", POINT)
+        observer.job_ended("baseline-e12-s64-0", None)
+        for record in make_outcome().trials:
+            observer.job_started(f"trial-{record.number}-1", POINT)
+            observer.job_ended(f"trial-{record.number}-1", record)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "study s, 3 of 20 trials done, in x.log"
+    assert lines[1] == "baseline-e12-s64-0 done"
+    assert len(lines) == 22
+    assert lines[2 + 11].endswith("stopped after epoch 5 (behind): too far below")
+    assert lines[2 + 19].endswith("failed: the loss must be finite, got nan")
+
+
+def test_the_bar_shows_trials_lock_epoch_front_and_time() -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    screen = io.StringIO()
+    console = Console(file=screen, width=80, force_terminal=True, color_system=None)
+    record = make_outcome().trials[0]
+    with Progress(*progress_columns(), console=console, expand=True) as progress:
+        bar = Bar(progress)
+        bar.study_opened("s", "x.log", Totals(20, 3, 0, 2))
+        bar.job_started("trial-3-1", POINT)
+        bar.epoch("trial-3-1", ROW)
+        progress.refresh()
+        first = screen.getvalue()
+        bar.job_started("trial-4-1", POINT)
+        progress.refresh()
+        second = screen.getvalue()[len(first) :]
+        bar.job_ended("trial-3-1", record)
+        bar.totals(Totals(20, 4, 1, 3))
+        progress.refresh()
+        third = screen.getvalue()[len(first) + len(second) :]
+    assert "3/20 trials" in first
+    assert "np-16-f25+shf-16-f25 epoch 7/12, front 2" in first
+    assert "2 running, front 2" in second
+    assert trial_line(record) in third
+    assert "4/20 trials" in third
+    assert "front 3" in third
+
+
+def progress_columns() -> list[Any]:
+    from seglock.cli.search_progress import columns
+
+    return columns()
