@@ -121,12 +121,7 @@ def test_a_lock_that_was_once_stopped_for_another_reason_still_holds() -> None:
 
 
 def test_where_no_lock_keeps_the_limits_the_nearest_is_named() -> None:
-    """In units of the limits: 0.010 of 0.025 is nearer than 0.075 of 0.15."""
-    records = [
-        trial(0, 0.0, 0.225, step="np-2"),
-        trial(1, 0.035, 0.0, step="shf-4"),
-        trial(2, 0.2, 0.0, step="shf-8"),
-    ]
+    records = [trial(0, 0.0, 0.6, step="np-2"), trial(1, 0.035, 0.0, step="shf-4")]
 
     found = recommend(records, BASELINES, LIMITS)
 
@@ -142,8 +137,25 @@ def test_where_no_lock_keeps_the_limits_the_nearest_is_named() -> None:
     assert "shf-4" in found.reason
 
 
+@pytest.mark.parametrize(("too_much", "nearest"), [(0.195, "np-2"), (0.225, "shf-4")])
+def test_the_nearest_is_told_in_units_of_the_limits(too_much: float, nearest: str) -> None:
+    """A drop of 0.035 is 0.4 limits too large; 0.195 regained 0.3 limits, 0.225 half a limit."""
+    records = [trial(0, 0.0, too_much, step="np-2"), trial(1, 0.035, 0.0, step="shf-4")]
+
+    found = recommend(records, BASELINES, LIMITS)
+
+    assert found.nearest is not None
+    assert found.nearest["lock"] == nearest
+
+
+def test_of_equals_the_first_trial_is_named() -> None:
+    records = [trial(4, 0.01, 0.05, step="np-8"), trial(1, 0.01, 0.05)]
+
+    assert recommend(records, BASELINES, LIMITS).trial == 1
+
+
 def test_the_nearest_lock_is_judged_by_its_worst_key() -> None:
-    records = [trial(0, 0.0, 0.16), trial(2, 0.0, 0.5), trial(1, 0.0, 0.2, step="np-8")]
+    records = [trial(0, 0.0, 0.5), trial(2, 0.0, 0.16), trial(1, 0.0, 0.2, step="np-8")]
 
     found = recommend(records, BASELINES, LIMITS)
 

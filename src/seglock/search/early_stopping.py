@@ -69,7 +69,7 @@ def should_stop(
         )
     # Up to the figure that trials are judged by, so that both sides are of the same split.
     end = (best + (baseline.mean - theirs), baseline.floor)
-    for trial in measured(finished):
+    for trial in finished:
         reached = objectives(trial)
         if reached is not None and dominates(reached, end):
             return Stop(

@@ -97,11 +97,11 @@ class _Choice:
     def keeps(self, search: SearchParams) -> bool:
         return not self.behind and all(within_limits(trial, search) for trial in self.trials)
 
-    def rank(self) -> tuple[float, float, float, int]:
+    def rank(self) -> tuple[float, float, float]:
         drop = float("inf") if self.drop is None else self.drop
-        return max(0.0, self.regained), drop, self.regained, self.first.number
+        return max(0.0, self.regained), drop, self.regained
 
-    def excess(self, search: SearchParams) -> tuple[float, int]:
+    def excess(self, search: SearchParams) -> float:
         """How far its worst key breaks the limits, in units of the limits."""
         worst = 0.0
         for trial in self.trials:
@@ -109,7 +109,7 @@ class _Choice:
             over = max(0.0, drop - search.max_drop) / (search.max_drop or _UNIT)
             over += max(0.0, regained(trial) - search.max_regained) / (search.max_regained or _UNIT)
             worst = max(worst, over)
-        return worst, self.first.number
+        return worst
 
     def figures(self, search: SearchParams) -> str:
         owner = sum(t.owner_miou for t in self.trials if t.owner_miou is not None)
