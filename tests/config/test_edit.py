@@ -95,8 +95,11 @@ def test_a_lock_that_is_there_is_not_added_again(
     assert path.read_text() == PLAIN
 
 
-def test_a_second_key_makes_another_lock(tmp_path: Path) -> None:
-    assert add_lock(written(tmp_path, PLAIN), "x", ["np-4"], key="second").added
+def test_another_key_or_password_makes_another_lock(tmp_path: Path) -> None:
+    path = written(tmp_path, PLAIN + "  ffx-4: {steps: [ffx-4]}\n")
+    assert add_lock(path, "x", ["np-4"], key="second").added
+    assert add_lock(path, "y", ["ffx-4"], ffx_password="fixed").added
+    assert add_lock(path, "z", ["ffx-4"], ffx_password="fixed") == AddedLock("y", added=False)
 
 
 @pytest.mark.parametrize(
