@@ -179,11 +179,16 @@ def test_workers_end_with_their_coordinator(tmp_path: Path, how: signal.Signals)
     wait_for(lambda: not any(is_running(number) for number in workers), "the workers' end")
 
 
-def test_a_worker_notices_a_new_parent_where_its_socket_stays_open(
+def test_a_worker_notices_a_closed_socket_and_a_new_parent_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ended = []
     monkeypatch.setattr(worker_module, "die", lambda: ended.append(True))
+    ours, theirs = socket.socketpair()
+    ours.close()
+    Inbox().fill(Channel(theirs))
+    theirs.close()
+    assert ended.pop()  # the usual way: the coordinator's end is closed
     monkeypatch.setattr(os, "getppid", iter([7, 7, 1]).__next__)
     monkeypatch.setattr(worker_module.time, "sleep", lambda seconds: None)
     worker_module._end_without(7)
@@ -206,9 +211,15 @@ def test_a_worker_that_fails_all_jobs_does_not_eat_them_up(make: Make, tmp_path:
     ended = list[Outcome]()
     wait_for(lambda: ended.extend(executor.poll(go_on, 1.0)) or len(ended) == 2)
     assert executor.free == 2  # nobody is left to wait for
+    finished(executor, fake_job("third"))
+
+
+def test_a_trial_that_fails_for_good_is_no_fault_of_its_worker(make: Make, tmp_path: Path) -> None:
+    executor, gate = make(2), tmp_path / "gate"
+    executor.submit(fake_job("long", gate=[1, str(gate)]))
     executor.submit(fake_job("bad", error="training"))
     assert isinstance(next_of(executor), Failed)
-    finished(executor, fake_job("good"))
+    assert executor.free == 1
 
 
 # Messages
