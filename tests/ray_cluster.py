@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,13 +52,13 @@ class Nodes:
 
     def __init__(self, **environment: str) -> None:
         # A short path: a socket's has at most 107 characters.
-        folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
+        self._folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
         names = ("PATH", "HOME", "LANG", "TMPDIR", "OMP_NUM_THREADS")
         kept = {name: os.environ[name] for name in names if name in os.environ}
-        own = {"PYTHONPATH": str(ROOT), "RAY_TMPDIR": folder}
+        own = {"PYTHONPATH": str(ROOT), "RAY_TMPDIR": self._folder}
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by ``stop``
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.ray_nodes", folder],
+            [sys.executable, "-m", "tests.ray_nodes", self._folder],
             cwd=ROOT,
             env=kept | LOOPBACK | IMPATIENT | own | environment,
             stdin=subprocess.PIPE,
@@ -87,17 +88,20 @@ class Nodes:
         return in_session(self._process.pid)
 
     def stop(self) -> None:
-        """End the cluster; no process of it is left."""
-        self._process.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(20)
-        for process in self.processes():
+        """End the cluster at once; no process of it is left."""
+        # All of them are in the session of the one that started them, and it is not reaped yet.
+        wait_for(lambda: not self._kill_all(), "the end of all Ray processes")
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._said):
+            stream.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _kill_all(self) -> list[int]:
+        found = self.processes()
+        for process in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-        self._process.wait()
-        self._process.stdout.close()
-        self._said.close()
-        wait_for(lambda: not self.processes(), "the end of all Ray processes")
+        return found
 
     def _ask(self, **command: Any) -> dict[str, Any]:
         self._process.stdin.write(json.dumps(command) + "\n")

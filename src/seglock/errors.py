@@ -96,7 +96,7 @@ class StorageError(SeglockError, OSError):
     """The disk refused a write (full, read-only, no permission)."""
 
 
-class ClusterError(SeglockError, ConnectionError):
+class ClusterError(SeglockError, RuntimeError):
     """A Ray cluster that does not answer, or was lost."""
 
 

@@ -226,38 +226,49 @@ def test_trials_end_with_a_killed_coordinator_and_nothing_is_printed(
     assert worker_of(take(executor, 1)["next"])
 
 
-def test_a_lost_cluster_returns_its_jobs_and_says_so(
+def test_a_lost_cluster_is_one_message_after_what_had_ended(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("ray")
     monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "2")
     with Nodes() as own:
         own.add()
-        executor = make(own.address)
-        executor.submit(fake_job("one", started=str(tmp_path / "s"), gate=[2, str(tmp_path / "g")]))
-        started(tmp_path / "s")
+        executor = make(own.address, cpus=0.5)
+        executor.submit(fake_job("done", epochs=1))
+        gate = [2, str(tmp_path / "gate")]
+        executor.submit(fake_job("one", started=str(tmp_path / "started"), gate=gate))
+        started(tmp_path / "started")
+        wait_for(lambda: executor.free == 0 and finished(executor), "the first one's end")
         (head,) = [p for p in own.processes() if "gcs_server" in title(p)]
         os.kill(head, signal.SIGKILL)
-        (failed,) = take(executor, 1).values()
-    assert isinstance(failed, Failed)
-    assert failed.reason.startswith("the Ray cluster was lost")
-    assert not failed.permanent
-    for call in (lambda: executor.free, lambda: executor.poll(go_on, 0.0)):
-        with pytest.raises(ClusterError, match="the study goes on"):
+        wait_for(lambda: executor.free == 0 and executor._lost, "the loss")
+    assert worker_of(take(executor, 1)["done"])
+    calls: list[Callable[[], object]] = [
+        lambda: executor.free,
+        lambda: executor.poll(go_on, 0.0),
+        lambda: executor.submit(fake_job("two")),
+    ]
+    for call in calls:
+        with pytest.raises(
+            ClusterError, match=r"its head, or this machine's node, ended; .*goes on"
+        ):
             call()
     executor.close()
+
+
+def finished(executor: RayExecutor) -> bool:
+    """Whether a job has ended of which ``poll`` has not told yet."""
+    return any(message["kind"] == "finished" for message in executor._messages)
 
 
 def test_without_any_node_that_holds_a_trial_it_is_given_up(
     ray_cluster: Nodes, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor = make(ray_cluster.address)
-    executor.submit(fake_job("one", gate=[1, "/nowhere"]))
     monkeypatch.setattr(cluster, "NODELESS_SECONDS", 0.5)
     monkeypatch.setattr(cluster, "slots", lambda needs, nodes: 0)
-    (failed,) = take(executor, 1).values()
-    assert isinstance(failed, Failed)
-    assert "no node was there that holds a trial" in failed.reason
+    with pytest.raises(ClusterError, match="no node was there that holds a trial"):
+        wait_for(lambda: executor.free, "a place")
 
 
 def test_a_silent_connection_is_given_up(
@@ -268,9 +279,8 @@ def test_a_silent_connection_is_given_up(
     (driver,) = [p for p in descendants(os.getpid()) if "ray_driver" in title(p)]
     os.kill(driver, signal.SIGSTOP)
     monkeypatch.setattr(cluster, "SILENCE_SECONDS", 1.5)
-    (failed,) = take(executor, 1).values()
-    assert isinstance(failed, Failed)
-    assert "silent" in failed.reason
+    with pytest.raises(ClusterError, match="it was silent for"):
+        take(executor, 1)
     assert not is_running(driver)
 
 

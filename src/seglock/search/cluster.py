@@ -38,7 +38,8 @@ class RayExecutor:
 
     A process of its own holds the connection, and ends with this one. Raises ConfigError when ray
     is not installed or no node can hold a trial, ClusterError when the address does not answer.
-    Once the cluster is lost its jobs come back as Failed, and the next call raises ClusterError.
+    Once the cluster is lost ``free``, ``submit`` and ``poll`` raise ClusterError; what ended before
+    comes back first, and the jobs that were running never do.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class RayExecutor:
         self._needs = needs_of(resources)
         self._function = f"{run.__module__}:{run.__qualname__}"  # type: ignore[attr-defined]
         self._running: dict[str, int] = {}  # job -> the last epoch that ``decide`` has had
+        self._messages: list[Message] = []  # that came while nobody polled
         self._ended: list[Outcome] = []
         self._lost: ClusterError | None = None
         self._nodes: list[dict[str, float]] = []
@@ -76,35 +78,36 @@ class RayExecutor:
     @property
     def free(self) -> int:
         """How many more trials the nodes hold, by what they have in all."""
-        self._require()
-        places = slots(self._needs, self._nodes)
-        return max(0, min(places, self._limit or places) - len(self._running))
+        self._listen(0.0)
+        return self._room
 
     def submit(self, job: TrialJob) -> None:
         """Hand a job to Ray; where no node has room just now it waits there."""
-        self._require().send({"kind": "run", "job": job.id, "text": job.to_json()})
+        if self._lost is not None:
+            raise self._lost
+        if self._process is None:
+            raise RuntimeError("the executor is closed")
+        self._process.send({"kind": "run", "job": job.id, "text": job.to_json()})
         self._running[job.id] = 0
 
     def poll(self, decide: Decide, timeout: float) -> list[Outcome]:
         """Wait until a job ends, ``timeout`` seconds at most; answers epochs meanwhile."""
         deadline = time.monotonic() + timeout
         while self._process is not None and not self._ended:
-            process = self._require()
             # Nothing runs though something could: waiting would be in vain.
-            idle = not self._running and self.free > 0
-            left = 0.0 if idle else deadline - time.monotonic()
-            self._read(process, decide, left)
-            self._watch(process)
-            if left <= 0:
+            idle = not self._running and self._room > 0
+            left = 0.0 if idle or self._messages else deadline - time.monotonic()
+            self._listen(left)
+            self._answer(decide)
+            if idle or time.monotonic() >= deadline:
                 break
         ended, self._ended = self._ended, []
         return ended
 
     def close(self) -> None:
         """Cancel what runs, at once, and disconnect; those jobs never come back."""
-        self._running.clear()
-        self._ended.clear()
-        self._nodes.clear()
+        for kept in (self._running, self._messages, self._ended, self._nodes):
+            kept.clear()
         if self._process is not None:
             self._process.close()
         self._process = None
@@ -135,50 +138,22 @@ class RayExecutor:
         if fault := fit_fault(self._needs, self._nodes):
             raise fault
 
-    def _require(self) -> RayProcess:
-        """The connection, where there is one."""
+    @property
+    def _room(self) -> int:
         if self._lost is not None:
-            raise self._lost
-        if self._process is None:
-            raise RuntimeError("the executor is closed")
-        return self._process
+            return 0
+        places = slots(self._needs, self._nodes)
+        return max(0, min(places, self._limit or places) - len(self._running))
 
-    def _read(self, process: RayProcess, decide: Decide, timeout: float) -> None:
-        """Take in what the connection sent within ``timeout`` seconds."""
-        # The end of a job first: what ``decide`` raises must not lose one.
-        for job, row in [
-            new for message in process.receive(timeout) for new in self._note(message)
-        ]:
-            stop = decide(job, row)
-            process.send({"kind": "answer", "job": job, "epoch": row["epoch"], "stop": stop})
-
-    def _note(self, message: Message) -> list[tuple[str, EpochRow]]:
-        """Take in a message; the epochs of which ``decide`` must hear now."""
-        self._heard = time.monotonic()
-        if message["kind"] == "nodes":
-            self._nodes = message["nodes"]
-            if slots(self._needs, self._nodes):
-                self._held = self._heard
-            return []
-        job: str = message["job"]
-        rows: list[EpochRow] = []
-        if message["kind"] == "epoch":
-            rows = [message["row"]]
-        elif message["kind"] == "finished":
-            values = message["result"]
-            rows = values["curve"]  # those that did not arrive by themselves
-            self._ended.append(Finished(job, TrialResult(**values | {"curve": tuple(rows)})))
-        else:
-            self._ended.append(Failed(job, message["reason"], message["permanent"]))
-        new = [(job, row) for row in rows if row["epoch"] > self._running.get(job, 0)]
-        if message["kind"] != "epoch":
-            self._running.pop(job, None)
-        elif new:
-            self._running[job] = rows[-1]["epoch"]
-        return new
-
-    def _watch(self, process: RayProcess) -> None:
-        """Give up a cluster that is gone, silent, or without a node for a trial."""
+    def _listen(self, timeout: float) -> None:
+        """Take in what comes within ``timeout`` seconds; raise when the cluster is lost."""
+        process = self._process
+        if self._lost is not None or process is None:
+            if self._lost is not None and not (self._messages or self._ended):
+                raise self._lost
+            return
+        for message in process.receive(timeout):
+            self._note(message)
         now = time.monotonic()
         if process.ended:
             why = "its head, or this machine's node, ended"
@@ -194,9 +169,49 @@ class RayExecutor:
             got=f"{self._address}: {why}",
             fix="start it again (`ray start`) and run the same command; the study goes on",
         )
-        reason = f"the Ray cluster was lost: {why}"
-        self._ended += [Failed(job, reason, permanent=False) for job in self._running]
-        self._running.clear()
+        if not (self._messages or self._ended):
+            raise self._lost
+
+    def _note(self, message: Message) -> None:
+        """Take in what the nodes have; keep what is for ``poll``."""
+        self._heard = time.monotonic()
+        if message["kind"] != "nodes":
+            self._messages.append(message)
+            return
+        self._nodes = message["nodes"]
+        if slots(self._needs, self._nodes):
+            self._held = self._heard
+
+    def _answer(self, decide: Decide) -> None:
+        """Let ``decide`` hear of the epochs that came."""
+        messages, self._messages = self._messages, []
+        # The end of a job first: what ``decide`` raises must not lose one.
+        for job, row in [new for message in messages for new in self._take(message)]:
+            stop = decide(job, row)
+            answer = {"kind": "answer", "job": job, "epoch": row["epoch"], "stop": stop}
+            if self._process is not None:
+                self._process.send(answer)
+
+    def _take(self, message: Message) -> list[tuple[str, EpochRow]]:
+        """Take in a message of a job; the epochs of which ``decide`` must hear now."""
+        job: str = message["job"]
+        if job not in self._running:
+            return []
+        rows: list[EpochRow] = []
+        if message["kind"] == "epoch":
+            rows = [message["row"]]
+        elif message["kind"] == "finished":
+            values = message["result"]
+            rows = values["curve"]  # some may not have arrived by themselves
+            self._ended.append(Finished(job, TrialResult(**values | {"curve": tuple(rows)})))
+        else:
+            self._ended.append(Failed(job, message["reason"], message["permanent"]))
+        new = [(job, row) for row in rows if row["epoch"] > self._running[job]]
+        if message["kind"] != "epoch":
+            del self._running[job]
+        elif new:
+            self._running[job] = rows[-1]["epoch"]
+        return new
 
 
 def _no_answer(address: str, reason: str) -> ClusterError:
