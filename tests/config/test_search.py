@@ -99,6 +99,8 @@ def test_every_shipped_file_writes_every_knob(path: Path) -> None:
         ({"space": {"lr": {"low": 0.2, "high": 0.1}}}, "search.space.lr: low must be less than hi"),
         ({"space": {"lr": {"low": 0.00001, "high": 0.1}}}, "search.space.lr: train.min_lr must be"),
         ({"space": {"lr": {"low": 0.0, "high": 0.1}}}, "search.space.lr.low: must be greater than"),
+        ({"space": {"lr": {"low": 0.2, "high": 0.2}}}, "low must be less than high, got 0.2 and 0"),
+        ({"space": {"lr": [0, 0.1]}}, "search.space.lr must be above 0, got 0.0"),
         ({"space": {"lr": [0.1, 0.1]}}, "search.space.lr must name each choice once, got [0.1, 0."),
         ({"space": {"ffx_password": "mine"}}, "search.space.ffx_password: must be 'from_key' or '"),
         ({"pruner": "median"}, "search.pruner median must have search.objective: scalar, got pare"),
@@ -124,6 +126,13 @@ def test_every_epochs_must_be_longer_than_the_warm_up() -> None:
 def test_the_recipes_own_fault_is_told_once() -> None:
     listed = faults({"space": {"epochs": [8, 9]}}, train={"batch_size": 10, "accumulate": 3})
     assert len(listed) == 1
+
+
+def test_an_unreadable_image_side_makes_no_fault_of_the_space() -> None:
+    space = {"steps": ["shf"], "fraction": [34]}  # of a block of one pixel: a single position
+    listed = faults({"space": space}, data={"image_side": "x"})
+    assert len(listed) == 1
+    assert listed[0].startswith("data.image_side: must be a valid integer")
 
 
 def test_a_block_must_divide_every_side_that_is_searched() -> None:
@@ -183,6 +192,7 @@ def test_numbers_are_a_list_or_a_range() -> None:
     [
         "postgresql://me@host/studies",
         "postgresql://host:5432/studies",
+        "postgresql://me:@host/studies",
         "postgresql://me:$PASSWORD@host/studies",
         "postgresql+psycopg://me:${PASSWORD}@host/studies?sslmode=require",
         "postgresql://host/studies?password=$PASSWORD",

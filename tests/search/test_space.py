@@ -67,6 +67,18 @@ def test_what_the_space_leaves_alone_is_params_yamls() -> None:
     assert points == [Point("np", m, None, 0.2, 0.0005, 12, 64) for m in (2, 4, 8, 16, 32, 64)]
 
 
+@pytest.mark.parametrize(
+    ("sides", "blocks"), [([12], [2, 3, 4, 6, 12]), ([16, 24], [2, 4, 8]), ([7], [7]), ([1], [1])]
+)
+def test_block_sides_that_are_not_named_are_all_that_divide(
+    sides: list[int], blocks: list[int]
+) -> None:
+    locks = {"baseline": {"steps": []}}
+    space = {"steps": ["np"], "image_side": sides}
+    points = grid(check_params({"locks": locks, "search": {"space": space}}))
+    assert sorted({point.block_size for point in points}) == blocks
+
+
 def test_the_same_lock_in_two_spellings_is_one_point_of_the_grid() -> None:
     fractions = [50, "published", 100]
     points = grid(params_with({"steps": ["np+shf"], "block_size": [4], "fraction": fractions}))

@@ -171,13 +171,11 @@ def _fields_at(parents: Iterable[Any]) -> list[str]:
     """The names that the section at a place has; none where that is no section."""
     kind: Any = Params
     for part in parents:
-        if str(part).startswith("["):
-            continue
         model = _model_in(kind)
         if model is None:
             return []
         field = model.model_fields.get(str(part))
-        # A name that is no field is a key of a mapping of models, such as a lock's.
+        # A part that is no field is a note of pydantic's, or a key of a mapping: a lock's name.
         kind = field.annotation if field else kind
     model = _model_in(kind)
     return list(model.model_fields) if model else []

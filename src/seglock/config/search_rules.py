@@ -195,6 +195,7 @@ def _recipe_faults(space: Values, train: Values) -> list[str]:
         for value in values:
             if name == "lr" and value <= 0:
                 faults.append(_fault("search.space.lr must be above 0", value))
+                continue
             found = train_faults(dict(train) | {name: value})
             faults += [f"search.space.{name}: {fault}" for fault in found if fault not in known]
     return list(dict.fromkeys(faults))
