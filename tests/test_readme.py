@@ -1,4 +1,4 @@
-"""What the README shows works: its Python example, its params, its commands and its links."""
+"""What README and docs show works: the Python example, the params, the commands and the links."""
 
 from __future__ import annotations
 
@@ -34,25 +34,39 @@ def test_every_make_target_shown_exists() -> None:
     assert {"demo", "test"} <= set(re.findall(r"[`$] ?make ([a-z-]+)", README)) <= targets
 
 
-def test_every_seglock_command_shown_exists() -> None:
+PAGES = sorted(p.relative_to(ROOT) for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_seglock_command_shown_exists(page: Path) -> None:
     from typer.main import get_command
 
     from seglock.cli.app import app
 
-    root = get_command(app)
-    for words in re.findall(r"^\$ seglock ([a-z]+(?: [a-z]+)?)", README, flags=re.MULTILINE):
-        command = root
-        for word in words.split():
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for line in re.findall(r"^\$ seglock ([^#\n]+)", text, flags=re.MULTILINE):
+        command = get_command(app)
+        for word in line.split():
             known = getattr(command, "commands", None)
             if known is None:
                 break  # an argument, not a command
-            assert word in known, words
+            assert word in known, line
             command = known[word]
+        options = {name for parameter in command.params for name in parameter.opts}
+        assert set(re.findall(r"--[a-z-]+", line)) <= options, line
 
 
-@pytest.mark.parametrize(
-    "page", sorted(p.relative_to(ROOT) for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-)
+def test_every_stage_shown_exists() -> None:
+    from ruamel.yaml import YAML
+
+    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    for page in PAGES:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for stage in re.findall(r"^\$ dvc repro ([a-z]+)", text, flags=re.MULTILINE):
+            assert stage in stages, (page, stage)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
 def test_local_links_lead_somewhere(page: Path) -> None:
     path = ROOT / page
     text = path.read_text(encoding="utf-8")

@@ -137,7 +137,7 @@ def test_a_log_gets_a_line_a_trial(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0] == "study s, 3 of 20 trials done, in x.log"
     assert lines[1] == "baseline-e12-s64-0 done"
     assert len(lines) == 22
-    assert lines[2 + 11].endswith("stopped after epoch 5 (behind): too far below")
+    assert lines[2 + 11].endswith("stopped after epoch 5 (behind)")
     assert lines[2 + 19].endswith("failed: the loss must be finite, got nan")
 
 

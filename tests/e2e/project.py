@@ -101,3 +101,4 @@ def shrink(values: dict[str, Any]) -> None:
     values["model"] |= {"width": 8}
     values["train"] |= {"epochs": 2, "batch_size": 8}
     values["evaluate"] |= {"wrong_keys": 2, "pictures": 2}
+    values["search"] |= {"trials": 2, "enqueue": ["np-8", "np-8+shf-8"], "baseline_seeds": 1}

@@ -26,7 +26,8 @@ def read(project: Project, *parts: str) -> dict:
 
 def test_first_run_goes_from_nothing_to_a_report(project: Project) -> None:
     ran = project.repro()
-    assert set(ran) == {"data", "prepare", "key", "weights", "report"} | of("baseline") | of("np-4")
+    once = {"data", "prepare", "key", "weights", "search", "report"}
+    assert set(ran) == once | of("baseline") | of("np-4")
     assert (project.root / "data/reports/report.html").is_file()
     assert "np-4" in project.run("seglock", "report", "--show")
     scores = read(project, "evaluations", "np-4", "evaluation.json")["scores"]
@@ -55,6 +56,25 @@ def test_metrics_and_plots(project: Project) -> None:
     assert metrics["correct"] == pytest.approx(evaluation["scores"]["correct"]["miou"])
     project.run("dvc", "plots", "show", "--out", str(project.root / ".seglock" / "plots"))
     assert "np-4" in (project.root / ".seglock/plots/index.html").read_text()
+
+
+def test_more_trials_continue_the_study_and_its_lock_becomes_a_stage(project: Project) -> None:
+    before = read(project, "search", "study.json")
+    assert [trial["lock"] for trial in before["trials"]] == ["np-8", "np-8_shf-8"]
+    assert "Trade-off search" in (project.root / "data/reports/report.html").read_text()
+    project.change(lambda p: p["search"].update({"trials": 3}))
+    assert set(project.repro()) == {"search", "report"}
+    study = read(project, "search", "study.json")
+    assert study["counts"] == {"complete": 3, "stopped": 0, "failed": 0, "running": 0}
+    assert study["trials"][:2] == before["trials"]
+    assert study["run_id"] == before["run_id"]
+    project.commit("three trials")
+    limits = ("--max-drop", "1", "--max-regained", "1")
+    output = project.run("seglock", "search", "--show", *limits, "--apply")
+    assert "Added to params.yaml under locks: np-8" in output
+    stages = project.run("dvc", "stage", "list", "--name-only").split()
+    assert {"train@np-8", "train@np-8_shf-8"} & set(stages)
+    project.run("git", "checkout", "-q", "--", "params.yaml")
 
 
 def test_adding_a_lock_trains_that_lock_only(project: Project) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from seglock.cli.report import report_command
 from seglock.errors import ReportError
 from seglock.report.searchsummary import advice_sentence, effort_sentence
 from seglock.report.study import STUDY_FILE, check_study
@@ -16,7 +17,7 @@ from seglock.stages.report import write_report
 from tests.report.conftest import DEMO, write_project
 from tests.report.studies import make_study
 from tests.report.test_page import check_self_contained, read_page
-from tests.report.test_stages import FILES
+from tests.report.test_stages import FILES, run
 
 Make = Callable[..., Path]
 
@@ -138,3 +139,18 @@ def test_what_is_still_to_come_is_said() -> None:
     assert sentence.startswith("4 of 4 trials ran in full")
     assert "6 of 10 are still to come" in sentence
     assert sentence.endswith("It took 1 min 15 s.")
+
+
+def test_the_command_ends_with_the_recommendation(
+    make_project: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_project({"baseline": []}, pictures=0)
+    add_study(root, make_study())
+    monkeypatch.chdir(root)
+    output = run(report_command)
+    assert "Search: Recommended: np-2 + shf-2. The owner has 0.7817" in output
+    assert "Next        seglock search --apply" in output
+    add_study(root, make_study(count=0))
+    output = run(report_command)
+    assert "Search:" not in output
+    assert "Next        add a lock to params.yaml" in output

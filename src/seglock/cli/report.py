@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,6 +56,11 @@ def report_command(
     typer.echo("regained: the share of the owner's lead a thief gets back; 0 is a perfect lock.")
     for warning in warnings(summary):
         typer.echo(f"Weak: {warning}")
+    search = summary.get("search")  # a report of an earlier version has none
+    advice = search["recommendation"] if search else None
+    if advice:
+        typer.echo("")
+        typer.echo(textwrap.fill(f"Search: {advice['sentence']}", 80, break_on_hyphens=False))
     typer.echo("")
     typer.echo(f"Report      {root / REPORT_FOLDER / PAGE}")
     if mlflow_ui() == LOCAL_UI:
@@ -62,7 +68,12 @@ def report_command(
         typer.echo(f"MLflow UI   mlflow ui --backend-store-uri {store} --host 127.0.0.1")
     else:
         typer.echo(f"MLflow UI   {mlflow_ui()}")
-    typer.echo("Next        add a lock to params.yaml, then `dvc repro`; `seglock profile list`")
+    if advice and advice["status"] == "recommended" and not advice["trained_as"]:
+        typer.echo("Next        seglock search --apply, then `dvc repro` trains that lock in full")
+    else:
+        typer.echo(
+            "Next        add a lock to params.yaml, then `dvc repro`; `seglock profile list`"
+        )
 
 
 def headline(summary: dict[str, Any]) -> Table:

@@ -136,7 +136,7 @@ def running_text(running: dict[str, _Running], front: int) -> str:
 
 
 def trial_line(record: TrialRecord) -> str:
-    """What a trial came to, in a line of 80 characters where its reason is short.
+    """What a trial came to, in a line; why a trial was stopped is in the report.
 
     >>> from seglock.search.record import TrialRecord
     >>> trial_line(TrialRecord(3, "complete", "np-4", ("np-4",), "np", 4, "published", 0.2, 0.0,
@@ -152,6 +152,5 @@ def trial_line(record: TrialRecord) -> str:
             f"regained {four(record.regained)}"
         )
     if record.stopped:
-        stop = record.stopped
-        return f"{name}: stopped after epoch {stop['epoch']} ({stop['rule']}): {stop['reason']}"
+        return f"{name}: stopped after epoch {record.stopped['epoch']} ({record.stopped['rule']})"
     return f"{name}: {record.state}: {record.reason}"
