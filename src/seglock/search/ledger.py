@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from seglock.search.draw import draw_untried
 from seglock.search.measured import point_values
 from seglock.search.point import Point
 from seglock.search.samplers import make_pruner, make_sampler
@@ -89,6 +90,8 @@ class Ledger:
                     self._enqueue(planned, to_suggestions(planned, self.params), {})
                 elif self.search.sampler == "grid":
                     return None
+                elif (fresh := self._draw(trials)) is not None:
+                    self._enqueue(fresh, to_suggestions(fresh, self.params), {})
             self.log.study.sampler = make_sampler(self.search, len(trials))
             trial = self.log.study.ask()
             if self._is_twice(trial):
@@ -218,6 +221,10 @@ class Ledger:
             self._planned += grid(self.params) if self.search.sampler == "grid" else []
         tried = [t.user_attrs.get(POINT) for t in trials if not t.user_attrs.get(SUPERSEDED)]
         return next((p for p in self._planned if point_values(p) not in tried), None)
+
+    def _draw(self, trials: list[FrozenTrial]) -> Point | None:
+        tried = [Point(**t.user_attrs[POINT]) for t in trials if POINT in t.user_attrs]
+        return draw_untried(self.log.study, trials, tried, self.params)
 
     def _end(
         self,

@@ -47,8 +47,20 @@ def grid(params: Params) -> list[Point]:
     found: dict[object, Point] = {}
     for values in itertools.product(*named.values()):
         point = _point(dict(zip(named, values, strict=True)))
-        found.setdefault(_identity(point), point)
+        found.setdefault(identity(point), point)
     return list(found.values())
+
+
+def is_finite(params: Params) -> bool:
+    """Whether the space is all lists, so that `grid` can name every point."""
+    choices = _choices(params, enqueued=False).values()
+    return not any(isinstance(some, RangeParams) for some in choices)
+
+
+def identity(point: Point) -> tuple[object, ...]:
+    """What makes two points the same: ``np-4-f50`` is ``np-4``."""
+    steps = tuple((s.method, s.block_size, s.count) for s in map(parse_step, point.steps))
+    return steps, point.lr, point.weight_decay, point.epochs, point.image_side
 
 
 def published_points(params: Params) -> list[Point]:
@@ -195,9 +207,3 @@ def _has(choices: Choices, value: Any) -> bool:
     if isinstance(choices, RangeParams):
         return bool(choices.low <= value <= choices.high)
     return value in choices
-
-
-def _identity(point: Point) -> tuple[object, ...]:
-    """What makes two points the same: ``np-4-f50`` is ``np-4``."""
-    steps = tuple((s.method, s.block_size, s.count) for s in map(parse_step, point.steps))
-    return steps, point.lr, point.weight_decay, point.epochs, point.image_side

@@ -1,0 +1,71 @@
+"""Points that were not tried yet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seglock.search.draw import draw_untried
+from seglock.search.space import grid, identity, to_suggestions
+from tests.search.test_space import FULL, new_study, params_with
+
+if TYPE_CHECKING:
+    from seglock.config import Params
+    from seglock.search.point import Point
+
+SPACE = {"steps": ["shf", "np", "np+shf"], "block_size": [2, 4, 8], "fraction": ["published", 25]}
+
+
+def run(params: Params, count: int) -> list[Point]:
+    """A study of ``count`` drawn trials whose value is their block side."""
+    from seglock.search.space import suggest
+
+    study, tried = new_study(), []
+    for _ in range(count):
+        point = draw_untried(study, study.trials, tried, params)
+        assert point is not None
+        study.enqueue_trial(to_suggestions(point, params))
+        trial = study.ask()
+        assert suggest(trial, params) == point
+        study.tell(trial, (point.block_size, 1 / point.block_size))
+        tried.append(point)
+    return tried
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_every_point_is_drawn_once_before_any_is_drawn_again(sampler: str) -> None:
+    params = params_with(SPACE, sampler=sampler)
+    points = grid(params)
+    tried = run(params, len(points))
+    assert {identity(point) for point in tried} == {identity(point) for point in points}
+    study = new_study()
+    assert draw_untried(study, study.trials, tried, params) is None
+
+
+def test_the_same_study_gives_the_same_points_and_another_seed_gives_others() -> None:
+    first = run(params_with(SPACE), 12)
+    assert run(params_with(SPACE), 12) == first
+    assert run(params_with(SPACE, seed=1), 12) != first
+
+
+def test_drawing_leaves_nothing_in_the_study() -> None:
+    study, params = new_study(), params_with(SPACE)
+    assert draw_untried(study, study.trials, [], params) is not None
+    assert study.trials == []
+
+
+def test_a_lock_under_another_name_was_tried_too() -> None:
+    params = params_with({"steps": ["np"], "block_size": [4], "fraction": ["published", 50]})
+    (point,) = grid(params)
+    study = new_study()
+    assert draw_untried(study, study.trials, [replace(point, fraction=50)], params) is None
+    assert draw_untried(study, study.trials, [replace(point, fraction=25)], params) == point
+
+
+@pytest.mark.parametrize("case", ["nsga2", "range"])
+def test_a_population_and_a_range_ask_by_themselves(case: str) -> None:
+    params = params_with(SPACE, sampler="nsga2") if case == "nsga2" else params_with(FULL)
+    study = new_study()
+    assert draw_untried(study, study.trials, [], params) is None
