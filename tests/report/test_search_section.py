@@ -135,10 +135,10 @@ def test_each_verdict_has_its_words(status: str, start: str) -> None:
 
 
 def test_what_is_still_to_come_is_said() -> None:
-    sentence = effort_sentence(check_study(make_study(count=4, asked=10, seconds=75.0)))
+    sentence = effort_sentence(check_study(make_study(count=4, asked=10)))
     assert sentence.startswith("4 of 4 trials ran in full")
     assert "6 of 10 are still to come" in sentence
-    assert sentence.endswith("It took 1 min 15 s.")
+    assert sentence.endswith("The trials took 32 s together.")
 
 
 def test_the_command_ends_with_the_recommendation(

@@ -32,7 +32,7 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
             sentences.append(f"The same lock, {tight['lock']}, also gives a thief least.")
         else:
             sentences.append(f"Least for a thief: {_describe(tight)}")
-    return [*sentences, *(f"Of the trade-off search: {sentence}" for sentence in searched)]
+    return [*sentences, *(f"Trade-off search. {sentence}" for sentence in searched)]
 
 
 def warnings(summary: Mapping[str, Any]) -> list[str]:

@@ -49,7 +49,6 @@ def summarise_study(study: Study, locks: Mapping[str, Mapping[str, Any]]) -> dic
         "epochs_saved": study.early_stopping.epochs_saved,
         "epochs_full": study.early_stopping.epochs_full,
         "run_id": study.run_id,
-        "seconds": study.seconds,
     }
 
 
@@ -87,4 +86,5 @@ def effort_sentence(study: Study) -> str:
     if study.asked > total:
         parts.append(f"{study.asked - total} of {study.asked} are still to come")
     text = "; ".join(parts) + "."
-    return text if study.seconds is None else f"{text} It took {duration(study.seconds)}."
+    spent = sum(trial.seconds or 0.0 for trial in study.trials)  # over all commands and workers
+    return f"{text} The trials took {duration(spent)} together." if spent else text
