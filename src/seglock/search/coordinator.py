@@ -46,7 +46,7 @@ def run_search(
     observer: Observer | None = None,
     finish: Finish | None = None,
 ) -> StudyOutcome:
-    """Bring the study to ``search.trials`` trials, and close ``executor``.
+    """Bring the study to ``search.trials`` trials, and close ``executor``; 0 only reads it.
 
     root: where data/prepared is. Ctrl-C and SIGTERM queue what is running again and end in
     SystemExit(130); the same command goes on, as it does after a kill at any moment.
@@ -57,6 +57,9 @@ def run_search(
     """
     from seglock.tracking import project_root
 
+    if params.search.trials == 0:  # a study is not begun for nothing
+        executor.close()
+        return read_study(params, root)
     observer = observer or Observer()
     started = time.monotonic()
     with Interrupts() as stops, contextlib.closing(_Once(executor)) as closing:
@@ -65,8 +68,10 @@ def run_search(
         patience = Patience(
             params.search.storage_timeout_seconds, say=observer.say, sleep=stops.sleep
         )
-        with exclusive(folder, what=f"study {settings.name}"):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(exclusive(folder, what=f"study {settings.name}"))
             opened = open_storage(params.search.storage, folder, patience)
+            stack.callback(opened.close)
             log = StudyLog.begin(opened, settings, params.search, patience)
             with leased(log) as lease:
                 results = Results(folder / "results", log.id)
@@ -112,15 +117,26 @@ def read_study(params: Params, root: Path) -> StudyOutcome:
     folder = study_folder(project_root(), settings.name)
     patience = Patience(params.search.storage_timeout_seconds)
     opened = open_to_read(params.search.storage, folder, patience)
-    log = StudyLog.find(opened, settings, patience) if opened is not None else None
-    if log is None:
-        shown = shown_storage(params.search.storage, folder)
-        return StudyOutcome(
-            name=settings.name, storage=shown, search=params.search, about=settings.about,
-            baselines=(), trials=(), asked=params.search.trials,
-            importances=Importances(None, "no trial has ended yet"),
-        )  # fmt: skip
-    return _outcome(params, settings, log, None)
+    if opened is None:
+        return _nothing_yet(params, settings, folder)
+    with contextlib.closing(opened):
+        log = StudyLog.find(opened, settings, patience)
+        if log is None:
+            return _nothing_yet(params, settings, folder)
+        return _outcome(params, settings, log, None)
+
+
+def _nothing_yet(params: Params, settings: Settings, folder: Path) -> StudyOutcome:
+    return StudyOutcome(
+        name=settings.name,
+        storage=shown_storage(params.search.storage, folder),
+        search=params.search,
+        about=settings.about,
+        baselines=(),
+        trials=(),
+        importances=Importances(None, "no trial has ended yet"),
+        asked=params.search.trials,
+    )
 
 
 def _outcome(

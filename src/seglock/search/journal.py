@@ -124,8 +124,9 @@ def _append(file: Path, lines: bytes) -> None:
     with file.open("ab", buffering=0) as journal:
         before = journal.tell()
         try:
-            if journal.write(lines) != len(lines):
-                raise OSError("the disk took only a part of a line")
+            rest = memoryview(lines)
+            while rest:  # a disk that is about full takes a part first, and refuses the rest
+                rest = rest[journal.write(rest) :]
             os.fsync(journal.fileno())
         except BaseException:
             journal.truncate(before)

@@ -21,6 +21,8 @@ LEASE = "coordinator"
 BEAT_SECONDS = 5.0
 STALE_SECONDS = 30.0
 SETTLE_SECONDS = 0.5
+_OURS: set[str] = set()
+"""Tokens of this process that are in use: one that its database never took back is not."""
 
 
 class Lease:
@@ -43,6 +45,7 @@ class Lease:
         held = self.log.attribute(LEASE)
         if held and not self._is_free(held):
             raise _busy(self.log.study.study_name, held)
+        _OURS.add(self.token)
         self._write()
         time.sleep(SETTLE_SECONDS)  # of two that begin at once, the last to write has it
         self._look()
@@ -57,7 +60,9 @@ class Lease:
     def give_back(self) -> None:
         """The next coordinator need not wait."""
         self._done.set()
-        self._thread.join(timeout=BEAT_SECONDS)
+        _OURS.discard(self.token)
+        if self._thread.is_alive():
+            self._thread.join(timeout=BEAT_SECONDS)
         with contextlib.suppress(Exception):  # it goes stale by itself
             study = self.log.study
             if (study.user_attrs.get(LEASE) or {}).get("token") == self.token:
@@ -100,8 +105,8 @@ def leased(log: StudyLog) -> Iterator[Lease | None]:
         yield None
         return
     lease = Lease(log)
-    lease.take()
     try:
+        lease.take()
         yield lease
     finally:
         lease.give_back()
@@ -119,6 +124,8 @@ def machine() -> str:
 
 def _alive(held: dict[str, Any]) -> bool:
     pid = int(held["pid"])
+    if pid == os.getpid():
+        return held["token"] in _OURS
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -41,6 +41,12 @@ class Opened:
     shown: str
     remote: bool
 
+    def close(self) -> None:
+        """Close the connections to a database."""
+        engine = getattr(getattr(self.storage, "_backend", None), "engine", None)
+        if engine is not None:
+            engine.dispose()
+
 
 def shown_storage(url: str | None, folder: Path) -> str:
     """A storage as it may be shown: the journal's file, or the URL without its password."""
@@ -215,11 +221,13 @@ def reason_away(error: BaseException) -> str | None:
     Optuna hides SQLAlchemy's error of a commit behind one of its own.
     """
     from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
     from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
     if isinstance(error, StorageInternalError) and error.__cause__ is not None:
         error = error.__cause__
+    if isinstance(error, PendingRollbackError):
+        return "the connection was lost"  # Optuna asked once more after the first error
     if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError) or (
         isinstance(error, DBAPIError) and error.connection_invalidated
     ):

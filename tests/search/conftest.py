@@ -1,0 +1,29 @@
+"""What tests of the search share: a small project to run studies in, a database for them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.postgres import _server, postgres  # noqa: F401 - fixtures
+from tests.search.project import make_root
+from tests.search.small_study import AWAY
+
+
+@pytest.fixture(scope="session")
+def _small_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("small")
+    make_root(root)
+    return root
+
+
+@pytest.fixture
+def study_root(_small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of its own to run small studies in; no tracking server answers there."""
+    root = tmp_path / "project"
+    shutil.copytree(_small_project, root)
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", AWAY)
+    return root
