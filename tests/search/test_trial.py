@@ -260,3 +260,18 @@ def test_an_unknown_error_near_a_plan_keeps_its_words_to_itself(
     with pytest.raises(IndexError) as raised:
         compose(["np-4"], KEY)
     assert failure(raised.value)[0] == "IndexError while a key or a transform was at work"
+
+
+@pytest.mark.parametrize("password", ["from_key", "fixed"])
+def test_ffx_is_locked_with_the_password_that_the_space_names(
+    password: Any, judge: Judge, project: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SecretKey, "generate", classmethod(lambda cls: KEY))
+    job = make_job(*project, "trial-0-1", "ffx-2", search={"space": {"ffx_password": password}})
+    found = run(job, judge)
+    own = compose(["ffx-2"], KEY, password)
+    assert found.key_space_bits == own.key_space_bits
+    (given,) = judge.given
+    assert given["transform"].same_plan(own)
+    first = incorrect_transforms(["ffx-2"], KEY, 8, password)[0]
+    assert given["wrong"][0].same_plan(first)

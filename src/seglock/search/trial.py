@@ -72,7 +72,8 @@ def run_trial(
     data, weights = open_for(job), weights_for(job)
     key = SecretKey.generate() if job.steps else None
     record = PublicRecord.of(key) if key else None
-    transform = compose(job.steps, key)
+    password = params.search.space.ffx_password
+    transform = compose(job.steps, key, password)
     curve: list[EpochRow] = []
     scores: dict[str, Any] | None = None
     with _own_folder(scratch / job.id) as folder:
@@ -149,8 +150,13 @@ def _judge(
     from seglock.models import load_model, pick_device
     from seglock.transforms import incorrect_transforms
 
-    split = {"val": data.val, "test": data.test}[params.search.split]
-    wrong = incorrect_transforms(steps, key, params.search.wrong_keys) if key else []
+    search = params.search
+    split = {"val": data.val, "test": data.test}[search.split]
+    wrong = (
+        incorrect_transforms(steps, key, search.wrong_keys, search.space.ffx_password)
+        if key
+        else []
+    )
     return evaluate_lock(
         load_model(weights, params.model, data.num_classes),
         test=split,
