@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from seglock.training import EpochRow
 
 _MOST_LOCK = 24
+_EVER = 1e9  # seconds
 
 
 @contextlib.contextmanager
@@ -30,7 +31,13 @@ def watch() -> Iterator[Observer]:
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(*columns(), console=console, transient=True, expand=True) as progress:
+    with Progress(
+        *columns(),
+        console=console,
+        transient=True,
+        expand=True,
+        speed_estimate_period=_EVER,  # a trial may take hours: all of them tell the time left
+    ) as progress:
         yield Bar(progress)
 
 
@@ -84,7 +91,7 @@ class Bar(Observer):
 
     def study_opened(self, name: str, storage: str, totals: Totals) -> None:
         """Begin the bar where the study is."""
-        self._progress.console.print(f"study {name}, in {storage}", highlight=False)
+        self.say(f"study {name}, in {storage}")
         self._task = self._progress.add_task("", total=totals.asked, completed=totals.counted)
         self.totals(totals)
 
