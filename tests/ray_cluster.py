@@ -21,8 +21,13 @@ from tests.search.fakes import wait_for
 
 ROOT = Path(__file__).parents[1]
 
-# Keeps Ray on the loopback address: nodes, and the process that connects to them.
-LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+# Keeps Ray on the loopback address: nodes, and the process that connects to them. A token that
+# this user's Ray made some time is not asked for.
+LOOPBACK = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "disabled",
+}
 
 # A node that died is given up after two seconds, not fifteen.
 IMPATIENT = {"RAY_health_check_period_ms": "500", "RAY_health_check_failure_threshold": "3"}

@@ -229,10 +229,16 @@ def test_trials_end_with_a_killed_coordinator_and_nothing_is_printed(
 def test_a_lost_cluster_is_one_message_after_what_had_ended(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """This cluster has a token, and says so to those who come without it."""
     pytest.importorskip("ray")
     monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "2")
-    with Nodes() as own:
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
+    with Nodes(**token) as own:
         own.add()
+        with pytest.raises(ClusterError, match="it asks for a token: set RAY_AUTH_MODE=token"):
+            make(own.address)
+        for name, value in token.items():
+            monkeypatch.setenv(name, value)
         executor = make(own.address, cpus=0.5)
         executor.submit(fake_job("done", epochs=1))
         gate = [2, str(tmp_path / "gate")]

@@ -32,7 +32,7 @@ def main(socket_number: int) -> NoReturn:
     try:
         driver = Driver(hello, channel)
     except Exception as error:
-        channel.send({"kind": "refused", "reason": " ".join(f"{error}".split())})
+        channel.send({"kind": "refused", "reason": _refusal(error)})
         os._exit(1)
     driver.serve(inbox)
     os._exit(0)
@@ -174,6 +174,19 @@ def _probe(address: str) -> None:
         local = host in ("localhost", "127.0.0.1", "::1") and not address.startswith("ray://")
         place = (get_node_ip_address() if local else host, int(port))
         socket.create_connection(place, timeout=_PROBE_SECONDS).close()
+
+
+def _refusal(error: Exception) -> str:
+    """Why there is no connection, in one line; Ray hides the cause below it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if "AuthenticationError" in f"{type(cause).__name__}: {cause}":
+            return (
+                "it asks for a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH where the "
+                "token is not in ~/.ray/auth_token"
+            )
+        cause = cause.__cause__
+    return " ".join(f"{error}".split()) or type(error).__name__
 
 
 def _words(error: Exception) -> str:

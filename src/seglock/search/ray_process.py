@@ -28,10 +28,12 @@ class RayProcess:
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by ``end``
+        # Tries of a second each, after which an address that refuses us is given up.
+        environment = {"RAY_NUM_REDIS_GET_RETRIES": "5"} | without_secrets(os.environ)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "seglock.search.ray_driver", str(theirs.fileno())],
-                env=without_secrets(os.environ),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
