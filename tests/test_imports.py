@@ -21,6 +21,8 @@ LIGHT = {
     "seglock.evaluation": {"torchvision", "mlflow"},
     "seglock.training": {"torchvision", "mlflow"},
     "seglock.stages.encrypt": {"torch", "mlflow"},
+    "seglock.stages.search": {"torch", "mlflow", "optuna", "ray", "matplotlib", "plotly"},
+    "seglock.cli.search_progress": {"torch", "mlflow", "optuna", "ray"},
     "seglock.stages.key": {"torch", "mlflow"},
     "seglock.stages.data": {"torch", "mlflow"},
     "seglock.stages.train": {"torch", "mlflow"},

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "torchvision", "mlflow", "numpy", "pydantic", "matplotlib", "PIL", "cryptography")
+HEAVY = (
+    "torch", "torchvision", "mlflow", "optuna", "ray", "numpy", "pydantic", "matplotlib", "plotly",
+    "PIL", "cryptography",
+)  # fmt: skip
 
 
 def seglock(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

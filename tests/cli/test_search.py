@@ -167,6 +167,7 @@ def test_the_bar_shows_trials_lock_epoch_front_and_time() -> None:
     assert "2 running, front 2" in second
     assert trial_line(record) in third
     assert "4/20 trials" in third
+    assert "epoch 0/12, front 3" in third
     assert "front 3" in third
 
 

@@ -12,10 +12,11 @@ from matplotlib.text import Annotation, Text
 from PIL import Image
 
 from seglock.report import pareto as module
+from seglock.report.labels import Label, place_labels
 from seglock.report.pareto import draw_pareto
 from seglock.report.searchcharts import draw_hypervolume, draw_importances
 from seglock.report.study import Study, check_study
-from seglock.report.style import DARK
+from seglock.report.style import DARK, LIGHT, canvas
 from tests.report.studies import FLOOR, make_study
 
 
@@ -66,6 +67,10 @@ def test_what_is_shaded_is_what_the_limits_allow(drawn: Any) -> None:
     axes = drawn(study).axes[0]
     (region,) = [p for p in axes.patches if str(p.get_label()).startswith("Within the limits")]
     path = region.get_path()
+    limits, baseline = study.limits, study.baseline
+    least = baseline.mean - limits.max_drop
+    corner = (FLOOR + limits.max_regained * (least - FLOOR), least)
+    assert any(tuple(map(float, vertex)) == pytest.approx(corner) for vertex in path.vertices)
     inside = 0
     for found in study.measured:
         trial = found.trial
@@ -107,6 +112,24 @@ def test_names_cover_neither_each_other_nor_the_frame(drawn: Any, count: int) ->
             assert box.y1 <= frame.y1, text
         for (one, a), (other, b) in itertools.combinations(boxes, 2):
             assert not a.overlaps(b), (one, other)
+
+
+def test_names_of_points_in_one_place_are_spread(tmp_path: Path) -> None:
+    with canvas(5, 4, LIGHT, layout="constrained") as figure:
+        axes = figure.add_subplot()
+        points = [(0.5 + 0.001 * step, 0.5) for step in range(6)]
+        for x, y in points:
+            axes.plot(x, y, "o")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        figure.draw_without_rendering()
+        labels = [Label(f"np-4 (trial {step})", *place) for step, place in enumerate(points)]
+        place_labels(axes, labels, points, LIGHT)
+        figure.draw_without_rendering()
+        boxes = [Text.get_window_extent(note) for note in notes(axes)]
+    assert len(boxes) == 6
+    for a, b in itertools.combinations(boxes, 2):
+        assert not a.overlaps(b)
 
 
 def test_every_lock_of_the_front_is_named_once(drawn: Any) -> None:
