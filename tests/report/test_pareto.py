@@ -140,6 +140,21 @@ def test_every_lock_of_the_front_is_named_once(drawn: Any) -> None:
     )
 
 
+def test_trials_of_one_lock_are_joined(drawn: Any) -> None:
+    assert "One lock, several keys" not in [
+        line.get_label() for line in drawn(check_study(make_study())).axes[0].lines
+    ]
+    values = make_study()
+    for number in (4, 6, 8):
+        values["trials"][number] |= {"lock": "np-4", "steps": ["np-4"], "method": "np"}
+    values["trials"][8] |= {"lr": 0.9}  # another recipe
+    joined = curves(drawn(check_study(values)).axes[0], "One lock, several keys")
+    assert joined == [
+        (values["trials"][number]["unauthorised"], values["trials"][number]["owner_miou"])
+        for number in (1, 4, 6)
+    ]
+
+
 def test_only_voc_has_the_paper_s_points(drawn: Any) -> None:
     assert len(drawn(check_study(make_study())).axes) == 2
     axes = drawn(check_study(make_study(dataset="voc2012"))).axes

@@ -22,6 +22,7 @@ Looks = Mapping[str, Access]
 
 
 def draw_view(axes: Axes, study: Study, view: View, looks: Looks, theme: Theme) -> None:
+    """Draw the part of the trade-off that ``view`` is, without names and legend."""
     axes.set_xlim(view[0], view[1])
     axes.set_ylim(view[2], view[3])
     axes.grid(visible=True)
@@ -31,6 +32,7 @@ def draw_view(axes: Axes, study: Study, view: View, looks: Looks, theme: Theme) 
     if baseline:
         _draw_limits(axes, study, baseline, view, theme)
     _draw_front(axes, study.front_trials, view, theme)
+    _join_keys(axes, study.measured, looks, theme)
     on_front = set(study.front)
     for found in study.measured:
         look = looks[found.trial.method]
@@ -129,6 +131,26 @@ def _draw_front(axes: Axes, front: Sequence[Measured], view: View, theme: Theme)
         zorder=3,
         label="Front",
     )
+
+
+def _join_keys(axes: Axes, measured: Sequence[Measured], looks: Looks, theme: Theme) -> None:
+    """Thin lines between trials of one lock and recipe: how far apart its keys are."""
+    recipes: dict[tuple[object, ...], list[Measured]] = {}
+    for found in measured:
+        trial = found.trial
+        recipe = (trial.steps, trial.lr, trial.weight_decay, trial.epochs, trial.image_side)
+        recipes.setdefault(recipe, []).append(found)
+    for several in recipes.values():
+        if len(several) > 1:
+            axes.plot(
+                [found.unauthorised for found in several],
+                [found.owner for found in several],
+                color=theme.colour(looks[several[0].trial.method]),
+                linestyle=(0, (1, 2)),
+                linewidth=1.2,
+                zorder=3.5,
+                label="One lock, several keys",
+            )
 
 
 def _ring_the_chosen(axes: Axes, study: Study, theme: Theme) -> None:
