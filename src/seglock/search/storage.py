@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -115,14 +116,9 @@ def open_to_read(url: str | None, folder: Path, patience: Patience) -> Opened | 
     if url is None:
         journal = read_journal(folder / JOURNAL)
         return None if journal is None else Opened(journal, str(folder / JOURNAL), remote=False)
-    try:
-        return Opened(
-            patience(lambda: _open_database(url, create=False)), hide_password(url), remote=True
-        )
-    except Exception as error:
-        if type(error).__name__ in ("ProgrammingError", "StorageInternalError"):
-            return None  # a database without Optuna's tables
-        raise
+    if not patience(lambda: _has_tables(url)):
+        return None
+    return Opened(patience(lambda: _open_database(url)), hide_password(url), remote=True)
 
 
 def expand(url: str) -> str:
@@ -155,24 +151,44 @@ def expand(url: str) -> str:
     return scheme + found + user + at + _VARIABLE.sub(value, place)
 
 
-def _open_database(url: str, *, create: bool = True) -> BaseStorage:
+def _open_database(url: str) -> BaseStorage:
     import logging
 
     from optuna.storages import RDBStorage, get_storage
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    with _usable(url) as (whole, options):
+        # Optuna formats the URL as a template, and would take a password's braces for names.
+        template = whole.replace("{", "{{").replace("}", "}}")
+        return get_storage(RDBStorage(template, engine_kwargs=options))
+
+
+def _has_tables(url: str) -> bool:
+    """Whether Optuna was ever here; asking makes nothing."""
+    from sqlalchemy import create_engine, inspect
+
+    with _usable(url) as (whole, options):
+        engine = create_engine(whole, **options)
+        try:
+            return inspect(engine).has_table("studies")
+        finally:
+            engine.dispose()
+
+
+@contextlib.contextmanager
+def _usable(url: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The URL as SQLAlchemy needs it, with its options; what cannot be used is a ConfigError."""
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         parsed = make_url(expand(url))
         driver = _driver(parsed.drivername)
         whole = parsed.set(drivername=driver).render_as_string(hide_password=False)
-        # Optuna formats the URL as a template, and would take a password's braces for names.
-        template = whole.replace("{", "{{").replace("}", "}}")
-        storage = RDBStorage(
-            template, engine_kwargs=_engine_options(driver), skip_table_creation=not create
-        )
+        yield whole, _engine_options(driver)
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        if isinstance(error, SeglockError):
+            raise
         raise ConfigError(
             "search.storage must be the URL of a database that SQLAlchemy knows",
             got=hide_password(url),
@@ -186,7 +202,6 @@ def _open_database(url: str, *, create: bool = True) -> BaseStorage:
             if url.startswith("postgres")
             else "install its driver for SQLAlchemy",
         ) from error
-    return get_storage(storage)
 
 
 def _driver(name: str) -> str:

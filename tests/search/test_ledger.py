@@ -1,0 +1,222 @@
+"""Each trial is asked for once and told once, though any answer of the storage may be lost."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from seglock.search import coordinator
+from seglock.search.coordinator import run_search
+from seglock.search.ledger import Ledger
+from seglock.search.settings import study_settings
+from seglock.search.storage import Opened, Patience, open_storage
+from seglock.search.study import StudyLog
+from tests.search.small_study import FakeExecutor, Silent, curve, study_params
+from tests.search.test_kill import assert_whole, trials_of
+
+MEASURED = {"owner_miou": 0.5, "unauthorised": 0.21, "drop": 0.01, "regained": 0.1, "curve": []}
+
+
+class Losing:
+    """A storage whose calls fail now and then: before they are done, or when only the answer is
+    lost."""
+
+    def __init__(self, storage: Any, share: float, seed: int) -> None:
+        self._storage = storage
+        self._moments = random.Random(seed)
+        self._share = share
+        self.lost: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._storage, name)
+        if not callable(found) or name.startswith("_"):
+            return found
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            if self._moments.random() < self._share:
+                raise OperationalError("before", None, Exception("server closed the connection"))
+            answer = found(*arguments, **named)
+            if self._moments.random() < self._share:
+                self.lost[name] += 1
+                raise OperationalError("after", None, Exception("server closed the connection"))
+            return answer
+
+        return call
+
+
+def open_ledger(root: Path, **search: Any) -> Ledger:
+    params = study_params(**search)
+    patience = Patience(5.0)
+    settings = study_settings(params, root)
+    opened = open_storage(None, root / "study", patience)
+    return Ledger(StudyLog.begin(opened, settings, params.search, patience), params)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_lost_answers_neither_lose_nor_repeat_a_trial(
+    study_root: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losing: list[Losing] = []
+    real = coordinator.open_storage
+
+    def unreliable(url: str | None, folder: Path, patience: Patience) -> Opened:
+        found = real(url, folder, patience)
+        losing.append(Losing(found.storage, 0.04, seed))
+        return Opened(losing[-1], found.shown, found.remote)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("seglock.search.coordinator.open_storage", unreliable)
+    monkeypatch.setattr("seglock.search.interrupts.time.sleep", lambda seconds: None)
+    failing = random.Random(seed)
+
+    def fails(job: Any, before: int) -> Any:
+        from seglock.search.executor import Failed
+
+        lost = job.steps and failing.random() < 0.15
+        return Failed(job.id, "its worker was killed", permanent=False) if lost else None
+
+    executor = FakeExecutor(3, fails=fails)
+    run_search(study_params(20, retries=20), study_root, executor=executor, observer=Silent())
+    assert_whole(study_root, 20, retries=20)
+    assert losing[0].lost["create_new_trial"] + losing[0].lost["set_trial_state_values"] > 0
+
+
+def test_a_trial_told_twice_counts_once(study_root: Path) -> None:
+    ledger = open_ledger(study_root)
+    asked = ledger.ask()
+    assert asked is not None
+    for _ in range(2):
+        ledger.complete(asked.number, MEASURED)
+        ledger.fail(asked.number, "too late")
+        ledger.requeue(asked.number, failed=True)
+    assert [record.state for record in ledger.log.records()] == ["complete"]
+    assert len(ledger.log.trials()) == 1
+
+
+def test_a_copy_carries_the_point_and_the_history_of_its_trial(study_root: Path) -> None:
+    ledger = open_ledger(study_root)
+    first = ledger.ask()
+    assert first is not None
+    ledger.requeue(first.number, failed=True)
+    second = ledger.ask()
+    assert second is not None
+    ledger.requeue(second.number, failed=False)
+    third = ledger.ask()
+    assert third is not None
+    assert (third.point, third.line) == (first.point, first.number)
+    assert (third.attempt, third.failures) == (3, 1)
+    assert third.job == "trial-2-3"
+    ledger.complete(third.number, MEASURED)
+    assert [record.attempt for record in ledger.log.records()] == [3]
+
+
+def test_constraints_and_values_are_as_the_limits_say(study_root: Path) -> None:
+    ledger = open_ledger(study_root, max_drop=0.02, max_regained=0.15)
+    numbers = []
+    for values in ({}, {"regained": None, "drop": 0.05}):
+        asked = ledger.ask()
+        assert asked is not None
+        ledger.complete(asked.number, MEASURED | values)
+        numbers.append(asked.number)
+    stopped = ledger.ask()
+    assert stopped is not None
+    ledger.stop(stopped.number, {"curve": [0.1], "drop": None}, behind=0.3)
+    trials = ledger.log.trials()
+    assert trials[0].values == [0.5, 0.21]
+    assert trials[0].constraints == pytest.approx({"drop": -0.01, "regained": -0.05})
+    assert trials[1].constraints == pytest.approx({"drop": 0.03, "regained": 0.85})
+    assert trials[2].constraints == pytest.approx({"drop": 0.28})
+    assert [record.state for record in ledger.log.records()] == ["complete", "complete", "stopped"]
+
+
+def test_one_objective_is_the_owner_less_the_weighted_rest(study_root: Path) -> None:
+    ledger = open_ledger(study_root, objective="scalar", weight=0.5)
+    asked = ledger.ask()
+    assert asked is not None
+    ledger.complete(asked.number, MEASURED)
+    assert ledger.log.trials()[0].values == pytest.approx([0.5 - 0.5 * 0.21])
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2"])
+def test_a_study_that_was_stopped_asks_what_it_would_have_asked(
+    study_root: Path, sampler: str
+) -> None:
+    def points(root: Path, stops: int) -> list[Any]:
+        asked = []
+        for index in range(14):
+            if index == 0 or stops:
+                ledger = open_ledger(root, sampler=sampler)
+            one = ledger.ask()
+            assert one is not None
+            found = MEASURED | {"owner_miou": curve(one.point.lock, 1)[0]}
+            ledger.complete(one.number, found)
+            asked.append(one.point)
+        return asked
+
+    for name in ("whole", "stopped"):
+        (study_root / name / "data").mkdir(parents=True)
+        (study_root / name / "data" / "prepared").symlink_to(study_root / "data" / "prepared")
+    whole, stopped = points(study_root / "whole", 0), points(study_root / "stopped", 1)
+    assert whole == stopped
+    assert len(set(whole)) > 3
+
+
+def test_what_is_enqueued_comes_first_and_a_grid_ends(study_root: Path) -> None:
+    space = {"steps": ["np"], "block_size": [2, 4]}
+    params = study_params(9, sampler="grid", space=space, enqueue=["shf-8", "np-4"])
+    executor = FakeExecutor(2)
+    outcome = run_search(params, study_root, executor=executor, observer=Silent())
+    assert [trial.lock for trial in outcome.trials] == ["shf-8", "np-4", "np-2"]
+    assert outcome.asked == 9
+    assert outcome.running == 0
+    again = run_search(params, study_root, executor=FakeExecutor(), observer=Silent())
+    assert len(again.trials) == 3
+
+
+def test_another_coordinators_unfinished_ask_is_swept_away(study_root: Path) -> None:
+    ledger = open_ledger(study_root)
+    ledger.log.study.ask()  # killed here: it has no parameters yet
+    later = open_ledger(study_root)
+    asked = later.ask()
+    assert asked is not None
+    assert asked.number == 1
+    later.complete(asked.number, MEASURED)
+    assert [record.number for record in later.log.records()] == [1]
+    assert [trial.state.name for trial in later.log.trials()] == ["FAIL", "COMPLETE"]
+
+
+def test_records_are_what_was_measured(study_root: Path) -> None:
+    params = study_params(2, enqueue=["np-4", "shf-2"])
+    outcome = run_search(params, study_root, executor=FakeExecutor(), observer=Silent())
+    record, group = outcome.trials[0], outcome.baselines[0]
+    expected = curve("np-4", 3)
+    assert (record.lock, record.method, record.block_size) == ("np-4", "np", 4)
+    assert record.fraction == "published"
+    assert record.curve == tuple(expected)
+    assert record.owner_miou == expected[-1]
+    assert record.drop == pytest.approx(group.mean - expected[-1])
+    assert record.unauthorised == pytest.approx(0.22)
+    assert record.plain == pytest.approx(0.2)
+    assert record.plain_bn == pytest.approx(0.21)
+    assert (record.incorrect_mean, record.incorrect_p95) == pytest.approx((0.2, 0.22))
+    assert record.regained == pytest.approx(0.02 / (expected[-1] - 0.2))
+    assert (record.floor, record.key_id, record.worker) == (0.2, "ab" * 8, "fake")
+    assert group.seeds == (0, 1)
+    assert group.owner_miou == (curve("baseline-0", 3)[-1], curve("baseline-1", 3)[-1])
+    assert {t.user_attrs["run_id"] for t in trials_of(study_root, enqueue=["np-4", "shf-2"])} == {
+        t.run_id for t in outcome.trials
+    }
+
+
+def test_a_trial_that_was_put_aside_as_a_duplicate_gets_no_copy(study_root: Path) -> None:
+    ledger = open_ledger(study_root)
+    asked = ledger.ask()
+    assert asked is not None
+    ledger.log.study._storage.set_trial_user_attr(0, "superseded", True)  # then it was killed
+    later = open_ledger(study_root)
+    later.sweep()
+    assert [trial.state.name for trial in later.log.trials()] == ["FAIL"]
