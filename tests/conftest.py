@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ray_cluster import _two_nodes, ray_cluster, ray_loopback  # noqa: F401 - fixtures
+from tests.ray_cluster import _ray, _two_nodes, ray_cluster, ray_loopback  # noqa: F401 - fixtures
 
 # Before torch is imported anywhere: the test machine has two cores.
 os.environ.setdefault("OMP_NUM_THREADS", "2")

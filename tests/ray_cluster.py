@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -125,8 +126,13 @@ class Nodes:
 
 
 @pytest.fixture(scope="session")
-def _two_nodes() -> Iterator[Nodes]:
-    pytest.importorskip("ray", reason="needs ray: pip install 'seglock[ray]'")
+def _ray() -> None:
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("needs ray: pip install 'seglock[ray]'")
+
+
+@pytest.fixture(scope="session")
+def _two_nodes(_ray: None) -> Iterator[Nodes]:
     with Nodes() as cluster:
         cluster.add()
         cluster.add()
@@ -134,7 +140,7 @@ def _two_nodes() -> Iterator[Nodes]:
 
 
 @pytest.fixture
-def ray_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+def ray_loopback(_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is started in this test connects to Ray on the loopback address only."""
     for name, value in LOOPBACK.items():
         monkeypatch.setenv(name, value)

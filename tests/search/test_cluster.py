@@ -85,14 +85,10 @@ def test_an_address_that_is_silent_is_given_up(make: Make, monkeypatch: pytest.M
     assert not [p for p in mine if "ray_driver" in Path(f"/proc/{p}/cmdline").read_text()]
 
 
-def test_without_ray_the_message_says_what_to_install(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "ray")
+def test_without_ray_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'seglock\[ray\]'"):
-        make("127.0.0.1:1")
+        RayExecutor("127.0.0.1:1", resources=ResourceParams())
 
 
 def test_a_trial_that_fits_no_node_is_refused(ray_cluster: Nodes, make: Make) -> None:
@@ -230,7 +226,6 @@ def test_a_lost_cluster_is_one_message_after_what_had_ended(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """This cluster has a token, and says so to those who come without it."""
-    pytest.importorskip("ray")
     monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "2")
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
     with Nodes(**token) as own:
