@@ -40,8 +40,10 @@ class Results:
         self._reserve = folder / ".reserve"
 
     def prepare(self) -> None:
-        """Make the folder and set the reserve aside, where there is room."""
+        """Make the folder, clear what a killed writer left, and set the reserve aside."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        for half in self.folder.glob(".*.tmp"):
+            half.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             if not self._reserve.exists() or self._reserve.stat().st_size != _RESERVE:
                 write_bytes(self._reserve, os.urandom(_RESERVE))
