@@ -177,6 +177,12 @@ def leak_in_a_journal(root: Path) -> None:
     path.write_bytes(b'{"params": {"key": "' + SPELLINGS["base64"] + b'"}}\n')
 
 
+def leak_in_a_study(root: Path) -> None:
+    path = root / ".seglock" / "search" / "tradeoff" / "journal.log"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'{"op_code":8,"user_attr":"' + SPELLINGS["hex"] + b'"}\n')
+
+
 def leak_in_an_uncommitted_change(root: Path) -> None:
     with (root / "params.yaml").open("ab") as file:
         file.write(b"# " + SPELLINGS["hex"])
@@ -198,6 +204,7 @@ PLACES = {
     leak_in_an_artifact: "mlruns/artifacts/run/artifacts/x.bin",
     leak_in_the_database: "mlflow.db table params",
     leak_in_a_journal: ".seglock/runs/run/journal.jsonl",
+    leak_in_a_study: ".seglock/search/tradeoff/journal.log",
     leak_in_an_uncommitted_change: "params.yaml",
     leak_in_the_index: "git blob [0-9a-f]* staged.txt",
 }

@@ -1,7 +1,7 @@
 """Search for leaks: keys, and images encrypted under them, where others could get at them.
 
 Searched: every object git reaches from a ref, a reflog or its index, and the tracked files; what
-``dvc push`` would send; what MLflow stores on this machine; the runs' journals.
+``dvc push`` would send; what MLflow stores on this machine; the journals of runs and studies.
 
 Found: the bytes of every key at hand and of its subkeys and FFX passwords, raw, in hexadecimal, in
 base64 at any alignment; plans as arrays of little-endian integers: the order of a shuffle, the mask

@@ -197,7 +197,8 @@ def _cells(database: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def journal_pieces(root: Path) -> Iterator[Piece]:
-    """The runs' journals, which ``seglock track sync`` may still send."""
-    for path in sorted((root / ".seglock" / "runs").rglob("*")):
-        if path.is_file():
-            yield from file_pieces(path, str(path.relative_to(root)))
+    """What ``seglock track sync`` may still send of runs, and what studies keep of their trials."""
+    for room in ("runs", "search"):
+        for path in sorted((root / ".seglock" / room).rglob("*")):
+            if path.is_file():
+                yield from file_pieces(path, str(path.relative_to(root)))
