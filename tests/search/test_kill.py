@@ -164,6 +164,21 @@ def test_killed_while_stopping(study_root: Path) -> None:
     assert_whole(study_root, 8)
 
 
+def test_killed_together_with_the_guard_of_its_runs(study_root: Path) -> None:
+    child = start(study_root, search={"trials": 6}, seconds=0.1)
+    deadline = time.monotonic() + 60
+    while len(read_study(study_params(6), study_root).trials) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    guards = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+    assert len(guards) == 1
+    os.kill(int(guards[0]), signal.SIGKILL)
+    kill(child)
+    assert not all(run.ended for run in list_runs(study_root))
+    assert finish(study_root, search={"trials": 6}) == 0
+    assert_whole(study_root, 6)
+
+
 # The journal
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from seglock.errors import BusyError, ConfigError, SeglockError, StorageError
 from seglock.search import lease as leases
@@ -108,6 +108,11 @@ def test_patience_repeats_while_the_database_is_away_and_tells_it_once() -> None
             OperationalError("x", None, Exception("database or disk is full")),
             StorageError,
             "must be writable",
+        ),
+        (
+            ProgrammingError("x", None, Exception("permission denied for table studies")),
+            StorageError,
+            "must take what is written, got permission denied",
         ),
     ],
 )

@@ -186,6 +186,11 @@ class _Once:
         if executor is not None:
             executor.close()
 
+    def give_up(self) -> None:
+        """Close it after an error, which a second one must not hide."""
+        with contextlib.suppress(Exception):
+            self.close()
+
 
 @contextlib.contextmanager
 def _put_away(loop: StudyLoop, executor: _Once) -> Iterator[None]:
@@ -195,7 +200,7 @@ def _put_away(loop: StudyLoop, executor: _Once) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         stops.ignore()
-        executor.close()
+        executor.give_up()
         _queue_again(loop)
         runs.close("KILLED")
         loop.observer.say(
@@ -205,7 +210,7 @@ def _put_away(loop: StudyLoop, executor: _Once) -> Iterator[None]:
         raise SystemExit(INTERRUPTED) from None
     except BaseException as error:
         stops.ignore()
-        executor.close()
+        executor.give_up()
         if not isinstance(error, StorageError | BusyError):  # then the study is not to be had
             _queue_again(loop)
         runs.close("FAILED")

@@ -46,9 +46,9 @@ class Lease:
         if held and not self._is_free(held):
             raise _busy(self.log.study.study_name, held)
         _OURS.add(self.token)
-        self._write()
+        self.log.patience(self._write)
         time.sleep(SETTLE_SECONDS)  # of two that begin at once, the last to write has it
-        self._look()
+        self.log.patience(self._look)
         self.check()
         self._thread.start()
 

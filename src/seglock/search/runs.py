@@ -74,8 +74,8 @@ class StudyRuns:
         parent = open_run(self.params, name=self.name, tags=tags, root=self.root, run_id=known)
         self._parent = parent
         self.log.remember(RUN_ID, parent.run_id)
-        if known != parent.run_id or not known.startswith("local-"):
-            self._end_journals(parent.run_id)
+        self._end_journals(parent.run_id)
+        if not parent.run_id.startswith("local-"):  # then the store knows its children
             end_children(self.root, self.params.timeout_seconds, parent.run_id)
         parent.log_params(self.settings)
         parent.log_dataset(self.about["dataset"], self.about["dataset_digest"], use="search")

@@ -160,7 +160,13 @@ def _open_database(url: str) -> BaseStorage:
     with _usable(url) as (whole, options):
         # Optuna formats the URL as a template, and would take a password's braces for names.
         template = whole.replace("{", "{{").replace("}", "}}")
-        return get_storage(RDBStorage(template, engine_kwargs=options))
+        try:
+            return get_storage(RDBStorage(template, engine_kwargs=options))
+        except RuntimeError as error:  # tables of another Optuna; it says what to do
+            raise ConfigError(
+                "search.storage must be a database of this version of Optuna's",
+                got=" ".join(str(error).split()),
+            ) from error
 
 
 def _has_tables(url: str) -> bool:
@@ -251,7 +257,10 @@ def reason_away(error: BaseException) -> str | None:
 
 
 def _refusal(error: BaseException) -> SeglockError | None:
-    """The error that waiting would not mend, as ours."""
+    """The error that waiting would not mend, as ours; None for one to wait out, or a bug."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
     if isinstance(error, OSError):
         return StorageError(
             "the study's folder must be writable",
@@ -270,6 +279,12 @@ def _refusal(error: BaseException) -> SeglockError | None:
             "the study's database must be writable",
             got=away,
             fix="free some space, then run the same command again; nothing measured is lost",
+        )
+    if away is None and isinstance(error, SQLAlchemyError | StorageInternalError):
+        return StorageError(
+            "the study's database must take what is written",
+            got=_plain(error.__cause__ or error),
+            fix="mend that, then run the same command again; nothing measured is lost",
         )
     return None
 

@@ -137,12 +137,18 @@ def _end_journals(root: Path, experiment: str, timeout: float, session: str) -> 
     for file in runs_folder(root).glob("*/run.json"):
         with contextlib.suppress(SeglockError, OSError):
             journal = Journal(file.parent)
-            if session in journal.file.read_text("utf-8", "replace") + file.read_text("utf-8"):
+            # In the header of a run that was begun, in an entry of one that was taken up.
+            if session in file.read_text("utf-8") or session in _text(journal.file):
                 was_ended = journal.ended
                 if not was_ended or journal.pending():
                     sync_run(journal.run_id, root=root, params=params)
                     ended += not was_ended
     return ended
+
+
+def _text(file: Path) -> str:
+    """A journal, which a run does not have in its first moment."""
+    return file.read_text("utf-8", "replace") if file.exists() else ""
 
 
 def _end_found(root: Path, timeout: float, tags: dict[str, str]) -> int:
