@@ -18,9 +18,10 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from seglock.errors import BusyError, ConfigError, SeglockError, StorageError
 from seglock.search import lease as leases
 from seglock.search.coordinator import read_study, run_search
+from seglock.search.database import expand
 from seglock.search.lease import LEASE, Lease
 from seglock.search.settings import study_settings
-from seglock.search.storage import Opened, Patience, expand, open_storage
+from seglock.search.storage import Opened, Patience, open_storage
 from seglock.search.study import StudyLog
 from tests.postgres import PASSWORD, Postgres
 from tests.search.small_study import FakeExecutor, Silent, kill, start, study_params

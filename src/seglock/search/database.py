@@ -1,0 +1,137 @@
+"""A study's database: its URL, its driver, and a connection that notices when it is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from seglock.config.search_rules import hide_password
+from seglock.errors import ConfigError, SeglockError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+CONNECT_TIMEOUT = 5  # seconds
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_DRIVERS = {"postgresql": ("psycopg2", "psycopg"), "postgres": ("psycopg2", "psycopg")}
+
+
+def expand(url: str) -> str:
+    """Put the environment's values in place of ``$VARIABLES``.
+
+    A user name or password is quoted, so that it may hold any character; a URL that is one
+    variable as a whole is taken as it is. Raises ConfigError for a variable that is not set.
+
+    >>> os.environ["STUDY_PASSWORD"] = "p@ss/word"
+    >>> expand("postgresql://ann:$STUDY_PASSWORD@db/studies")
+    'postgresql://ann:p%40ss%2Fword@db/studies'
+    >>> del os.environ["STUDY_PASSWORD"]
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name not in os.environ:
+            raise ConfigError(
+                "search.storage must name variables that are set",
+                got=f"${name}, which is not",
+                fix=f"export {name} where the coordinator runs",
+            )
+        return os.environ[name]
+
+    if _VARIABLE.fullmatch(url):
+        return _VARIABLE.sub(value, url)
+    scheme, found, rest = url.partition("://")
+    user, at, place = rest.rpartition("@")
+    user = _VARIABLE.sub(lambda match: quote(value(match), safe=""), user)
+    return scheme + found + user + at + _VARIABLE.sub(value, place)
+
+
+def open_database(url: str) -> BaseStorage:
+    """Connect, and make Optuna's tables where they are missing; ConfigError for a URL that cannot
+    be used."""
+    import logging
+
+    from optuna.storages import RDBStorage, get_storage
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    with _usable(url) as (whole, options):
+        # Optuna formats the URL as a template, and would take a password's braces for names.
+        template = whole.replace("{", "{{").replace("}", "}}")
+        try:
+            return get_storage(RDBStorage(template, engine_kwargs=options))
+        except RuntimeError as error:  # tables of another Optuna; it says what to do
+            raise ConfigError(
+                "search.storage must be a database of this version of Optuna's",
+                got=" ".join(str(error).split()),
+            ) from error
+
+
+def has_tables(url: str) -> bool:
+    """Whether Optuna was ever here; asking makes nothing."""
+    from sqlalchemy import create_engine, inspect
+
+    with _usable(url) as (whole, options):
+        engine = create_engine(whole, **options)
+        try:
+            return inspect(engine).has_table("studies")
+        finally:
+            engine.dispose()
+
+
+@contextlib.contextmanager
+def _usable(url: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The URL as SQLAlchemy needs it, with its options; what cannot be used is a ConfigError."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+    try:
+        parsed = make_url(expand(url))
+        driver = _driver(parsed.drivername)
+        whole = parsed.set(drivername=driver).render_as_string(hide_password=False)
+        yield whole, _engine_options(driver)
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        if isinstance(error, SeglockError):
+            raise
+        raise ConfigError(
+            "search.storage must be the URL of a database that SQLAlchemy knows",
+            got=hide_password(url),
+            fix="write for example postgresql://me@host/studies",
+        ) from error
+    except ImportError as error:
+        raise ConfigError(
+            "search.storage must be a database whose driver is installed",
+            got=hide_password(url),
+            fix="pip install 'seglock[postgres]'"
+            if url.startswith("postgres")
+            else "install its driver for SQLAlchemy",
+        ) from error
+
+
+def _driver(name: str) -> str:
+    """``postgresql`` with the driver that is installed; SQLAlchemy's own default is psycopg2."""
+    from importlib.util import find_spec
+
+    if name not in _DRIVERS:
+        return name
+    for module in _DRIVERS[name]:
+        if find_spec(module) is not None:
+            return f"postgresql+{module}"
+    raise ImportError(name)
+
+
+def _engine_options(driver: str) -> dict[str, Any]:
+    """Check a connection before it is used, and notice a dead network in bounded time."""
+    options: dict[str, Any] = {"pool_pre_ping": True, "hide_parameters": True}
+    if driver in ("postgresql+psycopg", "postgresql+psycopg2"):
+        options["connect_args"] = {
+            "connect_timeout": CONNECT_TIMEOUT,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 30_000,  # milliseconds
+        }
+    return options
