@@ -125,7 +125,8 @@ def test_three_failures_in_a_row_stop_the_study(
     with pytest.raises(TrainingError, match="3 failures in a row") as stopped:
         run(study_root, executor, trials=8, retries=retries)
     assert "its worker was killed" in str(stopped.value)
-    assert len([job for job in executor.seen if job.steps]) == 3
+    # Of trials that were under way together, one failure counts: so many more are seen.
+    assert 3 <= len([job for job in executor.seen if job.steps]) <= 3 * workers
     states = [trial.state.name for trial in trials_of(study_root)]
     assert "RUNNING" not in states
     assert "WAITING" in states
@@ -133,6 +134,24 @@ def test_three_failures_in_a_row_stop_the_study(
     outcome, _ = run(study_root, trials=8)
     assert outcome.counts["complete"] == 8 - (1 if retries == 0 else 0)
     assert outcome.running == 0
+
+
+def test_a_lost_node_with_many_trials_does_not_stop_the_study(study_root: Path) -> None:
+    class Node(FakeExecutor):
+        lost = False
+
+        def poll(self, decide: Any, timeout: float) -> Any:
+            if self.lost or len(self.jobs) < 5 or not all(job.steps for job in self.jobs):
+                return super().poll(decide, timeout)
+            self.lost, jobs, self.jobs = True, self.jobs, []
+            return [Failed(job.id, "its node was lost", permanent=False) for job in jobs]
+
+    executor = Node(workers=5)
+    outcome, observer = run(study_root, executor, trials=8, retries=0)
+    assert executor.lost
+    assert outcome.counts["complete"] == 8 - 1  # with no retries, the one that counts is given up
+    assert outcome.counts["failed"] == 1
+    assert len([text for text in observer.said if "its node was lost" in text]) == 4
 
 
 def test_without_baselines_there_is_no_study(study_root: Path) -> None:
@@ -166,8 +185,9 @@ def slow(job: TrialJob) -> list[float]:
 
 
 def test_a_trial_that_falls_behind_is_stopped(study_root: Path) -> None:
-    search = {"trials": 3, "pruner": "baseline", "warmup_epochs": 1, "enqueue": ["np-2", "shf-2"]}
+    search = {"trials": 3, "margin": 0.05, "warmup_epochs": 1, "enqueue": ["np-2", "shf-2"]}
     search |= {"space": {"steps": ["shf"], "block_size": [2, 4], "epochs": [4]}}
+    search |= {"pruner": "baseline"}
     outcome, _ = run(study_root, FakeExecutor(curve=slow), **search)
     assert outcome.counts == {"complete": 2, "stopped": 1, "failed": 0, "running": 0}
     stopped = outcome.trials[0]

@@ -123,7 +123,7 @@ class SearchParams(Section):
     max_drop: NotNegative = 0.02
     max_regained: NotNegative = 0.15
     pruner: Literal["baseline", "none", "median", "successive_halving", "hyperband"] = "baseline"
-    margin: NotNegative = 0.05
+    margin: NotNegative = 0.15
     warmup_epochs: Annotated[int, Field(ge=0)] = 3
     workers: PositiveInt = 1
     retries: Annotated[int, Field(ge=0)] = 2

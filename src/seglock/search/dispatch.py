@@ -37,7 +37,8 @@ class Dispatch:
     """Chooses work, and remembers what was chosen and is not handed out.
 
     held: trials whose baselines are not there yet. to_retry: trials that failed and will be tried
-    again. in_a_row: whose failures there were since the last result.
+    again. in_a_row: whose failures there were since the last result; of what was under way at the
+    same time only the first, for a lost machine takes all of its trials with it.
     """
 
     ledger: Ledger
@@ -48,6 +49,7 @@ class Dispatch:
     _to_do: list[Baseline] = field(default_factory=list)
     _groups: dict[Cost, BaselineRecord] = field(default_factory=dict)
     _tries: dict[str, int] = field(default_factory=dict)
+    _beside: set[str] = field(default_factory=set)
     _exhausted: bool = False
 
     def next(self, free: int, missing: int, flying: list[Work]) -> Work | None:
@@ -106,20 +108,27 @@ class Dispatch:
     def succeeded(self) -> None:
         """A job came to a result: workers work."""
         self.in_a_row.clear()
+        self._beside.clear()
 
-    def failed(self, work: Work, *, permanent: bool) -> bool:
+    def failed(self, work: Work, flying: list[Work], *, permanent: bool) -> bool:
         """Take note of a failure; True when ``work`` is to be tried no more.
 
-        A trial whose retries are used up is given up only where no other one failed meanwhile.
+        flying: what workers have now. A trial whose retries are used up is given up only where no
+        other one failed meanwhile.
         """
         retries = self.search.retries
+        if not permanent and work.job in self._beside:
+            self._beside.remove(work.job)
+            self._again(work)
+            return False
         if not permanent:
             self.in_a_row.append(work.job if isinstance(work, Baseline) else f"trial {work.line}")
+            self._beside = {other.job for other in flying} - {work.job}
         if isinstance(work, Baseline):
             self._tries[work.job] = self._tries.get(work.job, 0) + 1
             if permanent or self._tries[work.job] > retries:
                 return True
-            self._to_do.append(work)
+            self._again(work)
             return False
         if permanent:
             return True
@@ -127,8 +136,14 @@ class Dispatch:
             if work.failures:
                 self.in_a_row.clear()
             return True
-        self.to_retry.append(work)
+        self._again(work)
         return False
+
+    def _again(self, work: Work) -> None:
+        if isinstance(work, Baseline):
+            self._to_do.append(work)
+        else:
+            self.to_retry.append(work)
 
     @property
     def nothing_works(self) -> bool:

@@ -252,7 +252,8 @@ class StudyLoop:
     def _failed(self, failed: Failed, flight: _Flight) -> None:
         """Try again later, or give up: the trial, or the study where nothing works."""
         work = flight.work
-        given_up = self.dispatch.failed(work, permanent=failed.permanent)
+        flying = [other.work for other in self._flights.values()]
+        given_up = self.dispatch.failed(work, flying, permanent=failed.permanent)
         if given_up and isinstance(work, Asked):
             self.ledger.fail(work.number, failed.reason)
             self._counts(work)

@@ -45,9 +45,14 @@ class Opened:
 
 
 def shown_storage(url: str | None, folder: Path) -> str:
-    """A storage as it may be shown: the journal's file, or the URL without its password."""
+    """A storage as it may be shown: the journal's file in the project, or the URL without its
+    password.
+
+    >>> shown_storage(None, Path("/home/ann/project/.seglock/search/tradeoff"))
+    '.seglock/search/tradeoff/journal.log'
+    """
     if url is None:
-        return str(folder / JOURNAL)
+        return Path(*folder.parts[-3:], JOURNAL).as_posix()
     return hide_password(url)
 
 
@@ -102,7 +107,9 @@ def open_storage(url: str | None, folder: Path, patience: Patience) -> Opened:
     """
     if url is None:
         file = folder / JOURNAL
-        return Opened(patience(lambda: open_journal(file)), str(file), remote=False)
+        return Opened(
+            patience(lambda: open_journal(file)), shown_storage(None, folder), remote=False
+        )
     return Opened(patience(lambda: open_database(url)), hide_password(url), remote=True)
 
 
@@ -110,7 +117,9 @@ def open_to_read(url: str | None, folder: Path, patience: Patience) -> Opened | 
     """Open the storage without making or mending anything; None where there is none yet."""
     if url is None:
         journal = read_journal(folder / JOURNAL)
-        return None if journal is None else Opened(journal, str(folder / JOURNAL), remote=False)
+        return (
+            None if journal is None else Opened(journal, shown_storage(None, folder), remote=False)
+        )
     if not patience(lambda: has_tables(url)):
         return None
     return Opened(patience(lambda: open_database(url)), hide_password(url), remote=True)
