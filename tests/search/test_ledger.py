@@ -133,6 +133,65 @@ def test_constraints_and_values_are_as_the_limits_say(study_root: Path) -> None:
     assert [record.state for record in ledger.log.records()] == ["complete", "complete", "stopped"]
 
 
+def figures(lock: str) -> dict[str, Any]:
+    """np-4 is the best under its first key only, then shf-4."""
+    order = {"np-4": 0.01, "shf-4": 0.05}
+    return MEASURED | {"regained": order.get(lock, 0.1)}
+
+
+def test_the_last_trials_repeat_the_lock_that_leads_then(study_root: Path) -> None:
+    ledger = open_ledger(study_root, trials=9, confirm=3, enqueue=["np-4", "shf-4"])
+    asked = []
+    for _ in range(9):
+        one = ledger.ask()
+        assert one is not None
+        found = figures(one.point.lock)
+        if one.point.lock in asked and one.point.lock == "np-4":
+            found |= {"regained": 0.9}  # its second key breaks the limit
+        ledger.complete(one.number, found)
+        asked.append(one.point.lock)
+    assert asked[:2] == ["np-4", "shf-4"]
+    assert len(set(asked[:6])) == 6
+    assert asked[6:] == ["np-4", "shf-4", "shf-4"]
+
+
+def test_what_leads_is_repeated_so_often_and_no_more(study_root: Path) -> None:
+    ledger = open_ledger(study_root, trials=4, confirm=1, enqueue=["np-4"])
+    asked = []
+    for trials in (4, 4, 4, 4, 6, 6):
+        ledger.search = ledger.search.model_copy(update={"trials": trials})
+        one = ledger.ask()
+        assert one is not None
+        ledger.complete(one.number, figures(one.point.lock))
+        asked.append(one.point.lock)
+    assert asked.count("np-4") == 2
+    assert asked[3] == "np-4"
+    assert len(set(asked)) == 5
+
+
+def test_nothing_is_repeated_where_no_lock_keeps_the_limits(study_root: Path) -> None:
+    ledger = open_ledger(study_root, trials=6, confirm=6)
+    asked = []
+    for _ in range(6):
+        one = ledger.ask()
+        assert one is not None
+        ledger.complete(one.number, MEASURED | {"drop": 0.5})
+        asked.append(one.point.lock)
+    assert len(set(asked)) == 6
+
+
+def test_a_lock_that_is_enqueued_by_another_name_is_not_tried_twice(study_root: Path) -> None:
+    space = {"steps": ["np"], "block_size": [2, 4]}
+    ledger = open_ledger(
+        study_root, sampler="grid", enqueue=["np-4-f50"], space=space, trials=9, confirm=0
+    )
+    asked = []
+    while (one := ledger.ask()) is not None:
+        ledger.complete(one.number, MEASURED)
+        asked.append(one.point.lock)
+    assert asked == ["np-4-f50", "np-2"]
+
+
 def test_one_objective_is_the_owner_less_the_weighted_rest(study_root: Path) -> None:
     ledger = open_ledger(study_root, objective="scalar", weight=0.5)
     asked = ledger.ask()

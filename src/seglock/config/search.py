@@ -120,6 +120,7 @@ class SearchParams(Section):
     split: Literal["val", "test"] = "val"
     wrong_keys: Annotated[int, Field(ge=8)] = 8
     baseline_seeds: PositiveInt = 3
+    confirm: Annotated[int, Field(ge=0)] = 2
     max_drop: NotNegative = 0.02
     max_regained: NotNegative = 0.15
     pruner: Literal["baseline", "none", "median", "successive_halving", "hyperband"] = "baseline"

@@ -10,6 +10,7 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from seglock.search.measured import constraints
 from seglock.search.samplers import make_sampler
 from seglock.search.space import grid, identity, is_finite, suggest
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-    from seglock.config import Params
+    from seglock.config import Params, SearchParams
     from seglock.search.point import Point
 
 DRAWS = 5
@@ -25,12 +26,18 @@ DRAWS = 5
 
 
 def draw_untried(
-    study: Study, trials: Sequence[FrozenTrial], tried: Sequence[Point], params: Params
+    study: Study,
+    trials: Sequence[FrozenTrial],
+    tried: Sequence[Point],
+    params: Params,
+    *,
+    measured: str,
 ) -> Point | None:
     """The sampler's next point that is not in ``tried``; None where it should ask by itself.
 
     That is where every point was tried, where a range makes repetitions unlikely, and for NSGA-II,
-    whose populations live in the study and repeat points on purpose.
+    whose populations live in the study and repeat points on purpose. ``measured`` names the
+    trials' user attribute with their figures.
     """
     search = params.search
     if search.sampler == "nsga2" or not is_finite(params):
@@ -44,9 +51,26 @@ def draw_untried(
     copy = optuna.create_study(
         directions=study.directions, sampler=make_sampler(search, len(trials))
     )
-    copy.add_trials(trial for trial in trials if trial.state.name != "WAITING")
+    copy.add_trials(
+        _judged_now(trial, search, measured) for trial in trials if trial.state.name != "WAITING"
+    )
     for _ in range(DRAWS):
         point = suggest(copy.ask(), params)
         if identity(point) not in known:
             return point
     return random.Random(f"{search.seed}/{len(trials)}").choice(rest)  # noqa: S311 - no secret
+
+
+def _judged_now(trial: FrozenTrial, search: SearchParams, measured: str) -> FrozenTrial:
+    """A trial by the limits of today: those it was told with may have been others."""
+    from optuna.trial import create_trial
+
+    figures = trial.user_attrs.get(measured) if trial.state.name == "COMPLETE" else None
+    return create_trial(
+        state=trial.state,
+        values=trial.values,
+        params=trial.params,
+        distributions=trial.distributions,
+        intermediate_values=trial.intermediate_values,
+        constraints=constraints(figures, search) if figures else trial.constraints,
+    )

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from seglock.search.confirm import point_to_confirm
 from seglock.search.draw import draw_untried
-from seglock.search.measured import point_values
+from seglock.search.measured import constraints, point_values
 from seglock.search.point import Point
 from seglock.search.samplers import make_pruner, make_sampler
-from seglock.search.space import enqueued_points, grid, suggest, to_suggestions
+from seglock.search.space import enqueued_points, grid, identity, suggest, to_suggestions
 from seglock.search.study import RUN_ID, SUPERSEDED, StudyLog, counting_state
 
 if TYPE_CHECKING:
@@ -85,13 +86,12 @@ class Ledger:
         while True:
             trials = self.log.trials()
             if not any(trial.state.name == "WAITING" for trial in trials):
-                planned = self._next_planned(trials)
-                if planned is not None:
-                    self._enqueue(planned, to_suggestions(planned, self.params), {})
-                elif self.search.sampler == "grid":
+                chosen = self._next_planned(trials) or self._to_confirm(trials)
+                if chosen is None and self.search.sampler == "grid":
                     return None
-                elif (fresh := self._draw(trials)) is not None:
-                    self._enqueue(fresh, to_suggestions(fresh, self.params), {})
+                chosen = chosen or self._draw(trials)
+                if chosen is not None:
+                    self._enqueue(chosen, to_suggestions(chosen, self.params), {})
             self.log.study.sampler = make_sampler(self.search, len(trials))
             trial = self.log.study.ask()
             if self._is_twice(trial):
@@ -128,11 +128,7 @@ class Ledger:
         values = [owner, unauthorised]
         if self.search.objective == "scalar":
             values = [owner - self.search.weight * unauthorised]
-        regained = 1.0 if measured["regained"] is None else measured["regained"]
-        limits = {
-            "drop": measured["drop"] - self.search.max_drop,
-            "regained": regained - self.search.max_regained,
-        }
+        limits = constraints(measured, self.search)
         self._end(number, "COMPLETE", {MEASURED: measured}, values=values, limits=limits)
 
     def stop(self, number: int, measured: dict[str, Any], behind: float) -> None:
@@ -219,12 +215,16 @@ class Ledger:
         if self._planned is None:
             self._planned = enqueued_points(self.params)
             self._planned += grid(self.params) if self.search.sampler == "grid" else []
-        tried = [t.user_attrs.get(POINT) for t in trials if not t.user_attrs.get(SUPERSEDED)]
-        return next((p for p in self._planned if point_values(p) not in tried), None)
+        tried = {identity(point) for point in _points(trials).values()}
+        return next((p for p in self._planned if identity(p) not in tried), None)
+
+    def _to_confirm(self, trials: list[FrozenTrial]) -> Point | None:
+        return point_to_confirm(self.log, _points(trials), self.search)
 
     def _draw(self, trials: list[FrozenTrial]) -> Point | None:
-        tried = [Point(**t.user_attrs[POINT]) for t in trials if POINT in t.user_attrs]
-        return draw_untried(self.log.study, trials, tried, self.params)
+        tried = list(_points(trials).values())
+        study = self.log.study
+        return draw_untried(study, trials, tried, self.params, measured=MEASURED)
 
     def _end(
         self,
@@ -267,6 +267,12 @@ class Ledger:
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self.log.trials()[number]
+
+
+def _points(trials: list[FrozenTrial]) -> dict[int, Point]:
+    """What each trial that counts or is under way tries, by its number."""
+    kept = (t for t in trials if POINT in t.user_attrs and not t.user_attrs.get(SUPERSEDED))
+    return {trial.number: Point(**trial.user_attrs[POINT]) for trial in kept}
 
 
 def _asked(trial: Trial | FrozenTrial) -> Asked:

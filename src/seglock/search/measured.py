@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seglock.search.job import TrialResult
 from seglock.search.point import Point
 from seglock.search.record import BaselineRecord, State, TrialRecord
+
+if TYPE_CHECKING:
+    from seglock.config import SearchParams
 
 Cost = tuple[int, int]
 """Epochs and image side: what a trial and its baselines have in common."""
@@ -52,6 +55,18 @@ def baseline_record(cost: Cost, found: list[dict[str, Any]]) -> BaselineRecord:
         floor=found[0]["floor"],
         run_ids=tuple(one["run_id"] or "" for one in found),
     )
+
+
+def constraints(measured: Mapping[str, Any], search: SearchParams) -> dict[str, float]:
+    """How far a measured trial is beyond each limit; at most 0 where it keeps it.
+
+    An owner no better than the floor has nothing to regain: that counts as all of it.
+    """
+    regained = 1.0 if measured["regained"] is None else measured["regained"]
+    return {
+        "drop": measured["drop"] - search.max_drop,
+        "regained": regained - search.max_regained,
+    }
 
 
 def measured_values(
