@@ -133,7 +133,8 @@ class Silent(Observer):
 def command(root: str, options: dict[str, Any]) -> None:
     """One coordinator from start to end. ``crash``: where it kills itself, and how often not."""
     os.chdir(root)
-    os.environ |= {"MLFLOW_TRACKING_URI": AWAY} | options.get("environment", {})
+    os.environ.clear()
+    os.environ |= options["environment"] | {"MLFLOW_TRACKING_URI": AWAY}
     if options.get("tracked"):
         del os.environ["MLFLOW_TRACKING_URI"]
     sys.stderr = (Path(root) / "stderr.txt").open("a", encoding="utf-8")
@@ -164,7 +165,9 @@ CHILDREN.set_forkserver_preload(["tests.search.preload"])
 
 
 def start(root: Path, **options: Any) -> Any:
-    """Run ``command`` in a process of its own."""
+    """Run ``command`` in a process of its own, which has this one's environment."""
+    # Its own would be that of the first test that needed the server of forks.
+    options["environment"] = dict(os.environ)
     # The server of forks imports from the environment's path, not from this process' own.
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])

@@ -76,6 +76,7 @@ def test_a_coordinator_killed_at_random_moments(study_root: Path) -> None:
         child = start(study_root, search={"trials": TRIALS}, seconds=0.05)
         child.join(timeout=moments.uniform(0.05, 1.5))
         if child.exitcode is not None:
+            assert child.exitcode == 0
             break
         kill(child)
         killed += 1
@@ -342,6 +343,7 @@ def test_killed_coordinators_of_a_study_in_a_database(study_root: Path, postgres
         child = start(study_root, search=search, seconds=0.05)
         child.join(timeout=moments.uniform(1.0, 3.0))
         kill(child)
+        assert child.exitcode in (0, -signal.SIGKILL)
     assert finish(study_root, search=search) == 0
     assert_whole(study_root, **search)
 
