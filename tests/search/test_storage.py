@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from seglock.search.settings import study_settings
 from seglock.search.storage import Opened, Patience, open_storage
 from seglock.search.study import StudyLog
 from tests.postgres import PASSWORD, Postgres
+from tests.search.fakes import is_running, wait_for
 from tests.search.small_study import FakeExecutor, Silent, kill, start, study_params
 
 AWAY = OperationalError("select 1", None, Exception("connection refused"))
@@ -181,22 +184,31 @@ def test_the_password_reaches_postgresql_and_nothing_else(
 # One coordinator
 
 
-def log_of(root: Path, url: str) -> StudyLog:
-    params = study_params(2, storage=url)
+@pytest.fixture
+def log_of(study_root: Path) -> Iterator[Callable[[str], StudyLog]]:
+    """Opens the study in a database as another coordinator would; closed at the end."""
     patience = Patience(5.0)
-    return StudyLog.begin(
-        open_storage(url, root, patience), study_settings(params, root), params.search, patience
-    )
+    with contextlib.ExitStack() as stack:
+
+        def begin(url: str) -> StudyLog:
+            params = study_params(2, storage=url)
+            storage = stack.enter_context(
+                contextlib.closing(open_storage(url, study_root, patience))
+            )
+            settings = study_settings(params, study_root)
+            return StudyLog.begin(storage, settings, params.search, patience)
+
+        yield begin
 
 
 def test_two_machines_do_not_coordinate_one_study(
-    study_root: Path, monkeypatch: pytest.MonkeyPatch
+    study_root: Path, monkeypatch: pytest.MonkeyPatch, log_of: Callable[[str], StudyLog]
 ) -> None:
     monkeypatch.setattr(leases, "BEAT_SECONDS", 0.2)
     monkeypatch.setattr(leases, "STALE_SECONDS", 3.0)
     url = f"sqlite:///{study_root}/studies.db"
-    log = log_of(study_root, url)
-    first, second = Lease(log), Lease(log_of(study_root, url))
+    log = log_of(url)
+    first, second = Lease(log), Lease(log_of(url))
     first.take()
     try:
         with pytest.raises(BusyError, match=f"process {os.getpid()} on"):
@@ -210,16 +222,13 @@ def test_two_machines_do_not_coordinate_one_study(
     assert log.attribute(LEASE) is None
     second.take()
     second.give_back()
-    log.opened.close()
-    second.log.opened.close()
 
 
 def test_a_stale_lease_is_taken_over_and_its_holder_stops(
-    study_root: Path, monkeypatch: pytest.MonkeyPatch
+    study_root: Path, monkeypatch: pytest.MonkeyPatch, log_of: Callable[[str], StudyLog]
 ) -> None:
     monkeypatch.setattr(leases, "STALE_SECONDS", 1.0)
-    url = f"sqlite:///{study_root}/studies.db"
-    log = log_of(study_root, url)
+    log = log_of(f"sqlite:///{study_root}/studies.db")
     held = {"token": "x", "beat": 3, "host": "elsewhere", "machine": "other", "pid": 1}
     log.remember(LEASE, held)
     lease = Lease(log)
@@ -231,24 +240,47 @@ def test_a_stale_lease_is_taken_over_and_its_holder_stops(
         lease.check()
     lease.give_back()
     assert log.attribute(LEASE) == held  # it is the other's now
-    log.opened.close()
 
 
-def test_the_lease_of_a_dead_process_does_not_hold(study_root: Path, postgres: Postgres) -> None:
+def test_the_lease_of_a_dead_process_does_not_hold(
+    study_root: Path,
+    postgres: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+    log_of: Callable[[str], StudyLog],
+) -> None:
     url = postgres.new_database("leases")
     child = start(study_root, search={"trials": 9, "storage": url}, seconds=30.0)
-    deadline = time.monotonic() + 60
-    log = log_of(study_root, url)
-    while log.attribute(LEASE) is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    with pytest.raises(BusyError, match=f"process {child.pid} on {socket.gethostname()}"):
-        Lease(log).take()
-    kill(child)
+    try:
+        deadline = time.monotonic() + 60
+        log = log_of(url)
+        while log.attribute(LEASE) is None:
+            assert child.exitcode is None, (study_root / "stderr.txt").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        with pytest.raises(BusyError, match=f"process {child.pid} on {socket.gethostname()}"):
+            Lease(log).take()
+    finally:
+        kill(child)
+    monkeypatch.delattr(leases, "STALE_SECONDS")  # it is taken at once, not watched for a while
     lease = Lease(log)
     lease.take()
     lease.give_back()
-    log.opened.close()
+
+
+def test_a_killed_process_that_nobody_waited_for_does_not_hold(
+    study_root: Path, log_of: Callable[[str], StudyLog]
+) -> None:
+    log = log_of(f"sqlite:///{study_root}/studies.db")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as holder:
+        held = {"token": "x", "beat": 3, "host": "here", "machine": leases.machine()}
+        log.remember(LEASE, held | {"pid": holder.pid, "begun": leases._begun(holder.pid)})
+        with pytest.raises(BusyError, match=f"process {holder.pid} on here"):
+            Lease(log).take()
+        holder.kill()
+        wait_for(lambda: not is_running(holder.pid), "the holder's end")  # it is a zombie now
+        lease = Lease(log)
+        lease.take()
+        lease.give_back()
 
 
 # optuna-dashboard

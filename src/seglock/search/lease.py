@@ -136,10 +136,14 @@ def _alive(held: dict[str, Any]) -> bool:
 
 
 def _begun(pid: int) -> str | None:
-    """When a process began, in the kernel's ticks: a later process may have the same id."""
+    """When a process began, in the kernel's ticks: a later process may have the same id.
+
+    None for one that is dead and was never waited for, as in a container whose first process
+    waits for nobody: its id stays.
+    """
     with contextlib.suppress(OSError, IndexError):
-        status = Path(f"/proc/{pid}/stat").read_text()
-        return status.rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else fields[19]
     return None
 
 
