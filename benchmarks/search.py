@@ -269,7 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         samplers = compare_samplers(
             table, seeds=given.seeds, trials=given.trials, at=at, say=_console.print
         )
-        stopping = compare_stopping(table, orders=given.seeds)
+        stopping = compare_stopping(table, orders=given.seeds, own=params.search.margin)
         keep(files, "samplers", samplers)
         keep(files, "early_stopping", stopping)
         show_samplers(samplers)

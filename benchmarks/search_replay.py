@@ -35,7 +35,7 @@ from seglock.search.tradeoff import (
 
 SAMPLERS = ("tpe", "nsga2", "random")
 REFERENCE_SAMPLER = "random"
-MARGINS = (0.0, 0.02, 0.05, 0.1)
+MARGINS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2)
 
 _TOLD = ("owner_miou", "unauthorised", "drop", "regained")
 
@@ -115,7 +115,7 @@ def compare_samplers(
 
 def replay_sampler(table: Table, sampler: str, seed: int, trials: int) -> list[TrialRecord]:
     """The trials that a study with this sampler would have made, in order."""
-    params = _with_search(table.params, sampler=sampler, seed=seed)
+    params = _with_search(table.params, sampler=sampler, seed=seed, confirm=0)
     figures = {_key(record): record for record in table.trials}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
@@ -137,14 +137,14 @@ def replay_sampler(table: Table, sampler: str, seed: int, trials: int) -> list[T
 
 
 def compare_stopping(
-    table: Table, *, orders: int, margins: Sequence[float] = MARGINS
+    table: Table, *, orders: int, own: float, margins: Sequence[float] = MARGINS
 ) -> dict[str, Any]:
     """What stopping early saves where the table's trials come in ``orders`` random orders.
 
-    Said for params.yaml's own margin and a few others; ``front_unchanged`` and
+    Said for ``own``, the margin in use, and a few others; ``front_unchanged`` and
     ``within_unchanged`` count the orders in which nothing of value was lost.
     """
-    own, front = table.params.search.margin, pareto_front(table.trials)
+    front = pareto_front(table.trials)
     rows = [_stopping(table, margin, orders) for margin in sorted({own, *margins})]
     return {
         "orders": orders,

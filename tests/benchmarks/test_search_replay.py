@@ -90,7 +90,7 @@ def test_samplers_are_compared_at_equal_trials_beside_random_search() -> None:
 
 
 def test_more_margin_stops_less_and_what_was_lost_is_said() -> None:
-    found = compare_stopping(TABLE, orders=3, margins=[0.0, 0.3])
+    found = compare_stopping(TABLE, orders=3, own=0.1, margins=[0.0, 0.3])
 
     own, rows = found["own_margin"], found["margins"]
     assert [row["margin"] for row in rows] == sorted({0.0, own, 0.3})
