@@ -97,6 +97,55 @@ def test_an_idle_worker_that_died_costs_no_job(make: Make, tmp_path: Path) -> No
     assert int((tmp_path / "number").read_text()) != number
 
 
+@pytest.fixture
+def unseen(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalExecutor:
+    """An executor whose only worker died idle, of which nothing is seen until it has a job."""
+    monkeypatch.setattr(WorkerProcess, "is_gone", False)
+    executor = make()
+    finished(executor, fake_job("one", started=str(tmp_path / "dead")))
+    number = int((tmp_path / "dead").read_text())
+    os.kill(number, signal.SIGKILL)
+    wait_for(lambda: not is_running(number))
+    return executor
+
+
+def test_a_job_handed_to_a_dead_worker_is_its_successors(
+    unseen: LocalExecutor, tmp_path: Path
+) -> None:
+    finished(unseen, fake_job("two", started=str(tmp_path / "number")))
+    assert (tmp_path / "number").read_text() != (tmp_path / "dead").read_text()
+    assert unseen.free == 1
+
+
+def test_a_successor_that_cannot_begin_fails_the_job(unseen: LocalExecutor) -> None:
+    unseen._function = "tests.search.no_such_module:run"
+    unseen.submit(fake_job("two"))
+    outcome = next_of(unseen)
+    assert isinstance(outcome, Failed)
+    assert "No module named" in outcome.reason
+
+
+def test_a_successor_that_cannot_start_fails_the_job(
+    unseen: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(*_: object) -> WorkerProcess:
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(WorkerProcess, "start", start)
+    unseen.submit(fake_job("two"))
+    assert next_of(unseen) == Failed("two", "OSError: no more processes", False)
+    assert unseen.free == 1
+
+
+def test_a_job_that_kills_its_worker_is_not_begun_again(make: Make, tmp_path: Path) -> None:
+    executor = make()
+    for name in ("one", "two"):
+        executor.submit(fake_job(name, started=str(tmp_path / name), die=2 * (name == "two")))
+        outcome = next_of(executor)
+    assert isinstance(outcome, Failed)
+    assert (tmp_path / "one").read_text() == (tmp_path / "two").read_text()
+
+
 def test_a_worker_that_ends_says_how(make: Make, tmp_path: Path) -> None:
     executor = make()
     executor.submit(fake_job("one", die=1))

@@ -46,6 +46,7 @@ def main(socket_number: int, name: str, scratch: Path, function: str) -> None:
     empty(scratch)
     while True:
         job = inbox.jobs.get()
+        channel.send({"kind": "begun", "job": job.id})
         channel.send(_compute(job, run, scratch, name, channel, inbox))
 
 

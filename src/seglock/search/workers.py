@@ -28,6 +28,8 @@ __all__ = ["InProcessExecutor", "LocalExecutor"]
 class _Slot:
     """A place for a worker: its process, once there is one, and the job it computes.
 
+    ``handed``: that job, as long as a process that served others has not begun it.
+
     A place whose disk is full or whose card is lost fails every job as soon as it gets one, and
     would eat up all of them. So it rests until others have finished some: after its first fault
     two, then four, and so on.
@@ -36,6 +38,7 @@ class _Slot:
     number: int
     worker: WorkerProcess | None = None
     job: str | None = None
+    handed: TrialJob | None = None
     faults: int = 0
     resting: int = 0
 
@@ -49,9 +52,10 @@ class LocalExecutor:
     """Computes up to ``workers`` jobs at once, each in a process that serves many.
 
     Processes start with the first job they get. One that dies takes its own job with it and is
-    replaced; all of them end with this process, however it ends. Each has an equal share of the
-    cores (unless ``OMP_NUM_THREADS`` is set), of the CUDA devices where there are several, and a
-    folder ``worker-N`` of its own under ``scratch``, which the first job empties.
+    replaced; a job that an idle one had not begun when it died is its successor's. All of them end
+    with this process, however it ends. Each has an equal share of the cores (unless
+    ``OMP_NUM_THREADS`` is set), of the CUDA devices where there are several, and a folder
+    ``worker-N`` of its own under ``scratch``, which the first job empties.
 
     Raises ConfigError when so many workers do not fit this machine's devices.
     """
@@ -102,15 +106,7 @@ class LocalExecutor:
         for slot in ready:
             if slot.worker is not None and slot.worker.is_gone:
                 self._end(slot)
-        slot = min(ready, key=lambda slot: (slot.resting, slot.worker is None))
-        try:
-            worker = slot.worker or self._start(slot, job)
-        except OSError as error:
-            slot.blame()
-            self._ended.append(Failed(job.id, *failure(error)))
-            return
-        slot.job = job.id
-        worker.run(job)
+        self._hand(min(ready, key=lambda slot: (slot.resting, slot.worker is None)), job)
 
     def poll(self, decide: Decide, timeout: float) -> list[Outcome]:
         """Wait until a job ends, ``timeout`` seconds at most; answers workers meanwhile."""
@@ -127,7 +123,7 @@ class LocalExecutor:
     def close(self) -> None:
         """Kill all workers and wait for their end; jobs that were running never come back."""
         for slot in self._slots:
-            slot.job = None
+            slot.job = slot.handed = None
             if slot.worker is not None:
                 self._end(slot)
         self._ended.clear()
@@ -139,6 +135,18 @@ class LocalExecutor:
         rested = [slot for slot in idle if not slot.resting]
         # Where all others rest too, waiting for one of them would be for ever.
         return rested if rested or len(idle) < len(self._slots) else idle
+
+    def _hand(self, slot: _Slot, job: TrialJob) -> None:
+        slot.handed = None if slot.worker is None else job
+        try:
+            worker = slot.worker or self._start(slot, job)
+        except OSError as error:
+            slot.job = None
+            slot.blame()
+            self._ended.append(Failed(job.id, *failure(error)))
+            return
+        slot.job = job.id
+        worker.run(job)
 
     def _start(self, slot: _Slot, job: TrialJob) -> WorkerProcess:
         storage = job.params.get("search", {}).get("storage")
@@ -166,22 +174,27 @@ class LocalExecutor:
         assert slot.worker is not None
         worker = slot.worker
         # The end of a job first: what ``decide`` raises must not lose one.
-        epochs = [m for m in worker.channel.receive() if not self._take_end(slot, m)]
+        epochs = [m for m in worker.channel.receive() if not self._take(slot, m)]
         for message in epochs:
             row = message["row"]
             stop = decide(message["job"], row)
             worker.answer(message["job"], row["epoch"], stop=stop)
         if worker.channel.ended:
-            job, slot.job = slot.job, None
             how = self._end(slot)
-            if job is not None:
+            if slot.handed is not None:  # it died idle, which was not to be seen when it got this
+                self._hand(slot, slot.handed)
+            elif slot.job is not None:
                 reason = f"worker {worker.name} ended before its job did: {how}"
-                self._ended.append(Failed(job, reason, permanent=False))
+                self._ended.append(Failed(slot.job, reason, permanent=False))
+                slot.job = None
 
-    def _take_end(self, slot: _Slot, message: Message) -> bool:
-        """Take in a job's last message; False for any other."""
+    def _take(self, slot: _Slot, message: Message) -> bool:
+        """Take in that a job has begun, or its last message; False for any other."""
         if message["kind"] == "epoch":
             return False
+        slot.handed = None
+        if message["kind"] == "begun":
+            return True
         job: str = message["job"]
         slot.job = None
         if message["kind"] == "failed":
