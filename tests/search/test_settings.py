@@ -9,7 +9,7 @@ import pytest
 
 from seglock.errors import DataError
 from seglock.files import write_json
-from seglock.search.settings import study_settings
+from seglock.search.settings import differences, study_settings
 from tests.search.small_study import study_params
 
 
@@ -62,8 +62,11 @@ def test_data_recipe_and_weights_are_part_of_it_and_the_machine_is_not(study_roo
     def with_train(**values: Any) -> Any:
         return params.model_copy(update={"train": params.train.model_copy(update=values)})
 
-    assert study_settings(with_train(precision="bf16", compile=True), study_root) == before
+    elsewhere = {"device": "cuda", "channels_last": True, "compile": True, "data_on_device": True}
+    assert study_settings(with_train(**elsewhere), study_root) == before
     assert study_settings(with_train(lr=0.5), study_root).name != before.name
+    half = study_settings(with_train(precision="bf16"), study_root)
+    assert differences(before.fingerprint, half.fingerprint) == ["train.precision: auto -> bf16"]
     assert before.weights_sha256 is None
     write_json(study_root / "data" / "weights" / "weights.json", {"sha256": "ab" * 32})
     after = study_settings(params, study_root)

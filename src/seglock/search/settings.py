@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(".seglock") / "search"
 _STUDY = ("space", "objective", "weight", "split", "wrong_keys", "baseline_seeds")
-_MACHINE = {"device", "precision", "channels_last", "compile", "data_on_device"}
+_MACHINE = {"device", "channels_last", "compile", "data_on_device"}
 _ABSENT = "(absent)"
 
 
@@ -27,7 +27,8 @@ class Settings:
     """A study's name, all it is a function of, and what the outputs say of its data.
 
     ``fingerprint`` holds plain values as JSON gives them back. Trials, sampler, limits, pruner,
-    workers and storage are not in it: they may change while a study goes on.
+    workers, storage and the device are not in it: they may change while a study goes on. The
+    precision is in it: bfloat16 and float32 give other figures.
     """
 
     name: str
