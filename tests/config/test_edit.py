@@ -60,8 +60,31 @@ def test_a_shipped_file_gets_one_line_and_keeps_all_others(tmp_path: Path, shipp
             "locks:\n  baseline: {steps: []}\n  a: {\n    steps: [np-4],\n  }\n"
             "  x: {steps: [shf-4]}\n",
         ),
+        (
+            "locks:\n  baseline: {steps: []}\n  a:\n    steps:\n    - np-4\n    # its other step:\n"
+            "\n    # - shf-4\n  # more to come\n\nkeys: {}\n",
+            "locks:\n  baseline: {steps: []}\n  a:\n    steps:\n    - np-4\n    # its other step:\n"
+            "\n    # - shf-4\n  x: {steps: [shf-4]}\n  # more to come\n\nkeys: {}\n",
+        ),
+        (
+            PLAIN.replace("mine", "mine\r\n                            # alone") + "keys: {}\r\n",
+            PLAIN.replace("mine", "mine\r\n                            # alone")
+            + "  x: {steps: [shf-4]}\r\nkeys: {}\r\n",
+        ),
+        (PLAIN + "    # the last line", PLAIN + "    # the last line\n  x: {steps: [shf-4]}\n"),
     ],
-    ids=["block", "no-newline", "crlf", "comment", "flow", "nested", "wrapped"],
+    ids=[
+        "block",
+        "no-newline",
+        "crlf",
+        "comment",
+        "flow",
+        "nested",
+        "wrapped",
+        "inner-comments",
+        "long-comment",
+        "comment-without-newline",
+    ],
 )
 def test_each_way_to_write_locks(tmp_path: Path, before: str, after: str) -> None:
     path = written(tmp_path, before)

@@ -196,6 +196,7 @@ def test_numbers_are_a_list_or_a_range() -> None:
         "postgresql://me:$PASSWORD@host/studies",
         "postgresql+psycopg://me:${PASSWORD}@host/studies?sslmode=require",
         "postgresql://host/studies?password=$PASSWORD",
+        "postgresql://host/studies?sslpassword=$PASSWORD&passfile=/home/me/.pgpass",
         "sqlite:///studies.db",
         "$SEGLOCK_STORAGE",
     ],
@@ -215,6 +216,9 @@ def test_a_storage_without_its_password_is_fine(url: str) -> None:
         "postgresql://me:$A-hunter2@host/studies",
         "postgresql://host/studies?sslmode=require&password=hunter2",
         "postgresql://host/studies?PASSWORD=hunter2&x=1",
+        "postgresql://host/studies?sslmode=require&sslpassword=hunter2&x=1",
+        "mysql://host/studies?passwd=hunter2",
+        "mysql://host/studies?ssl_key_passphrase=hunter2",
         "mysql://:hunter2@host/studies",
     ],
 )

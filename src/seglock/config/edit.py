@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,9 +101,26 @@ def _with_entry(text: str, entry: str) -> str:
     newline = "\r\n" if "\r\n" in text else "\n"
     line = f"{' ' * first.start_mark.column}{entry}"
     stop = text.find("\n", end) + 1
-    if not stop:
+    if stop:
+        stop = _after_comments(text, stop, first.start_mark.column)
+    if not stop or not text[:stop].endswith("\n"):
         return f"{text}{newline}{line}{newline}"
     return f"{text[:stop]}{line}{newline}{text[stop:]}"
+
+
+def _after_comments(text: str, start: int, column: int) -> int:
+    """Behind the comments at ``start`` that belong to the lock before them: those further in than
+    the names of locks. One in line with the names is about what comes after it."""
+    stop = end = start
+    for whole in re.findall(r"[^\n]*\n|[^\n]+", text[start:]):
+        end += len(whole)
+        content = whole.lstrip(" \t")
+        if not content.strip():
+            continue
+        if not content.startswith("#") or len(whole) - len(content) <= column:
+            break
+        stop = end
+    return stop
 
 
 def _end(node: Any) -> int:

@@ -29,7 +29,9 @@ Values = Mapping[str, Any]
 SCALAR_PRUNERS = ("median", "successive_halving", "hyperband")
 _LISTS = ("steps", "block_size", "fraction", "lr", "weight_decay", "epochs", "image_side")
 _USER_PASSWORD = re.compile(r"(?P<user>://[^/@:]*:)(?P<password>.*)(?=@)")
-_QUERY_PASSWORD = re.compile(r"(?P<name>[?&](?:password|passwd|pwd)=)(?P<password>[^&]*)", re.I)
+_QUERY_PASSWORD = re.compile(
+    r"(?P<name>[?&][\w.-]*(?:passw(?:or)?d|passphrase|pwd)=)(?P<password>[^&]*)", re.I
+)
 
 
 def pattern_faults(pattern: str) -> list[str]:
@@ -87,8 +89,8 @@ def range_faults(low: float, high: float) -> list[str]:
 def hide_password(url: str) -> str:
     """A storage URL as it may be shown: variables stay, a password becomes ``***``.
 
-    >>> hide_password("postgresql://me:secret@db/studies?password=x")
-    'postgresql://me:***@db/studies?password=***'
+    >>> hide_password("postgresql://me:secret@db/studies?sslpassword=x")
+    'postgresql://me:***@db/studies?sslpassword=***'
     >>> hide_password("postgresql://me:$PASSWORD@db/studies")
     'postgresql://me:$PASSWORD@db/studies'
     """
