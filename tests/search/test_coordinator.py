@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from seglock.data import PreparedData, prepare_dataset
 from seglock.errors import BusyError, ConfigError, TrackingError, TrainingError
 from seglock.files import exclusive
 from seglock.search.coordinator import read_study, run_search
 from seglock.search.executor import Failed
 from seglock.search.job import TrialJob
 from seglock.search.settings import study_folder
+from seglock.search.workers import InProcessExecutor
 from seglock.tracking import list_runs
 from tests.search.small_study import FakeExecutor, Silent, curve, study_params
 from tests.search.test_kill import assert_whole, trials_of
@@ -37,9 +39,17 @@ def test_a_study_goes_on_to_the_number_that_is_asked_for(study_root: Path) -> No
     assert [trial.number for trial in more.trials] == list(range(5))
     assert more.run_id == first.run_id
     same, _ = run(study_root, executor, trials=4)
-    assert len(same.trials) == 5
+    assert len(same.trials) == 5 == same.asked
     assert len(executor.seen) == 2 + 5  # the baselines once
     assert_whole(study_root, 5)
+
+
+def test_a_grid_ends_with_its_points(study_root: Path) -> None:
+    space = {"steps": ["shf", "np"], "block_size": [2, 4]}
+    search = {"sampler": "grid", "space": space, "trials": 30}
+    outcome, _ = run(study_root, **search)
+    assert (len(outcome.trials), outcome.asked) == (4, 4)
+    assert read_study(study_params(**search), study_root).asked == 4
 
 
 def test_no_trials_begin_no_study(study_root: Path) -> None:
@@ -152,6 +162,9 @@ def test_a_lost_node_with_many_trials_does_not_stop_the_study(study_root: Path) 
     assert outcome.counts["complete"] == 8 - 1  # with no retries, the one that counts is given up
     assert outcome.counts["failed"] == 1
     assert len([text for text in observer.said if "its node was lost" in text]) == 4
+    # The others had bad luck, which uses up nothing.
+    again = [trial.user_attrs for trial in trials_of(study_root) if "retry_of" in trial.user_attrs]
+    assert [attributes["failures"] for attributes in again] == [0] * 4
 
 
 def test_without_baselines_there_is_no_study(study_root: Path) -> None:
@@ -254,6 +267,20 @@ def test_a_changed_space_under_the_same_name_is_refused(study_root: Path) -> Non
     assert len(outcome.trials) == 3
 
 
+def test_a_changed_dataset_under_the_same_name_is_refused(study_root: Path) -> None:
+    run(study_root, trials=2)
+    before = PreparedData.open(study_root / "data" / "prepared").digest
+    data = study_params(2).data.model_copy(update={"val_split": 5})
+    prepared = prepare_dataset(data, study_root / "data" / "raw", study_root / "data" / "prepared")
+    executor = FakeExecutor()
+    for command in (read_study, lambda params, root: run(root, executor, trials=3)):
+        with pytest.raises(ConfigError) as refused:
+            command(study_params(3), study_root)
+        _, *listed = str(refused.value).partition(";")[0].splitlines()
+        assert listed == [f"  data.digest: {before} -> {prepared.digest}"]
+    assert executor.seen == []
+
+
 def test_a_tracking_store_that_must_answer_is_asked_before_anything(study_root: Path) -> None:
     params = study_params(2)
     strict = params.model_copy(
@@ -266,26 +293,59 @@ def test_a_tracking_store_that_must_answer_is_asked_before_anything(study_root: 
     assert trials_of(study_root) == []
 
 
+class Interrupting(Silent):
+    """Sends this process a signal while an epoch is recorded; ``heard`` has the epochs that were
+    recorded to their end."""
+
+    def __init__(self, job: str, epoch: int, number: signal.Signals) -> None:
+        super().__init__()
+        self.moment = (job, epoch)
+        self.number = number
+        self.heard: list[tuple[str, int]] = []
+
+    def epoch(self, job: str, row: Any) -> None:
+        if (job, row["epoch"]) == self.moment:
+            os.kill(os.getpid(), self.number)
+        self.heard.append((job, row["epoch"]))
+
+
 def test_ctrl_c_waits_for_what_is_half_done(study_root: Path) -> None:
     """It comes while an epoch is recorded: the record is whole, then the study stops."""
 
-    class Interrupting(Silent):
-        def epoch(self, job: str, row: Any) -> None:
-            if job == "trial-1-1" and row["epoch"] == 2:
-                os.kill(os.getpid(), signal.SIGINT)
-                self.survived = True
-
-    observer = Interrupting()
+    observer = Interrupting("trial-1-1", 2, signal.SIGINT)
     executor = FakeExecutor()
     with pytest.raises(SystemExit) as stopped:
         run_search(study_params(4), study_root, executor=executor, observer=observer)
     assert stopped.value.code == 130
-    assert observer.survived
+    assert observer.heard[-1] == ("trial-1-1", 2)
     assert executor.closed == 1
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert [trial.state.name for trial in trials_of(study_root)].count("WAITING") == 1
+    states = [
+        (trial.state.name, trial.user_attrs.get("retry_of")) for trial in trials_of(study_root)
+    ]
+    assert states == [("COMPLETE", None), ("FAIL", None), ("WAITING", 1)]
     run(study_root, trials=4)
     assert_whole(study_root, 4)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_training_in_this_process_ends_with_the_epoch(
+    study_root: Path, number: signal.Signals
+) -> None:
+    scratch = study_root / "scratch"
+    observer = Interrupting("trial-0-1", 1, number)
+    with pytest.raises(SystemExit) as stopped:
+        run_search(
+            study_params(2, baseline_seeds=1),
+            study_root,
+            executor=InProcessExecutor(scratch=scratch),
+            observer=observer,
+        )
+    assert stopped.value.code == 130
+    assert observer.heard[-1] == ("trial-0-1", 1)
+    assert list(scratch.iterdir()) == []
+    states = [trial.state.name for trial in trials_of(study_root, baseline_seeds=1)]
+    assert states == ["FAIL", "WAITING"]
 
 
 def test_outputs_are_written_while_the_studys_run_is_open(study_root: Path) -> None:

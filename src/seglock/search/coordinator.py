@@ -18,7 +18,7 @@ from seglock.search.ledger import Ledger
 from seglock.search.loop import StudyLoop
 from seglock.search.measured import Cost
 from seglock.search.observer import Observer, Totals
-from seglock.search.outcome import StudyOutcome
+from seglock.search.outcome import StudyOutcome, asked_in_all
 from seglock.search.results import Results
 from seglock.search.runs import StudyRuns
 from seglock.search.settings import Settings, study_folder, study_settings
@@ -62,7 +62,11 @@ def run_search(
         return read_study(params, root)
     observer = observer or Observer()
     started = time.monotonic()
-    with Interrupts() as stops, contextlib.closing(_Once(executor)) as closing:
+    with (
+        _stopped_before_work(observer),
+        Interrupts() as stops,
+        contextlib.closing(_Once(executor)) as closing,
+    ):
         settings = study_settings(params, root)
         folder = study_folder(project_root(), settings.name)
         patience = Patience(
@@ -155,7 +159,7 @@ def _outcome(
         baselines=log.baselines(costs, params.search.baseline_seeds),
         trials=tuple(records),
         importances=importances(records, seed=params.search.seed),
-        asked=params.search.trials,
+        asked=asked_in_all(params, records),
         running=log.running(),
         run_id=log.attribute(RUN_ID),
         seconds=seconds,
@@ -190,6 +194,16 @@ class _Once:
         """Close it after an error, which a second one must not hide."""
         with contextlib.suppress(Exception):
             self.close()
+
+
+@contextlib.contextmanager
+def _stopped_before_work(observer: Observer) -> Iterator[None]:
+    """Ctrl-C while a database or another coordinator is waited for: nothing is to be put away."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        observer.say("stopped before anything was begun; run the same command to continue")
+        raise SystemExit(INTERRUPTED) from None
 
 
 @contextlib.contextmanager

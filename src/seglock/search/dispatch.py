@@ -38,7 +38,8 @@ class Dispatch:
 
     held: trials whose baselines are not there yet. to_retry: trials that failed and will be tried
     again. in_a_row: whose failures there were since the last result; of what was under way at the
-    same time only the first, for a lost machine takes all of its trials with it.
+    same time only the first, for a lost machine takes all of its trials with it. The others' are
+    free: they use up no retry.
     """
 
     ledger: Ledger
@@ -50,6 +51,7 @@ class Dispatch:
     _groups: dict[Cost, BaselineRecord] = field(default_factory=dict)
     _tries: dict[str, int] = field(default_factory=dict)
     _beside: set[str] = field(default_factory=set)
+    _free: set[str] = field(default_factory=set)
     _exhausted: bool = False
 
     def next(self, free: int, missing: int, flying: list[Work]) -> Work | None:
@@ -90,13 +92,17 @@ class Dispatch:
         under_way += len(self.held) + len(self.to_retry)
         fresh = missing > under_way and not self._exhausted
         if self.to_retry and not (fresh and self.in_a_row):
-            self.ledger.requeue(self.to_retry[0].number, failed=True)
+            self.requeue(self.to_retry[0])
             del self.to_retry[0]
         elif not fresh:
             return None
         asked = self.ledger.ask()
         self._exhausted = asked is None
         return asked
+
+    def requeue(self, asked: Asked) -> None:
+        """Queue a trial of ``to_retry`` again."""
+        self.ledger.requeue(asked.number, failed=asked.job not in self._free)
 
     def _want_baselines(self, cost: Cost, flying: list[Work]) -> None:
         for index in range(self.search.baseline_seeds):
@@ -119,6 +125,7 @@ class Dispatch:
         retries = self.search.retries
         if not permanent and work.job in self._beside:
             self._beside.remove(work.job)
+            self._free.add(work.job)
             self._again(work)
             return False
         if not permanent:

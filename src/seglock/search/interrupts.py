@@ -60,12 +60,14 @@ class Interrupts:
 
     @contextlib.contextmanager
     def held_back(self) -> Iterator[None]:
-        """In this block, within such a one, it waits."""
+        """In this block, within such a one, it waits; it is raised at the block's end."""
         before, self._open = self._open, False
         try:
             yield
         finally:
             self._open = before
+        if before and self._asked and not self._deaf:
+            raise KeyboardInterrupt
 
     def sleep(self, seconds: float) -> None:
         """Wait; a stop ends it."""

@@ -47,15 +47,19 @@ class Lease:
             raise _busy(self.log.study.study_name, held)
         _OURS.add(self.token)
         self.log.patience(self._write)
-        time.sleep(SETTLE_SECONDS)  # of two that begin at once, the last to write has it
-        self.log.patience(self._look)
-        self.check()
+        self.log.patience.sleep(SETTLE_SECONDS)  # of two that begin at once, the last has it
+        self.look()
         self._thread.start()
 
     def check(self) -> None:
         """Raise BusyError when another coordinator has taken the study over."""
         if self.taken_by is not None:
             raise _busy(self.log.study.study_name, self.taken_by)
+
+    def look(self) -> None:
+        """Check what the study says now, rather than what it said at the last beat."""
+        self.log.patience(self._look)
+        self.check()
 
     def give_back(self) -> None:
         """The next coordinator need not wait."""
@@ -73,7 +77,7 @@ class Lease:
             return not _alive(held)
         until = time.monotonic() + STALE_SECONDS
         while time.monotonic() < until:
-            time.sleep(1.0)
+            self.log.patience.sleep(1.0)  # Ctrl-C ends it
             now = self.log.attribute(LEASE)
             if now != held:
                 return not now
@@ -110,6 +114,18 @@ def leased(log: StudyLog) -> Iterator[Lease | None]:
         yield lease
     finally:
         lease.give_back()
+
+
+def taken_over(lease: Lease | None, trial: int) -> BusyError:
+    """The error for a trial that another coordinator ended: it took the study over between two
+    beats. Raised from here, with its name, where the study knows that."""
+    if lease is not None:
+        lease.look()
+    return BusyError(
+        "only one coordinator at a time may run a study",
+        got=f"trial {trial}, which was computed here and ended by another one",
+        fix="wait for that one or stop it, then run the same command again",
+    )
 
 
 def machine() -> str:

@@ -11,6 +11,7 @@ from seglock.search.dispatch import FAILURES_IN_A_ROW, Baseline, Dispatch, Work
 from seglock.search.early_stopping import Stop, mean_best, should_stop
 from seglock.search.executor import Failed, Finished
 from seglock.search.job import TrialJob
+from seglock.search.lease import taken_over
 from seglock.search.ledger import Asked
 from seglock.search.measured import baseline_values, cost_of, measured_values
 from seglock.search.observer import Totals
@@ -96,7 +97,7 @@ class StudyLoop:
         for asked in trials + self.dispatch.held:
             self.ledger.requeue(asked.number, failed=False)
         for asked in self.dispatch.to_retry:
-            self.ledger.requeue(asked.number, failed=True)
+            self.dispatch.requeue(asked)
         return len(trials) + len(self.dispatch.held) + len(self.dispatch.to_retry)
 
     def _recover(self) -> None:
@@ -235,7 +236,9 @@ class StudyLoop:
     def _counts(self, asked: Asked) -> None:
         """A trial is at its end: remember its record, and end its run."""
         self.records = self.ledger.log.records()
-        record = next(record for record in self.records if record.number == asked.number)
+        record = next((found for found in self.records if found.number == asked.number), None)
+        if record is None:
+            raise taken_over(self.lease, asked.number)
         self.runs.end_trial(asked.job, record)
         self.observer.job_ended(asked.job, record)
 

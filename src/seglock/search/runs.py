@@ -67,7 +67,10 @@ class StudyRuns:
         from seglock.tracking.guard import SESSION, Guard, end_children
 
         # The guard first: from the first run on there is someone to end it.
-        self._guard = Guard(self.session, root=self.root, params=self.params, folder=self.folder)
+        self._guard = Guard(
+            self.session, root=self.root, params=self.params, folder=self.folder,
+            sleep=self.log.patience.sleep,
+        )  # fmt: skip
         # A run of that name is looked for in the store: a study has one, whoever was killed when.
         known = self.log.attribute(RUN_ID) or f"local-{self.log.id}"
         tags = {SESSION: self.session, "study": self.name, "kind": "study", **self._data_tags()}

@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 SESSION = "seglock.session"
 GOODBYE = b"goodbye\n"
 WAIT = 120.0  # seconds for the guard of an earlier process to come to its end
+LOOK_SECONDS = 0.1
 SETTLE_SECONDS = 1.0  # a server may still be making a run that was asked for before the kill
 
 
@@ -44,14 +46,22 @@ class Guard:
     """Watches this process. ``session`` must be the tag ``seglock.session`` of each of its runs.
 
     folder: holds the lock that keeps a second process from beginning while the guard of the first
-    still ends its runs.
+    still ends its runs. sleep: waits for that one, a moment at a time; what it raises is let
+    through.
     """
 
-    def __init__(self, session: str, *, root: Path, params: TrackingParams, folder: Path) -> None:
+    def __init__(
+        self,
+        session: str,
+        *,
+        root: Path,
+        params: TrackingParams,
+        folder: Path,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         lock = folder / ".guard.lock"
-        with contextlib.suppress(filelock.Timeout), filelock.FileLock(lock, timeout=WAIT):
-            pass
+        _wait_until_free(lock, sleep)
         task = _Task(
             str(Path(root).resolve()),
             params.experiment,
@@ -95,6 +105,14 @@ class Guard:
         trace: TracebackType | None,
     ) -> None:
         self.dismiss()
+
+
+def _wait_until_free(lock: Path, sleep: Callable[[float], None]) -> None:
+    until = time.monotonic() + WAIT
+    while time.monotonic() < until:
+        with contextlib.suppress(filelock.Timeout), filelock.FileLock(lock, timeout=0):
+            return
+        sleep(LOOK_SECONDS)
 
 
 def _without_secrets() -> dict[str, str]:
