@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,28 @@ def test_the_result_fits_80_columns_and_has_every_figure(found: dict[str, Any]) 
     for line in output.splitlines():
         if not line.startswith("Outputs"):  # a path, however long
             assert len(line) <= 80, line
+
+
+@pytest.mark.parametrize(
+    ("storage", "printed"),
+    [
+        ("sqlite:///studies.db", "optuna-dashboard sqlite:///studies.db"),
+        ("postgresql://me@db/x", "optuna-dashboard postgresql+psycopg://me@db/x"),
+        (
+            "postgresql://me:${SECRET}@db:5432/x?sslmode=require",
+            'PGPASSWORD="${SECRET}" optuna-dashboard '
+            '"postgresql+psycopg://me@db:5432/x?sslmode=require"',
+        ),
+        ("postgresql://me:***@db/x", "optuna-dashboard postgresql+psycopg://me@db/x"),
+        ("$STORAGE", 'optuna-dashboard "$STORAGE"'),
+    ],
+)
+def test_the_dashboards_command_can_be_pasted(
+    found: dict[str, Any], storage: str, printed: str
+) -> None:
+    found["outcome"] = dataclasses.replace(found["outcome"], storage=storage)
+    (line,) = [line for line in invoke("--show").output.splitlines() if "optuna-dashboard" in line]
+    assert line == f"Dashboard   {printed}"
 
 
 def test_where_none_is_recommended_the_nearest_is_shown(found: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from seglock.cli.search import _print_study
 from seglock.errors import BusyError, ConfigError, SeglockError, StorageError
 from seglock.search import lease as leases
 from seglock.search.coordinator import read_study, run_search
@@ -287,22 +288,27 @@ def test_a_killed_process_that_nobody_waited_for_does_not_hold(
 
 
 @pytest.mark.parametrize("kind", ["journal", "postgresql"])
-def test_the_dashboard_opens_the_study(
-    study_root: Path, kind: str, request: pytest.FixtureRequest
+def test_the_printed_command_opens_the_study_in_the_dashboard(
+    study_root: Path,
+    kind: str,
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     url = None
-    storage = ".seglock/search/small/journal.log"
     if kind == "postgresql":
         url = request.getfixturevalue("postgres").new_database("dashboard")
-        storage = expand(url).replace("postgresql:", "postgresql+psycopg:")
-    run(study_root, trials=3, storage=url)
+    _print_study(run(study_root, trials=3, storage=url), study_root)
+    printed = capsys.readouterr().out.splitlines()
+    (command,) = [line.split(maxsplit=1)[1] for line in printed if line.startswith("Dashboard")]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    program = Path(sys.executable).with_name("optuna-dashboard")
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    before, program, after = command.partition("optuna-dashboard ")
     board = subprocess.Popen(
-        [str(program), storage, "--host", "127.0.0.1", "--port", str(port)],
+        ["sh", "-c", f"{before}exec {program}{after} --host 127.0.0.1 --port {port}"],
         cwd=study_root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=os.environ | {"PATH": programs},
     )  # fmt: skip
     try:
         found = _studies(port, board)

@@ -134,6 +134,8 @@ def _text(lock: str) -> str:
 def _print_study(outcome: StudyOutcome, root: Path) -> None:
     from rich.console import Console
 
+    from seglock.search.database import dashboard_command
+
     counts = outcome.counts
     ended = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     _say(
@@ -161,7 +163,7 @@ def _print_study(outcome: StudyOutcome, root: Path) -> None:
     _say(verdict[:1].upper() + verdict[1:])
     typer.echo("")
     typer.echo(f"Outputs     {root / 'data' / 'search'}")
-    typer.echo(f"Dashboard   optuna-dashboard {_relative(outcome.storage)}")
+    typer.echo(f"Dashboard   {dashboard_command(_relative(outcome.storage))}")
     if outcome.recommendation.status == "recommended":
         typer.echo("Next        seglock search --apply, then `dvc repro` trains it in full")
 

@@ -111,8 +111,34 @@ def _usable(url: str) -> Iterator[tuple[str, dict[str, Any]]]:
         ) from error
 
 
+def dashboard_command(shown: str) -> str:
+    """A line for a POSIX shell that opens a storage in optuna-dashboard, which knows nothing of
+    our ``$VARIABLES`` and drivers. ``shown``: without a password; its variables stay.
+
+    The shell would put a password in the URL as it is: PostgreSQL reads it from the environment.
+
+    >>> dashboard_command(".seglock/search/tradeoff/journal.log")
+    'optuna-dashboard .seglock/search/tradeoff/journal.log'
+    >>> dashboard_command("postgresql+psycopg://ann:$SECRET@db/studies?sslmode=require")
+    'PGPASSWORD="$SECRET" optuna-dashboard "postgresql+psycopg://ann@db/studies?sslmode=require"'
+    """
+    scheme, found, rest = shown.partition("://")
+    before = ""
+    if found and scheme.partition("+")[0] in _DRIVERS:
+        with contextlib.suppress(ImportError):  # then this machine cannot open it at all
+            scheme = _driver(scheme)
+        user, at, place = rest.rpartition("@")
+        user, _, password = user.partition(":")
+        rest = f"{user}{at}{place}"
+        before = f'PGPASSWORD="{password}" ' if password.startswith("$") else ""
+    address = f"{scheme}{found}{rest}"
+    quoted = address if re.fullmatch(r"[\w.:/@+%=,-]*", address) else f'"{address}"'
+    return f"{before}optuna-dashboard {quoted}"
+
+
 def _driver(name: str) -> str:
-    """``postgresql`` with the driver that is installed; SQLAlchemy's own default is psycopg2."""
+    """``postgresql`` with the driver that is installed: what it means alone is psycopg2 to
+    SQLAlchemy 2.0 and psycopg to 2.1."""
     from importlib.util import find_spec
 
     if name not in _DRIVERS:
