@@ -110,7 +110,7 @@ def measure(params: Params, files: Files, workers: int) -> dict[str, Any]:
         "study": document,
     }
     write_json(files.table, table)
-    return {"points": points, "counts": document["counts"], "seconds": document["seconds"]}
+    return {"points": points, "counts": document["counts"], "seconds": outcome.seconds}
 
 
 def speedup(params: Params, files: Files, jobs: int) -> dict[str, Any]:

@@ -78,6 +78,8 @@ def test_the_result_fits_80_columns_and_has_every_figure(found: dict[str, Any]) 
             assert f"{value:.4f}" in row
         assert (" * " in row) == (trial.number == outcome.recommendation.trial)
     sentence = " ".join(output.split())
+    assert "This lock was tried under one key only" in sentence
+    assert "; this command took 2 min 51 s" in sentence
     reason = outcome.recommendation.reason
     assert f"Recommended: np-2 + shf-2. {reason[0].upper()}{reason[1:]}." in sentence
     assert "optuna-dashboard .seglock/search/tradeoff-1a2b3c4d/journal.log" in output
@@ -162,6 +164,13 @@ def test_a_log_gets_a_line_a_trial(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(lines) == 22
     assert lines[2 + 11].endswith("stopped after epoch 5 (behind)")
     assert lines[2 + 19].endswith("failed: the loss must be finite, got nan")
+
+
+def test_a_study_with_more_trials_than_asked_for_is_whole(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Lines().study_opened("s", "x.log", Totals(asked=12, counted=48, running=0, front=5))
+    assert capsys.readouterr().err == "study s, 48 of 48 trials done, in x.log\n"
 
 
 def test_the_bar_shows_trials_lock_epoch_front_and_time() -> None:

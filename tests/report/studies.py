@@ -182,6 +182,5 @@ def make_study(*, count: int = 20, dataset: str = "synthetic", **changes: Any) -
         },
         "early_stopping": {"stopped": 3, "epochs_saved": 21, "epochs_full": 240},
         "run_id": "f" * 32,
-        "seconds": 171.3,
     }
     return study | changes

@@ -11,7 +11,7 @@ import pytest
 
 from seglock.cli.report import report_command
 from seglock.errors import ReportError
-from seglock.report.searchsummary import advice_sentence, effort_sentence
+from seglock.report.searchsummary import advice_sentence, effort_sentence, keys_sentence
 from seglock.report.study import STUDY_FILE, check_study
 from seglock.stages.report import write_report
 from tests.report.conftest import DEMO, write_project
@@ -132,6 +132,39 @@ def test_each_verdict_has_its_words(status: str, start: str) -> None:
     values = make_study()
     values["recommendation"] |= {"status": status}
     assert advice_sentence(check_study(values)).startswith(start)
+
+
+def with_keys(count: int) -> dict[str, Any]:
+    """A study whose recommended lock has so many trials, each with another regained."""
+    values = make_study()
+    chosen = values["trials"][values["recommendation"]["trial"]]
+    others = [t for t in values["trials"] if t["state"] == "complete" and t is not chosen]
+    chosen |= {"regained": 0.1, "owner_miou": 0.78}
+    for place, trial in enumerate(others[: count - 1], start=1):
+        trial |= chosen | {"number": trial["number"], "regained": 0.1 + 0.02 * place}
+    return values
+
+
+def test_the_keys_that_the_chosen_lock_was_tried_under_are_counted(make_project: Make) -> None:
+    assert keys_sentence(check_study(with_keys(1))) == (
+        "This lock was tried under one key only; search.confirm asks for more."
+    )
+    values = with_keys(3)
+    sentence = keys_sentence(check_study(values))
+    assert sentence is not None
+    assert sentence.startswith("This lock was tried under 3 keys (trials ")
+    assert sentence.endswith("): owner 0.7800 to 0.7800, regained 0.1000 to 0.1400.")
+    assert keys_sentence(check_study(make_study(count=0))) is None
+    root = make_project({"baseline": []}, pictures=0)
+    add_study(root, values)
+    assert write_report(root)["search"]["recommendation"]["keys_tried"] == sentence
+    assert sentence in " ".join(read_page(root).text.split())
+
+
+def test_a_key_under_which_no_lead_is_left_regains_all() -> None:
+    values = with_keys(2)
+    values["trials"][values["recommendation"]["trial"]]["regained"] = None
+    assert "regained 0.1200 to 1.0000" in str(keys_sentence(check_study(values)))
 
 
 def test_what_is_still_to_come_is_said() -> None:

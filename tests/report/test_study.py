@@ -83,6 +83,18 @@ def test_the_baseline_is_that_of_the_project_s_own_cost() -> None:
     assert baseline.mean == 0.9
 
 
+def test_trials_that_differ_in_their_keys_alone_are_the_same_lock() -> None:
+    values = make_study()
+    first = values["trials"][4]
+    for number, changes in ((6, {}), (8, {"lr": 0.1}), (11, {})):  # 11 was stopped
+        same = {name: first[name] for name in ("lock", "steps", "method", "block_size", "lr")}
+        values["trials"][number] |= same | changes
+    study = check_study(values)
+    assert [found.trial.number for found in study.same_lock(4)] == [4, 6]
+    assert [found.trial.number for found in study.same_lock(8)] == [8]
+    assert study.same_lock(99) == []
+
+
 def test_methods_look_the_same_in_every_study() -> None:
     all_looks = method_looks(check_study(make_study()).trials)
     assert list(all_looks) == ["shf", "np", "ffx", "np+shf"]

@@ -9,8 +9,11 @@ import pytest
 
 from seglock.config import SearchParams
 from seglock.search.importance import Importances
-from seglock.search.outcome import StudyOutcome, metrics, write_outputs
+from seglock.search.measured import point_values, trial_record
+from seglock.search.outcome import StudyOutcome, asked_in_all, metrics, write_outputs
 from seglock.search.record import BaselineRecord, TrialRecord
+from seglock.search.space import grid
+from tests.search.project import small_params
 from tests.search.records import EPOCHS, FLOOR, PLAIN, SIDE, make_baseline, make_stopped, make_trial
 
 TRIALS = (
@@ -51,6 +54,46 @@ def test_the_document_says_what_follows_from_the_records() -> None:
     assert document["importances"] == {"owner_miou": {"steps": 1.0}}
     assert document["importances_reason"] is None
     assert document["asked"] == 6
+
+
+def test_what_the_command_took_is_in_no_file(tmp_path: Path) -> None:
+    for seconds in (12.5, None):
+        write_outputs(outcome(seconds=seconds), tmp_path / str(seconds))
+    for path in (tmp_path / "12.5").iterdir():
+        assert path.read_bytes() == (tmp_path / "None" / path.name).read_bytes(), path.name
+
+
+SPACE = {"steps": ["shf", "np"], "block_size": [2, 4]}
+
+
+def grid_records(*names: str) -> list[TrialRecord]:
+    params = small_params(search={"space": SPACE})
+    points = {point.lock: point for point in grid(params)}
+    return [
+        trial_record(number, "complete", {"point": point_values(points[name])})
+        for number, name in enumerate(names)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("search", "done", "asked"),
+    [
+        ({}, [], 4),
+        ({}, ["shf-2", "np-4"], 4),
+        ({}, ["shf-2", "shf-4", "np-2", "np-4"], 4),
+        ({"trials": 3}, ["shf-2"], 3),
+        ({"trials": 1}, ["shf-2", "np-4"], 2),  # earlier commands asked for more
+        ({"enqueue": ["np-4-f50", "ffx-8"]}, ["np-4"], 5),  # np-4-f50 is np-4
+        ({}, ["shf-2", "shf-2", "shf-2"], 6),  # the same lock under other keys
+        ({"sampler": "tpe"}, ["shf-2"], 30),
+        ({"sampler": "tpe", "trials": 1}, ["shf-2", "np-4"], 2),
+    ],
+)
+def test_how_many_trials_a_study_shall_have(
+    search: dict[str, object], done: list[str], asked: int
+) -> None:
+    params = small_params(search={"sampler": "grid", "trials": 30, "space": SPACE} | search)
+    assert asked_in_all(params, grid_records(*done)) == asked
 
 
 def test_the_document_has_both_hypervolumes_after_each_trial() -> None:

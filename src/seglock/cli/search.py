@@ -134,6 +134,9 @@ def _text(lock: str) -> str:
 def _print_study(outcome: StudyOutcome, root: Path) -> None:
     from rich.console import Console
 
+    from seglock.report.numbers import duration
+    from seglock.report.searchsummary import keys_sentence
+    from seglock.report.study import check_study
     from seglock.search.database import dashboard_command
 
     counts = outcome.counts
@@ -141,6 +144,7 @@ def _print_study(outcome: StudyOutcome, root: Path) -> None:
     _say(
         f"Study {outcome.name}: {len(outcome.trials)} of {outcome.asked} trials"
         + (f" ({ended})" if ended else "")
+        + (f"; this command took {duration(outcome.seconds)}" if outcome.seconds else "")
     )
     if not outcome.trials:
         _say("Nothing was tried yet; `seglock search --trials 12` does.")
@@ -161,6 +165,9 @@ def _print_study(outcome: StudyOutcome, root: Path) -> None:
     typer.echo("")
     verdict = _verdict(outcome)
     _say(verdict[:1].upper() + verdict[1:])
+    tried = keys_sentence(check_study(outcome.document()))
+    if tried:
+        _say(tried)
     typer.echo("")
     typer.echo(f"Outputs     {root / 'data' / 'search'}")
     typer.echo(f"Dashboard   {dashboard_command(_relative(outcome.storage))}")

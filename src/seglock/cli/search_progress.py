@@ -65,7 +65,8 @@ class Lines(Observer):
 
     def study_opened(self, name: str, storage: str, totals: Totals) -> None:
         """Say which study goes on, where, and how far it is."""
-        _print(f"study {name}, {totals.counted} of {totals.asked} trials done, in {storage}")
+        counted, asked = totals.counted, _asked(totals)
+        _print(f"study {name}, {counted} of {asked} trials done, in {storage}")
 
     def job_ended(self, job: str, record: TrialRecord | None) -> None:
         """Say what a trial found; baselines are counted only."""
@@ -73,6 +74,11 @@ class Lines(Observer):
             _print(trial_line(record))
         elif job.startswith("baseline"):
             _print(f"{job} done")
+
+
+def _asked(totals: Totals) -> int:
+    """A study that has more trials than this command asks for keeps them."""
+    return max(totals.asked, totals.counted)
 
 
 def _print(line: str) -> None:
@@ -92,7 +98,7 @@ class Bar(Observer):
     def study_opened(self, name: str, storage: str, totals: Totals) -> None:
         """Begin the bar where the study is."""
         self.say(f"study {name}, in {storage}")
-        self._task = self._progress.add_task("", total=totals.asked, completed=totals.counted)
+        self._task = self._progress.add_task("", total=_asked(totals), completed=totals.counted)
         self.totals(totals)
 
     def job_started(self, job: str, point: Point) -> None:
@@ -118,7 +124,7 @@ class Bar(Observer):
         """Move the bar on."""
         self._front = totals.front
         if self._task is not None:
-            self._progress.update(self._task, completed=totals.counted, total=totals.asked)
+            self._progress.update(self._task, completed=totals.counted, total=_asked(totals))
         self._refresh()
 
     def say(self, message: str) -> None:

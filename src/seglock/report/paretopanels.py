@@ -137,9 +137,7 @@ def _join_keys(axes: Axes, measured: Sequence[Measured], looks: Looks, theme: Th
     """Thin lines between trials of one lock and recipe: how far apart its keys are."""
     recipes: dict[tuple[object, ...], list[Measured]] = {}
     for found in measured:
-        trial = found.trial
-        recipe = (trial.steps, trial.lr, trial.weight_decay, trial.epochs, trial.image_side)
-        recipes.setdefault(recipe, []).append(found)
+        recipes.setdefault(found.trial.recipe, []).append(found)
     for several in recipes.values():
         if len(several) > 1:
             axes.plot(

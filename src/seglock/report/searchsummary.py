@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from seglock.report.looks import lock_text
-from seglock.report.numbers import duration
+from seglock.report.numbers import duration, four
 from seglock.report.study import Study, Trial
 
 _FRONT = ("number", "lock", "steps", "owner_miou", "drop", "unauthorised", "regained")
@@ -45,6 +45,7 @@ def summarise_study(study: Study, locks: Mapping[str, Mapping[str, Any]]) -> dic
             **advice.model_dump(mode="json"),
             "sentence": advice_sentence(study),
             "trained_as": trained[0] if trained else None,
+            "keys_tried": keys_sentence(study),
         },
         "epochs_saved": study.early_stopping.epochs_saved,
         "epochs_full": study.early_stopping.epochs_full,
@@ -69,6 +70,33 @@ def advice_sentence(study: Study) -> str:
     if advice.status == "recommended" and advice.lock:
         return f"Recommended: {lock_text(advice.lock)}. {reason[:1].upper()}{reason[1:]}."
     return f"{_VERDICTS[advice.status]}: {reason}."
+
+
+def keys_sentence(study: Study) -> str | None:
+    """Under how many keys the chosen lock was tried; None where none is chosen.
+
+    One key says little: of many locks tried once each, the best one is also the luckiest.
+    """
+    number = study.recommendation.chosen
+    tried = study.same_lock(number) if number is not None else []
+    if not tried:
+        return None
+    if len(tried) == 1:
+        return "This lock was tried under one key only; search.confirm asks for more."
+    owners, thieves = ([f.owner for f in tried], [_lost(f.trial) for f in tried])
+    listed = ", ".join(str(found.trial.number) for found in tried)
+    return (
+        f"This lock was tried under {len(tried)} keys (trials {listed}): owner {_range(owners)}, "
+        f"regained {_range(thieves)}."
+    )
+
+
+def _lost(trial: Trial) -> float:
+    return 1.0 if trial.regained is None else trial.regained  # no lead is left
+
+
+def _range(values: list[float]) -> str:
+    return f"{four(min(values))} to {four(max(values))}"
 
 
 def effort_sentence(study: Study) -> str:

@@ -77,6 +77,11 @@ class Trial(Section):
     stopped: Stopped | None = None
     reason: str | None = None
 
+    @property
+    def recipe(self) -> tuple[object, ...]:
+        """What trials have in common that differ in nothing but their keys."""
+        return self.steps, self.lr, self.weight_decay, self.epochs, self.image_side
+
 
 class Measured(Section):
     """A complete trial's figures, both there."""
@@ -167,7 +172,6 @@ class Study(Section):
     recommendation: Recommendation
     early_stopping: Saved
     run_id: str | None = None
-    seconds: float | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -198,6 +202,15 @@ class Study(Section):
         """The trials that no other beats in both figures, by what they leave to a thief."""
         chosen = [found for found in self.measured if found.trial.number in self.front]
         return sorted(chosen, key=lambda found: (found.unauthorised, found.owner))
+
+    def same_lock(self, number: int) -> list[Measured]:
+        """The measured trials of one trial's lock and recipe: each had a key of its own."""
+        chosen = self.trial(number)
+        return [
+            found
+            for found in self.measured
+            if chosen is not None and found.trial.recipe == chosen.recipe
+        ]
 
     def trial(self, number: int | None) -> Trial | None:
         """The trial of that number, if there is one."""

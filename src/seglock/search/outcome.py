@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from seglock.files import write_json, write_text
 from seglock.search.importance import Importances
+from seglock.search.point import Point
 from seglock.search.recommend import Recommendation, recommend
 from seglock.search.record import TrialRecord
+from seglock.search.space import enqueued_points, grid, identity
 from seglock.search.tradeoff import (
     References,
     baseline_for,
@@ -21,7 +23,7 @@ from seglock.search.tradeoff import (
 )
 
 if TYPE_CHECKING:
-    from seglock.config import SearchParams
+    from seglock.config import Params, SearchParams
     from seglock.search.record import BaselineRecord
 
 _FRONT_FIELDS = (
@@ -51,7 +53,8 @@ class StudyOutcome:
     about: ``dataset``, ``dataset_digest``, ``image_side``, ``classes``, ``model``, ``split``,
     ``epochs`` and ``wrong_keys``; side and epochs are params.yaml's own. trials: those that count.
     asked: how many trials the study shall have. running: how many are not at their end. run_id:
-    the parent run's. seconds: this command's, None where nothing was run.
+    the parent run's. seconds: this command's, None where nothing was run; for the terminal only,
+    since a study that is done must leave the same files whenever they are written again.
     """
 
     name: str
@@ -112,8 +115,33 @@ class StudyOutcome:
             "recommendation": self.recommendation.to_dict(),
             "early_stopping": _early_stopping(self.trials),
             "run_id": self.run_id,
-            "seconds": self.seconds,
         }
+
+
+def asked_in_all(params: Params, records: Sequence[TrialRecord]) -> int:
+    """How many trials the study shall have; ``search.trials`` where nothing else bounds it.
+
+    A grid ends with its points, and a study that went further keeps what it has.
+    """
+    asked = params.search.trials
+    if params.search.sampler == "grid":
+        planned = {identity(point) for point in enqueued_points(params) + grid(params)}
+        to_come = planned - {identity(_point_of(record)) for record in records}
+        asked = min(asked, len(records) + len(to_come))
+    return max(asked, len(records))
+
+
+def _point_of(record: TrialRecord) -> Point:
+    fraction = None if record.fraction == "published" else int(record.fraction)
+    return Point(
+        record.method,
+        record.block_size,
+        fraction,
+        record.lr,
+        record.weight_decay,
+        record.epochs,
+        record.image_side,
+    )
 
 
 def write_outputs(outcome: StudyOutcome, folder: Path) -> None:
