@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from seglock.report.paper import published_table
 from seglock.report.pareto_html import write_pareto_html
 from seglock.report.study import check_study
 from tests.report.studies import make_study
@@ -37,9 +38,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def figure_of(page: str) -> list[Any]:
-    """The arguments of the call that draws: id, traces, layout, options."""
-    call = page[page.rindex("Plotly.newPlot(") :]
+def figure_of(page: str, name: str = "pareto") -> list[Any]:
+    """The arguments of the call that draws the figure: id, traces, layout, options."""
+    calls = [found.start() for found in re.finditer(r'Plotly\.newPlot\(\s*"', page)]
+    (call,) = [page[at:] for at in calls if f'"{name}"' in page[at : at + 80]]
     decoder, found, place = json.JSONDecoder(), [], call.index("(") + 1
     while len(found) < 4:
         place += re.match(r"[\s,]*", call[place:]).end()
@@ -81,6 +83,46 @@ def test_every_measured_trial_can_be_pointed_at(page: str) -> None:
             assert f"{value:.4f}" in text
         assert found.trial.lock.replace("_", " + ") in text
     assert sum("(recommended)" in text for text in told) == 1
+
+
+def page_on(dataset: str, folder: Path) -> str:
+    write_pareto_html(check_study(make_study(dataset=dataset)), folder / "x.html")
+    return (folder / "x.html").read_text(encoding="utf-8")
+
+
+def test_on_voc_the_paper_s_points_stand_beside_ours(tmp_path: Path) -> None:
+    study = check_study(make_study(dataset="voc2012"))
+    _, traces, layout, options = figure_of(page_on("voc2012", tmp_path), "published")
+    assert options["showSendToCloud"] is False
+    assert layout["xaxis"]["type"] == "log"
+    cells, baseline = published_table()
+    theirs = {t["name"]: t for t in traces if "-open" in t.get("marker", {}).get("symbol", "")}
+    found = {
+        (side, name.split(",")[0].lower()): value
+        for name, trace in theirs.items()
+        for side, value in zip(trace["x"], trace["y"], strict=True)
+    }
+    assert found == cells
+    assert len(found) == 24
+    assert [t["y"] for t in traces if t["name"].startswith("Baseline")] == [[baseline, baseline]]
+    ours = [t for t in traces if t["name"].endswith("ours")]
+    points = [p for t in ours for p in zip(t["x"], t["y"], strict=True)]
+    assert sorted(points) == sorted((f.trial.block_size, f.owner) for f in study.measured)
+    told = [text for trace in ours for text in trace["hovertext"]]
+    assert all(any(str(f.trial.run_id) in text for text in told) for f in study.measured)
+
+
+def test_on_voc_too_plotly_is_there_once_and_nothing_is_loaded(page: str, tmp_path: Path) -> None:
+    voc = page_on("voc2012", tmp_path)
+    assert len(voc) < len(page) + 100_000
+    test_nothing_is_loaded_from_anywhere(voc)
+    assert figure_of(voc)[1] == figure_of(page)[1]
+    assert page_on("voc2012", tmp_path) == voc
+
+
+def test_on_other_data_there_are_no_published_points(page: str) -> None:
+    assert len(re.findall(r'Plotly\.newPlot\(\s*"', page)) == 1
+    assert "published" not in page[page.rindex("Plotly.newPlot(") :]
 
 
 def test_the_same_study_gives_the_same_bytes(page: str, tmp_path: Path) -> None:

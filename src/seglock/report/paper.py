@@ -12,6 +12,7 @@ from typing import Any
 from seglock.config.steps import METHODS, parse_step
 
 Cells = Mapping[tuple[int, str], float]
+PUBLISHED_DATASET = "voc2012"
 PAPER_METHODS = ("shf", "np", "ffx")  # the columns of the paper's table; ours are METHODS
 
 

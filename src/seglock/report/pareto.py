@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seglock.report.labels import Label, place_labels
 from seglock.report.looks import lock_text, method_looks, trial_labels
+from seglock.report.paper import PUBLISHED_DATASET
 from seglock.report.paretopanels import Looks, draw_published, draw_view
 from seglock.report.study import Study
 from seglock.report.style import LIGHT, Theme, canvas, save
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PUBLISHED_DATASET = "voc2012"
 _PANEL = (5.4, 4.5)
 
 

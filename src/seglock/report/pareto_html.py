@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock import files
+from seglock.report.interactive import embedded, lay_out, marker
 from seglock.report.looks import lock_text, method_looks
 from seglock.report.numbers import NOTHING, bits, four
+from seglock.report.paper import PUBLISHED_DATASET
 from seglock.report.paretopanels import NEAREST, VERDICTS
+from seglock.report.published_html import published_figure
 from seglock.report.study import Measured, Study
 from seglock.report.style import LIGHT
 
@@ -22,23 +25,6 @@ _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src data: blob:; font-src data:"
 )
-# plotly's own default has a button that uploads the figure to its maker's server.
-_CONFIG = {
-    "showSendToCloud": False,
-    "displaylogo": False,
-    "modeBarButtonsToRemove": ["select2d", "lasso2d"],
-    "responsive": True,
-}
-_SYMBOLS = {
-    "o": "circle",
-    "s": "square",
-    "^": "triangle-up",
-    "D": "diamond",
-    "v": "triangle-down",
-    "P": "cross",
-    "X": "x",
-    "p": "pentagon",
-}
 _MARGIN = 0.02
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -50,7 +36,8 @@ _PAGE = """<!DOCTYPE html>
 <style>
 body {{ margin: 0 auto; max-width: 78rem; padding: 1.2rem; background: #fff; color: {ink};
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }}
-h1 {{ font-size: 1.3rem; margin: 0 0 .3rem; }}
+h1, h2 {{ font-size: 1.3rem; margin: 0 0 .3rem; }}
+h2 {{ margin-top: 2rem; }}
 p {{ margin: .2rem 0; max-width: 52rem; color: #566070; }}
 .figure {{ height: min(46rem, 80vh); min-height: 26rem; }}
 </style>
@@ -72,7 +59,9 @@ def write_pareto_html(study: Study, path: Path) -> None:
             "shaded: within the limits. Point at a trial for its figures, drag to enlarge, "
             "double-click to go back, click a name to hide it."
         )
-        figure = _embedded(_figure(study))
+        figure = embedded(_figure(study), "pareto", with_library=True)
+        if study.about.dataset == PUBLISHED_DATASET:
+            figure += _published(study)
     else:
         words = "No trial has been measured: set search.trials, then run dvc repro search."
         figure = ""
@@ -88,14 +77,15 @@ def write_pareto_html(study: Study, path: Path) -> None:
     files.write_text(path, page)
 
 
-def _embedded(figure: Figure) -> str:
-    text = figure.to_html(
-        full_html=False,
-        include_plotlyjs=True,
-        div_id="pareto",  # a fixed name: the same study gives the same bytes
-        config=_CONFIG,
+def _published(study: Study) -> str:
+    figure = published_figure(study, lambda found: _hover(study, found))
+    words = (
+        "The paper published the owner's mean IoU only, on the test images. Hollow: its Table 1; "
+        f"filled: this study's trials, on the {study.about.split} split."
     )
-    return f'<div class="figure">{text}</div>'
+    return f"<h2>Beside the paper's Table 1</h2>\n<p>{escape(words)}</p>\n" + embedded(
+        figure, "published", with_library=False
+    )
 
 
 def _figure(study: Study) -> Figure:
@@ -112,32 +102,26 @@ def _figure(study: Study) -> Figure:
             shown = [f for f in ours if (f.trial.number in on_front) == is_front]
             if not shown:
                 continue
-            symbol = _SYMBOLS[look.marker]
             figure.add_scatter(
                 x=[found.unauthorised for found in shown],
                 y=[found.owner for found in shown],
                 mode="markers",
                 name=escape(look.label) + ("" if is_front else ", beaten"),
                 legendrank=1 if is_front else 2,
-                marker={
-                    "symbol": symbol if is_front else f"{symbol}-open",
-                    "size": 12 if is_front else 9,
-                    "color": look.colour,
-                    "opacity": 1 if is_front else 0.5,
-                    "line": {"width": 1, "color": LIGHT.paper if is_front else look.colour},
-                },
+                marker=marker(
+                    look,
+                    is_filled=is_front,
+                    size=12 if is_front else 9,
+                    opacity=1 if is_front else 0.5,
+                ),
                 text=[_hover(study, found) for found in shown],
                 hovertemplate="%{text}<extra></extra>",
             )
     _add_ring(figure, study)
-    figure.update_layout(
-        template="plotly_white",
-        margin={"l": 60, "r": 20, "t": 20, "b": 60},
-        legend={"orientation": "h", "y": -0.14},
-        font={"color": LIGHT.ink, "size": 13},
-        hoverlabel={"align": "left", "bgcolor": "#ffffff", "font": {"color": LIGHT.ink}},
-        xaxis={"title": {"text": "unauthorised: mean IoU without the key"}, "zeroline": False},
-        yaxis={"title": {"text": "owner: mean IoU with the key"}, "zeroline": False},
+    lay_out(
+        figure,
+        x={"title": {"text": "unauthorised: mean IoU without the key"}},
+        y={"title": {"text": "owner: mean IoU with the key"}},
     )
     return figure
 
