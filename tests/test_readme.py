@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +34,51 @@ def test_the_locks_shown_are_valid() -> None:
 def test_every_make_target_shown_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     assert {"demo", "test"} <= set(re.findall(r"[`$] ?make ([a-z-]+)", README)) <= targets
+
+
+def test_the_measured_table_says_what_the_pages_say() -> None:
+    study = json.loads((ROOT / "docs/results/search-table.json").read_text())["study"]
+    threats = (ROOT / "docs/threat-model.md").read_text(encoding="utf-8")
+    trials = study["trials"]
+    assert f"`regained` for {len(trials)} locks" in threats
+    cheap = [trial for trial in trials if trial["drop"] <= 0.02]
+    assert f"- {len(cheap)} of them cost" in threats
+    assert "ffx" not in {trial["method"] for trial in cheap}
+    close = [t for t in cheap if t["block_size"] in (2, 4, 8) and t["fraction"] != "25"]
+    least = {m: [t for t in close if t["method"] == m] for m in ("np+shf", "np", "shf")}
+    assert [len(some) for some in least.values()] == [6, 6, 6]
+    composed, *others = least.values()
+    for trial in composed:
+        for other in others:
+            (beside,) = [t for t in other if _place(t) == _place(trial)]
+            assert trial["regained"] < beside["regained"]
+    spans = [_span(some) for some in least.values()]
+    assert f"{spans[0]}, NP alone {spans[1]}, SHF alone {spans[2]}." in threats
+    few = [trial for trial in trials if trial["fraction"] == "25"]
+    assert f"{_span(few)} given back, {_mean(few):.2f} on average" in threats
+    ffx = [trial for trial in trials if trial["method"] == "ffx"]
+    assert f"FFX gives {min(t['regained'] for t in ffx):.2f} or more back" in threats
+    assert f"every point, {_mean(ffx):.2f} on average" in threats
+    scaling = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
+    at_floor = [trial for trial in trials if trial["unauthorised"] <= trial["floor"]]
+    assert f"none of\nthe {len(trials) - len(at_floor)} locks" in scaling
+    (baseline,) = study["baselines"]
+    assert f"{baseline['spread']:.3f} apart, against the {study['limits']['max_drop']:.2f}" in (
+        README.replace("\n", " ")
+    )
+
+
+def _place(trial: dict[str, Any]) -> tuple[int, str]:
+    return trial["block_size"], trial["fraction"]
+
+
+def _span(trials: list[dict[str, Any]]) -> str:
+    found = [trial["regained"] for trial in trials]
+    return f"{min(found):.2f} to {max(found):.2f}"
+
+
+def _mean(trials: list[dict[str, Any]]) -> float:
+    return sum(trial["regained"] for trial in trials) / len(trials)
 
 
 PAGES = sorted(p.relative_to(ROOT) for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
