@@ -102,3 +102,4 @@ def shrink(values: dict[str, Any]) -> None:
     values["train"] |= {"epochs": 2, "batch_size": 8}
     values["evaluate"] |= {"wrong_keys": 2, "pictures": 2}
     values["search"] |= {"trials": 2, "enqueue": ["np-8", "np-8+shf-8"], "baseline_seeds": 1}
+    values["search"] |= {"max_drop": 1.0, "max_regained": 1.0}  # so that some lock is recommended
