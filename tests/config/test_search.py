@@ -41,7 +41,8 @@ def test_the_demos_study_has_room_and_tries_the_pipelines_locks_first() -> None:
     assert 0 < params.search.trials <= 16
     entries = params.search.enqueue
     assert isinstance(entries, list)
-    assert {"shf-4", "np-4", "ffx-4"} == set(entries) <= set(params.locks)
+    assert set(params.locks) - {"baseline"} <= set(entries)
+    assert len(entries) < params.search.trials / 2
 
 
 @pytest.mark.parametrize("name", ["paper", "camvid", "voc-animals"])

@@ -139,7 +139,7 @@ def _nothing_yet(params: Params, settings: Settings, folder: Path) -> StudyOutco
         baselines=(),
         trials=(),
         importances=Importances(None, "no trial has ended yet"),
-        asked=params.search.trials,
+        asked=asked_in_all(params, []),
     )
 
 
@@ -218,7 +218,7 @@ def _put_away(loop: StudyLoop, executor: _Once) -> Iterator[None]:
         _queue_again(loop)
         runs.close("KILLED")
         loop.observer.say(
-            f"stopped at {len(loop.records)} of {loop.params.search.trials} trials; what was "
+            f"stopped at {len(loop.records)} of {loop.totals.asked} trials; what was "
             "running is queued again; run the same command to continue"
         )
         raise SystemExit(INTERRUPTED) from None

@@ -15,6 +15,7 @@ from seglock.search.lease import taken_over
 from seglock.search.ledger import Asked
 from seglock.search.measured import baseline_values, cost_of, measured_values
 from seglock.search.observer import Totals
+from seglock.search.outcome import asked_in_all
 from seglock.search.results import Kept
 from seglock.search.space import apply_point, baseline_point
 from seglock.search.tradeoff import pareto_front
@@ -75,7 +76,8 @@ class StudyLoop:
     def totals(self) -> Totals:
         """How far the study is."""
         front = len(pareto_front(self.records))
-        return Totals(self.params.search.trials, len(self.records), len(self._flights), front)
+        asked = asked_in_all(self.params, self.records)
+        return Totals(asked, len(self.records), len(self._flights), front)
 
     def run(self) -> None:
         """Ask, hand out and tell until the study has its trials."""
