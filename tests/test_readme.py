@@ -68,6 +68,25 @@ def test_the_measured_table_says_what_the_pages_say() -> None:
     )
 
 
+def test_the_search_is_worth_what_its_page_says() -> None:
+    figures = json.loads((ROOT / "docs/results/search-cpu.json").read_text())
+    page = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
+    samplers = figures["samplers"]
+    for name, found in samplers["samplers"].items():
+        row = found["hypervolume"]["baseline"][-1]
+        shown = f"{row['mean']:.4f} ± {row['stdev']:.4f} | {row['of_random']:.3f}"
+        assert f"| `{name}` | {shown} | {found['recommended']} of 20 seeds |" in page
+        assert [row["mean"] for row in found["hypervolume"]["floor"]] == [0.0] * 3
+    assert f"together reach {samplers['whole_table']['baseline']:.4f}" in page
+    stopping = figures["early_stopping"]
+    (own,) = [row for row in stopping["margins"] if row["margin"] == stopping["own_margin"]]
+    assert f"saves {100 * own['epochs_saved']['mean']:.1f} %" in page
+    assert own["within_unchanged"] == own["recommended_unchanged"] == stopping["orders"] == 20
+    assert (own["front_unchanged"], own["front_locks_stopped"]) == (0, ["np-64_shf-64"])
+    assert f"one of its {len(stopping['front'])} locks" in page
+    assert f"are {figures['workers']['speedup']:.2f} times as fast" in page
+
+
 def _place(trial: dict[str, Any]) -> tuple[int, str]:
     return trial["block_size"], trial["fraction"]
 
