@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from seglock.errors import BusyError
 from seglock.search import coordinator
 from seglock.search.coordinator import run_search
 from seglock.search.ledger import Ledger
@@ -112,6 +113,22 @@ def test_a_copy_carries_the_point_and_the_history_of_its_trial(study_root: Path)
     assert third.job == "trial-2-3"
     ledger.complete(third.number, MEASURED)
     assert [record.attempt for record in ledger.log.records()] == [3]
+
+
+@pytest.mark.parametrize("call", ["started", "report"])
+def test_a_trial_that_another_coordinator_ended_is_not_ours_any_more(
+    study_root: Path, call: str
+) -> None:
+    search = {"objective": "scalar", "pruner": "median"}
+    ledger = open_ledger(study_root, **search)
+    asked = ledger.ask()
+    assert asked is not None
+    open_ledger(study_root, **search).sweep()
+    with pytest.raises(BusyError, match="a trial that another one has ended"):
+        if call == "started":
+            ledger.started(asked.number, "run")
+        else:
+            ledger.report(asked.number, 1, 0.5)
 
 
 def test_constraints_and_values_are_as_the_limits_say(study_root: Path) -> None:

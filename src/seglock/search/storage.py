@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from seglock.config.search_rules import hide_password
-from seglock.errors import ConfigError, SeglockError, StorageError
+from seglock.errors import BusyError, ConfigError, SeglockError, StorageError
 from seglock.search.database import has_tables, open_database
 from seglock.search.journal import JOURNAL, open_journal, read_journal
 
@@ -147,9 +147,15 @@ def reason_away(error: BaseException) -> str | None:
 
 def _refusal(error: BaseException) -> SeglockError | None:
     """The error that waiting would not mend, as ours; None for one to wait out, or a bug."""
-    from optuna.exceptions import StorageInternalError
+    from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
     from sqlalchemy.exc import SQLAlchemyError
 
+    if isinstance(error, UpdateFinishedTrialError):
+        return BusyError(
+            "only one coordinator at a time may run a study",
+            got="a trial that another one has ended",
+            fix="wait for that one or stop it, then run the same command again",
+        )
     if isinstance(error, OSError):
         return StorageError(
             "the study's folder must be writable",
