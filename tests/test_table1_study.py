@@ -101,10 +101,7 @@ def shrink(project: Path, **search: Any) -> None:
     yaml = YAML(typ="safe", pure=True)
     path = project / "params.yaml"
     values = yaml.load(path.read_text(encoding="utf-8"))
-    smaller = {
-        "block_size": [side for side in values["search"]["space"]["block_size"] if side <= 16]
-    }
-    values["search"] |= {"warmup_epochs": 1, "space": values["search"]["space"] | smaller} | search
+    values["search"] |= {"warmup_epochs": 1} | search
     values |= VALUES | {"tracking": {"required": False}}
     with path.open("w", encoding="utf-8") as file:
         yaml.dump(values, file)
