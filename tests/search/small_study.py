@@ -151,6 +151,10 @@ def command(root: str, options: dict[str, Any]) -> None:
         ledger.between_copy_and_failure = kill
     if crash == "result":
         loop.between_result_and_tell = kill
+    if crash == "told":
+        from seglock.search.runs import StudyRuns
+
+        StudyRuns.end_trial = lambda *_: kill()  # type: ignore[method-assign]
     executor = FakeExecutor(options.get("workers", 2), options.get("seconds", 0.0))
     coordinator.run_search(
         study_params(**options.get("search", {})),

@@ -21,7 +21,7 @@ from seglock.errors import StorageError
 from seglock.search import coordinator
 from seglock.search.coordinator import read_study, run_search
 from seglock.search.settings import study_folder
-from seglock.tracking import list_runs
+from seglock.tracking import Journal, list_runs
 from tests.postgres import PASSWORD, Postgres
 from tests.search.small_study import FakeExecutor, Silent, finish, kill, start, study_params
 
@@ -149,6 +149,23 @@ def test_stopped_and_continued(study_root: Path, number: signal.Signals) -> None
     assert "run the same command to continue" in said
     assert finish(study_root, search={"trials": TRIALS}) == 0
     assert_whole(study_root, TRIALS)
+
+
+def test_a_trial_that_was_told_before_the_kill_has_its_run_ended_after_it(
+    study_root: Path,
+) -> None:
+    child = start(study_root, search={"trials": 4}, crash=("told", 0))
+    child.join(timeout=60)
+    assert child.exitcode == -signal.SIGKILL
+    (record,) = read_study(study_params(4), study_root).trials
+    assert record.run_id is not None
+    assert finish(study_root, search={"trials": 4}) == 0
+    journals = [Journal.at(study_root, run.run_id) for run in list_runs(study_root)]
+    of_trial = [j for j in journals if f'"trial": "{record.number}"' in j.file.read_text()]
+    ends = [[e["status"] for e, _ in j.entries() if e["kind"] == "status"][-1] for j in of_trial]
+    assert "FINISHED" in ends
+    assert any('"owner_miou"' in journal.file.read_text() for journal in of_trial)
+    assert_whole(study_root, 4)
 
 
 def test_killed_while_stopping(study_root: Path) -> None:

@@ -107,9 +107,13 @@ class StudyLoop:
         log = self.ledger.log
         self.records = log.records()
         kept = self.results.load()
+        told = {f"trial-{record.number}-{record.attempt}": record for record in self.records}
         for job, found in kept.items():
-            if job.startswith("baseline-") and log.attribute(job) is None:
+            if job.startswith("baseline-"):
                 self._tell_baseline(job, found, taken_up=True)
+            elif record := told.get(job):
+                self._take_up(job, found.run_id, record.number, record.lock)
+                self.runs.end_trial(job, record)  # told before the kill, its run was not
         for asked in self.ledger.left_running():
             if asked.job in kept:
                 self.ledger.adopt(asked.number)
@@ -231,9 +235,11 @@ class StudyLoop:
             behind = mean_best(baseline, len(curve)) - max(curve)
             self.ledger.stop(asked.number, measured, behind)
         if taken_up:
-            tags = {"kind": "trial", "trial": str(asked.number), "lock": asked.point.lock}
-            self.runs.take_up(asked.job, kept.run_id, tags)
+            self._take_up(asked.job, kept.run_id, asked.number, asked.point.lock)
         self._counts(asked)
+
+    def _take_up(self, job: str, run_id: str | None, trial: int, lock: str) -> None:
+        self.runs.take_up(job, run_id, {"kind": "trial", "trial": str(trial), "lock": lock})
 
     def _counts(self, asked: Asked) -> None:
         """A trial is at its end: remember its record, and end its run."""
