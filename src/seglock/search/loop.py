@@ -92,15 +92,14 @@ class StudyLoop:
                 self._take(outcome)
         self.ledger.sweep()
 
-    def put_away(self) -> int:
-        """Queue again what was under way and has no result; returns how many trials that is."""
-        flights = [flight for flight in self._flights.values() if not flight.kept]
-        trials = [flight.work for flight in flights if isinstance(flight.work, Asked)]
-        for asked in trials + self.dispatch.held:
-            self.ledger.requeue(asked.number, failed=False)
+    def put_away(self) -> None:
+        """Queue again what was under way and has no result."""
+        flying = [flight.work for flight in self._flights.values() if not flight.kept]
+        for work in [*flying, *self.dispatch.held]:
+            if isinstance(work, Asked):
+                self.ledger.requeue(work.number, failed=False)
         for asked in self.dispatch.to_retry:
             self.dispatch.requeue(asked)
-        return len(trials) + len(self.dispatch.held) + len(self.dispatch.to_retry)
 
     def _recover(self) -> None:
         """Tell the study of results that it does not know; queue again what has none."""

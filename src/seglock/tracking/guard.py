@@ -16,8 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import filelock
 
@@ -94,17 +93,6 @@ class Guard:
             assert self._process.stdin is not None
             self._process.stdin.write(line)
             self._process.stdin.flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.dismiss()
 
 
 def _wait_until_free(lock: Path, sleep: Callable[[float], None]) -> None:
