@@ -85,18 +85,24 @@ def write_rows(
     that this process was started with, as ``python -m benchmarks.BENCHMARK``, or ``module``.
     """
     path = folder / f"{benchmark}-{device_slug()}.json"
-    command = shlex.join(["python", "-m", module or f"benchmarks.{benchmark}", *sys.argv[1:]])
-    document = {
+    document = describe_run(module or f"benchmarks.{benchmark}") | {
         "benchmark": benchmark,
-        "command": command,
-        "device": describe_environment()["device"],
-        "processor": processor(),
-        "environment": describe_environment(),
         "settings": dict(settings),
         "rows": [asdict(row) for row in rows],
     }
     write_json(path, document)
     return path
+
+
+def describe_run(module: str) -> dict[str, Any]:
+    """The command of this process, its device and versions, as every result file begins."""
+    environment = describe_environment()
+    return {
+        "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
+        "device": environment["device"],
+        "processor": processor(),
+        "environment": environment,
+    }
 
 
 def show_rows(title: str, rows: Iterable[Row]) -> None:

@@ -8,7 +8,8 @@ A page shows a file between two comments, and its heading is kept above them:
     <!-- results: transforms-cpu.json -->
     <!-- end of results -->
 
-A name after the file's keeps the rows that begin with it: ``<!-- results: FILE encrypt -->``.
+A name after the file's keeps the rows that begin with it: ``<!-- results: FILE encrypt -->``. Of a
+protocol's file it names the part: table1, access, ablations, luck or claims.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.protocol_tables import PARTS
 from benchmarks.results import HEADER, LEFT, REPOSITORY, RESULTS, cells
 from seglock.files import read_json, write_bytes
 
@@ -31,8 +33,10 @@ _PLACE = re.compile(
 def render(document: Mapping[str, Any], prefix: str = "") -> str:
     """A benchmark's rows as a Markdown table, with the command and the device under it.
 
-    Columns that are empty in every row are left out.
+    Columns that are empty in every row are left out. Of a protocol, ``prefix`` names the part.
     """
+    if document["benchmark"] == "protocol":
+        return f"{PARTS[prefix](document)}\n\n{_source(document)}\n"
     rows = [cells(row) for row in document["rows"] if row["name"].startswith(prefix)]
     used = [i for i in range(len(HEADER)) if i < 2 or any(row[i] for row in rows)]
     rule = [":--" if HEADER[i] in LEFT else "--:" for i in used]
