@@ -86,6 +86,18 @@ def test_all_faults_are_reported_together_with_nearest_names() -> None:
         ("train", {"device": "cuda:"}, "got 'cuda:'; write auto"),
         ("model", {"initial_weights": "coco"}, "one that fcn_small has, got 'coco'; use none, a"),
         ("model", {"baseline_weights": "imagenet"}, "model.baseline_weights must be one that"),
+        (
+            "model",
+            {"zero_init_residual": True},
+            "needs a network with residual branches, got 'fcn_s",
+        ),
+        (
+            "model",
+            {"name": "fcn_resnet50", "norm": "frozen", "zero_init_residual": True},
+            "got norm=frozen; set model.norm to batch or group",
+        ),
+        ("train", {"color_jitter": 1.5}, "must be less than or equal to 1, got 1.5"),
+        ("train", {"average": 1.0}, "must be less than 1, got 1.0"),
         ("data", {"train_split": "val"}, "must name different lists, got val, val; hold"),
         ("data", {"val_split": "train"}, "must name different lists, got train, train, val"),
         ("data", {"val_split": "val"}, "must name different lists, got train, val, val"),
@@ -95,6 +107,40 @@ def test_a_bad_value_is_named(section: str, value: dict[str, Any], expected: str
     listed = faults({"locks": LOCKS, section: value})
     assert len(listed) == 1
     assert expected in listed[0]
+
+
+@pytest.mark.parametrize("norm", ["frozen", "group"])
+@pytest.mark.parametrize("other_fault", [{}, {"width": 0}])
+def test_statistics_are_re_estimated_where_there_are_some(
+    norm: str, other_fault: dict[str, Any]
+) -> None:
+    train = {"reestimate_batch_norm": True}
+    listed = faults({"locks": LOCKS, "model": {"norm": norm} | other_fault, "train": train})
+    rule = f"train.reestimate_batch_norm needs model.norm: batch, got {norm!r}"
+    assert [fault.strip() for fault in listed if rule in fault] == [
+        f"{rule}; set train.reestimate_batch_norm: false"
+    ]
+    assert len(listed) == 1 + len(other_fault)
+
+
+COMMON = {
+    "epochs": 200, "warmup_epochs": 5, "schedule": "cosine", "min_lr": 0.0, "aux_loss_weight": 0.4,
+    "crop_scale": [0.35, 1.0], "flip": 0.5, "color_jitter": 0.4, "average": 0.99,
+    "reestimate_batch_norm": True, "select": "val_miou",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"optimizer": "adamw", "lr": 0.001, "batch_size": 32, "weight_decay": 0.05},
+        {"optimizer": "sgd", "nesterov": True, "lr": 0.05, "batch_size": 16, "weight_decay": 5e-4},
+    ],
+)
+def test_recipes_from_scratch_can_be_written(recipe: dict[str, Any]) -> None:
+    model = {"name": "fcn_resnet50", "zero_init_residual": True}
+    train = check_params({"locks": LOCKS, "model": model, "train": COMMON | recipe}).train
+    assert (train.optimizer, train.average) == (recipe["optimizer"], 0.99)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -88,9 +89,57 @@ def test_draws_are_frozen() -> None:
     assert draws.flips.tolist() == FROZEN_FLIPS
 
 
+# This project's first version of the colours, too.
+FROZEN_COLOURS = [[1.197399, 0.8404195, 1.0176965], [1.2811421, 1.0882015, 1.2048463]]
+
+
+def test_colours_have_a_stream_of_their_own() -> None:
+    draws = draw_augmentation(2, seed=0, epoch=0, step=0, color_jitter=0.4)
+    torch.testing.assert_close(draws.boxes, torch.tensor(FROZEN_BOXES), rtol=0, atol=1e-6)
+    assert draws.flips.tolist() == FROZEN_FLIPS
+    torch.testing.assert_close(draws.colours, torch.tensor(FROZEN_COLOURS), rtol=0, atol=1e-6)
+    assert draw_augmentation(2, seed=0, epoch=0, step=0).colours is None
+
+
+def test_factors_are_spread_about_one() -> None:
+    colours = draw_augmentation(20_000, seed=0, epoch=1, step=0, color_jitter=0.25).colours
+    assert colours is not None
+    for factors in colours.double().unbind(1):
+        counts = torch.histc(factors, bins=10, min=0.75, max=1.25)
+        assert ((counts - 2000).abs() < 6 * 45).all()
+    assert torch.corrcoef(colours.T).triu(1).abs().max() < 0.03
+
+
+@pytest.mark.parametrize("factors", [[0.6, 1, 1], [1, 0.6, 1], [1, 1, 0.6], [0.7, 0.5, 0.2]])
+def test_colours_are_torchvisions(factors: list[float]) -> None:
+    """Where none of its three steps clips, they differ by what it cuts off after each of them."""
+    from torchvision.transforms import functional as torchvision
+
+    images, masks = _random()
+    brightness, contrast, saturation = factors
+    expected = torchvision.adjust_brightness(images, brightness)
+    expected = torchvision.adjust_contrast(expected, contrast)
+    expected = torchvision.adjust_saturation(expected, saturation)
+    draws = draw_augmentation(6, seed=0, epoch=0, step=0, flip=0, **FULL)
+    colours = torch.tensor(factors).expand(6, 3)
+    out, labels = augment(images, masks, dataclasses.replace(draws, colours=colours))
+    assert (out.int() - expected.int()).abs().max() <= 3
+    assert torch.equal(labels, masks)
+
+
+def test_colours_are_clipped_and_one_leaves_them_alone() -> None:
+    images, masks = _random()
+    draws = draw_augmentation(6, seed=0, epoch=0, step=0, flip=0, **FULL)
+    bright = torch.tensor([2.0, 1.0, 1.0]).expand(6, 3)
+    out, _ = augment(images, masks, dataclasses.replace(draws, colours=bright))
+    assert torch.equal(out, (images.int() * 2).clamp(max=255).byte())
+    out, _ = augment(images, masks, dataclasses.replace(draws, colours=torch.ones(6, 3)))
+    assert torch.equal(out, images)
+
+
 def test_ranks_take_slices_of_the_global_batch() -> None:
     images, masks = _random(batch=8)
-    draws = draw_augmentation(8, seed=3, epoch=0, step=0)
+    draws = draw_augmentation(8, seed=3, epoch=0, step=0, color_jitter=0.4)
     whole, whole_masks = augment(images, masks, draws)
     parts = [augment(images[a:b], masks[a:b], draws[a:b]) for a, b in ((0, 4), (4, 8))]
     assert torch.equal(torch.cat([part[0] for part in parts]), whole)
@@ -146,7 +195,7 @@ def test_cuda_draws_what_the_cpu_draws() -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     images, masks = _random(batch=16, side=64)
-    draws = draw_augmentation(16, seed=0, epoch=0, step=0)
+    draws = draw_augmentation(16, seed=0, epoch=0, step=0, color_jitter=0.4)
     out, labels = augment(images, masks, draws)
     cuda, cuda_labels = augment(images.cuda(), masks.cuda(), draws)
     assert (out.int() - cuda.cpu().int()).abs().max() <= 1

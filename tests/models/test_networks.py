@@ -5,9 +5,10 @@ import sys
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from seglock.config import ModelParams
-from seglock.config.rules import PUBLISHED_WEIGHTS
+from seglock.config.rules import PUBLISHED_WEIGHTS, RESIDUAL
 from seglock.errors import ModelError
 from seglock.models import build_model
 from seglock.models.networks import REGISTRY, find_network
@@ -23,6 +24,30 @@ def test_params_know_which_weights_are_published() -> None:
         name: tuple(kind for kind in ("imagenet", "coco") if getattr(network, kind))
         for name, network in REGISTRY.items()
     }
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+@pytest.mark.parametrize("name", REGISTRY)
+def test_residual_branches_start_silent(name: str, norm: str) -> None:
+    """All parameters but the last scales of the branches are those of the usual start."""
+    plain = {"name": name, "norm": norm, "width": 8}
+    if name not in RESIDUAL:
+        with pytest.raises(ValidationError, match="needs a network with residual branches"):
+            ModelParams(**plain, zero_init_residual=True)
+        return
+    from torchvision.models.resnet import Bottleneck
+
+    torch.manual_seed(0)
+    usual = build_model(ModelParams(**plain), 3).state_dict()
+    torch.manual_seed(0)
+    model = build_model(ModelParams(**plain, zero_init_residual=True), 3).train()
+    silent = {n for n, t in model.state_dict().items() if not torch.equal(t, usual[n])}
+    blocks = {n: m for n, m in model.named_modules() if isinstance(m, Bottleneck)}
+    assert silent == {f"{block}.bn3.weight" for block in blocks}
+    assert all(not model.get_parameter(name).any() for name in silent)
+    block = next(block for block in blocks.values() if block.downsample is None)
+    x = torch.rand(2, block.conv1.in_channels, 4, 4)
+    assert torch.equal(block(x), x)
 
 
 def test_a_network_has_classes() -> None:

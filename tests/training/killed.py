@@ -18,7 +18,10 @@ from seglock.training.progress import Display
 from tests.training.small import digest_of, small_job, small_params
 
 # Batch normalisation, dropout-free: what a checkpoint forgets would show in the weights.
-RECIPE: dict[str, Any] = {"epochs": 4, "batch_size": 5, "drop_last": False, "select": "val_miou"}
+RECIPE: dict[str, Any] = {
+    "epochs": 4, "batch_size": 5, "drop_last": False, "select": "val_miou", "color_jitter": 0.4,
+    "average": 0.9, "reestimate_batch_norm": True,
+}  # fmt: skip
 
 
 def die(*_: object, **__: object) -> NoReturn:
@@ -35,6 +38,7 @@ def run(folder: Path, moment: str = "") -> None:
     outcome = {
         "weights": digest_of(result.weights),
         "history": result.history,
+        "kept": [result.val_loss, result.val_miou],
         "best_epoch": result.best_epoch,
         "resumed_from": result.resumed_from,
     }

@@ -20,6 +20,7 @@ CASES: dict[str, dict[str, Any]] = {
     "frozen": {"model": {"norm": "frozen"}},
     "group": {"model": {"norm": "group"}},
     "group in two parts": {"model": {"norm": "group"}, "accumulate": 2, "batch_size": 6},
+    "group, averaged": {"model": {"norm": "group"}, "average": 0.9, "color_jitter": 0.4},
     "group, streamed": {"model": {"norm": "group"}, "data_on_device": False},
 }
 

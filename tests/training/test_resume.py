@@ -149,8 +149,11 @@ def test_dropout_and_both_optimizers_go_on_bit_for_bit(
     assert digest_of(resumed.weights) == digest_of(whole.weights)
 
 
-def test_the_best_epoch_before_the_stop_is_still_the_one_kept(tmp_path: Path) -> None:
-    params = small_params(epochs=6, lr=0.5, schedule="constant")
+@pytest.mark.parametrize("average", [None, 0.5])
+def test_the_best_epoch_before_the_stop_is_still_the_one_kept(
+    tmp_path: Path, average: float | None
+) -> None:
+    params = small_params(epochs=6, lr=0.5, schedule="constant", average=average)
     whole = train(small_job(tmp_path / "a", params), tracker=MemoryTracker(), progress=False)
     assert whole.best_epoch < 6
     stopped_after(tmp_path / "b", 6, params)
@@ -172,8 +175,10 @@ def test_a_run_that_missed_the_epochs_before_the_kill_gets_them(tmp_path: Path) 
     assert [step for _, step in other.metrics] == [1, 2, 3]
 
 
-def test_a_snapshot_survives_encoding_bit_for_bit(tmp_path: Path) -> None:
-    train(small_job(tmp_path), tracker=MemoryTracker(), progress=False)
+@pytest.mark.parametrize("average", [None, 0.9])
+def test_a_snapshot_survives_encoding_bit_for_bit(tmp_path: Path, average: float | None) -> None:
+    params = small_params(average=average)
+    train(small_job(tmp_path, params), tracker=MemoryTracker(), progress=False)
     content = CheckpointFolder(tmp_path, print).read()
     assert content is not None
     snapshot = decode(content)
@@ -183,6 +188,7 @@ def test_a_snapshot_survives_encoding_bit_for_bit(tmp_path: Path) -> None:
     for one, other in (
         (again.model, snapshot.model),
         (again.optimizer, snapshot.optimizer),
+        (again.average, snapshot.average),
         (again.course.best, snapshot.course.best),
     ):
         assert one.keys() == other.keys()
@@ -205,7 +211,7 @@ def test_one_that_is_not_resumable_neither_writes_nor_reads_checkpoints(tmp_path
 
 def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
     stopped_after(tmp_path, 1)
-    monkeypatch.setattr("seglock.training.checkpoint.FORMAT", 2)
+    monkeypatch.setattr("seglock.training.checkpoint.FORMAT", 1)
     with pytest.raises(TrainingError, match="must have the format of this version"):
         train(small_job(tmp_path), tracker=MemoryTracker(), progress=False)
 

@@ -10,7 +10,13 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
-from seglock.config.rules import data_faults, lock_faults, model_faults, train_faults
+from seglock.config.rules import (
+    data_faults,
+    lock_faults,
+    model_faults,
+    recipe_faults,
+    train_faults,
+)
 from seglock.config.schema import DataParams, LockParams, ModelParams, Params, TrainParams
 from seglock.config.search import SearchParams, SpaceParams
 from seglock.config.search_rules import search_faults, study_faults
@@ -122,9 +128,9 @@ def _faults_of_the_whole(values: Any) -> list[str]:
     sections = values if isinstance(values, Mapping) else {}
     data = _readable(DataParams, sections.get("data", {}))
     faults = data_faults(data)
-    faults += model_faults(_readable(ModelParams, sections.get("model", {})))
+    model = _readable(ModelParams, sections.get("model", {}))
     train = _readable(TrainParams, sections.get("train", {}))
-    faults += train_faults(train)
+    faults += model_faults(model) + train_faults(train) + recipe_faults(model, train)
     search = _readable_search(sections.get("search", {}))
     faults += search_faults(search) + study_faults(search, data, train)
     locks = sections.get("locks")

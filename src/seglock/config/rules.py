@@ -30,6 +30,9 @@ PUBLISHED_WEIGHTS: Mapping[str, tuple[str, ...]] = {
 }
 """The networks, and the published weights that each has."""
 
+RESIDUAL = ("fcn_resnet50", "fcn_resnet101", "deeplabv3_resnet50")
+"""The networks that ``model.zero_init_residual`` is for."""
+
 _KINDS = ("imagenet", "coco")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
 
@@ -74,7 +77,7 @@ def data_faults(data: Values) -> list[str]:
 
 
 def model_faults(model: Values) -> list[str]:
-    """Published weights must be some that the network has.
+    """Published weights and residual branches must be what the network has.
 
     >>> model_faults({"name": "fcn_resnet50", "initial_weights": "coco"})
     []
@@ -89,7 +92,27 @@ def model_faults(model: Values) -> list[str]:
         if kind in _KINDS and kind not in published:
             fix = f"use {' or '.join(['none', *published])}, a file, or another model.name"
             faults.append(_fault(f"model.{option} must be one that {name} has", repr(kind), fix))
+    if model.get("zero_init_residual") is True:
+        if name in PUBLISHED_WEIGHTS and name not in RESIDUAL:
+            rule = "model.zero_init_residual needs a network with residual branches"
+            fix = f"set it to false, or model.name to {' or '.join(RESIDUAL)}"
+            faults.append(_fault(rule, repr(name), fix))
+        if model.get("norm") == "frozen":
+            rule = "model.zero_init_residual needs a norm whose scale is trained"
+            faults.append(_fault(rule, "norm=frozen", "set model.norm to batch or group"))
     return faults
+
+
+def recipe_faults(model: Values, train: Values) -> list[str]:
+    """What the recipe asks of the network.
+
+    >>> recipe_faults({"norm": "batch"}, {"reestimate_batch_norm": True})
+    []
+    """
+    if train.get("reestimate_batch_norm") is True and model.get("norm", "batch") != "batch":
+        rule = "train.reestimate_batch_norm needs model.norm: batch"
+        return [_fault(rule, repr(model["norm"]), "set train.reestimate_batch_norm: false")]
+    return []
 
 
 def train_faults(train: Values) -> list[str]:

@@ -14,6 +14,7 @@ from seglock.config.rules import (
     lock_faults,
     model_faults,
     order_faults,
+    recipe_faults,
     train_faults,
 )
 from seglock.config.search import SearchParams
@@ -123,6 +124,7 @@ class ModelParams(Section):
     baseline_weights: str = "none"
     width: PositiveInt = 32
     norm: Literal["batch", "frozen", "group"] = "batch"
+    zero_init_residual: bool = False
 
     @model_validator(mode="after")
     def _values_agree(self) -> Self:
@@ -152,7 +154,10 @@ class TrainParams(Section):
     crop_scale: Range = (0.5, 1.0)
     crop_ratio: Range = (0.75, 1.3333333333333333)
     flip: Share = 0.5
+    color_jitter: Share = 0.0
+    average: Annotated[float, Field(gt=0, lt=1)] | None = None
     select: Literal["val_loss", "val_miou", "last"] = "val_loss"
+    reestimate_batch_norm: bool = False
     seed: int = 0
     device: DeviceName = "auto"
     precision: Literal["auto", "float32", "bf16"] = "auto"
@@ -198,5 +203,6 @@ class Params(Section):
     def _whole(self) -> Self:
         locks = {name: dict(lock) for name, lock in self.locks.items()}
         faults = lock_faults(locks, self.data.image_side)
+        faults += recipe_faults(dict(self.model), dict(self.train))
         refuse(faults + study_faults(dict(self.search), dict(self.data), dict(self.train)))
         return self

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from seglock.config.rules import RESIDUAL
 from seglock.errors import ModelError
 from seglock.models.fcn_small import SmallFCN
 from seglock.models.norm import replace_norm
@@ -99,7 +100,8 @@ def find_network(name: str) -> Network:
 def build_model(params: ModelParams, num_classes: int, *, aux: bool = False) -> nn.Module:
     """Build the network ``params.name`` with fresh weights and ``params.norm``.
 
-    Fresh weights come from torch's global generator: seed it first for repeatable ones.
+    Fresh weights come from torch's global generator: seed it first for repeatable ones. With
+    ``params.zero_init_residual`` the residual branches start at zero.
 
     Shape: the module maps (B, 3, H, W) float to {"out": (B, num_classes, H, W)} logits at the
     input's size, H and W at least 16; with ``aux`` and a network that has an auxiliary
@@ -117,7 +119,23 @@ def build_model(params: ModelParams, num_classes: int, *, aux: bool = False) -> 
         raise ModelError("num_classes must be at least 1", got=num_classes)
     network = find_network(params.name)
     model = network.build(params, num_classes, aux and network.has_aux)
-    return replace_norm(model, params.norm)
+    model = replace_norm(model, params.norm)
+    if params.zero_init_residual and params.name in RESIDUAL:
+        _silence_residuals(model)
+    return model
+
+
+def _silence_residuals(model: nn.Module) -> None:
+    """Start every residual block as the identity: the last scale of its branch is zero.
+
+    After "Accurate, Large Minibatch SGD" (Goyal et al., 2017), section 5.1.
+    """
+    from torch import nn
+    from torchvision.models.resnet import Bottleneck
+
+    for module in model.modules():
+        if isinstance(module, Bottleneck):
+            nn.init.zeros_(module.bn3.weight)
 
 
 def count_parameters(model: nn.Module) -> int:

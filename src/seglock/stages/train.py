@@ -244,8 +244,13 @@ def _write(target: Path, lock: _Lock, tracker: Tracker, result: TrainResult) -> 
         "resumed_from": result.resumed_from,
     }
     best = result.history[result.best_epoch - 1]
-    figures = {"run_id": tracker.run_id, "best_epoch": result.best_epoch}
-    figures |= {name: best[name] for name in ("train_loss", "val_loss", "val_miou")}
+    figures = {
+        "run_id": tracker.run_id,
+        "best_epoch": result.best_epoch,
+        "train_loss": best["train_loss"],
+        "val_loss": result.val_loss,
+        "val_miou": result.val_miou,
+    }
     with files.replacing_folder(target) as out:
         shutil.copyfile(result.weights, out / "model.safetensors")
         files.write_json(out / "training.json", training)
@@ -254,6 +259,13 @@ def _write(target: Path, lock: _Lock, tracker: Tracker, result: TrainResult) -> 
             table = csv.DictWriter(file, fieldnames=list(best), lineterminator="\n")
             table.writeheader()
             table.writerows(result.history)
-    tracker.log_metrics({"best_epoch": result.best_epoch, "train/seconds": result.seconds})
+    tracker.log_metrics(
+        {
+            "best_epoch": result.best_epoch,
+            "train/seconds": result.seconds,
+            "kept/val_loss": result.val_loss,
+            "kept/val_miou": result.val_miou,
+        }
+    )
     for name in ("model.safetensors", "training.json", "history.csv"):
         tracker.log_artifact(target / name, "training")

@@ -23,7 +23,7 @@ from seglock.errors import TrainingError
 from seglock.training.job import EpochRow
 
 State = Mapping[str, Tensor]
-FORMAT = 1
+FORMAT = 2
 _NAME = re.compile(r"epoch-(?P<epoch>\d+)-(?P<digest>[0-9a-f]{16})\.safetensors")
 
 
@@ -31,8 +31,8 @@ _NAME = re.compile(r"epoch-(?P<epoch>\d+)-(?P<digest>[0-9a-f]{16})\.safetensors"
 class Course:
     """How far a training is, and the best it has seen.
 
-    ``best`` is the model of epoch ``best_epoch``, on the CPU; ``run_id`` the run that has seen the
-    epochs in ``history``.
+    ``best`` is what was kept of epoch ``best_epoch``, on the CPU; ``run_id`` the run that has seen
+    the epochs in ``history``.
     """
 
     history: list[EpochRow] = field(default_factory=list)
@@ -49,11 +49,17 @@ class Course:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A training between two epochs. Tensors are on the CPU."""
+    """A training between two epochs. Tensors are on the CPU; ``average`` may be empty."""
 
     course: Course
     model: State
     optimizer: State
+    average: State = field(default_factory=dict)
+
+    @property
+    def judged(self) -> State:
+        """What this epoch's figures are of: the averaged weights where there are any."""
+        return self.average or self.model
 
 
 def encode(snapshot: Snapshot) -> bytes:
@@ -61,7 +67,11 @@ def encode(snapshot: Snapshot) -> bytes:
     import safetensors.torch
 
     course = snapshot.course
-    parts = {"model": snapshot.model, "optimizer": snapshot.optimizer}
+    parts = {
+        "model": snapshot.model,
+        "optimizer": snapshot.optimizer,
+        "average": snapshot.average,
+    }
     if course.best_epoch != course.epoch:
         parts["best"] = course.best
     tensors = {
@@ -90,12 +100,16 @@ def decode(content: bytes) -> Snapshot:
             "a checkpoint must have the format of this version of seglock",
             fix="continue with the version that wrote it, or remove its folder",
         )
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "best": {}}
+    parts: dict[str, dict[str, Tensor]] = {
+        part: {} for part in ("model", "optimizer", "average", "best")
+    }
     for name, tensor in safetensors.torch.load(content).items():
         part, _, rest = name.partition("/")
         parts[part][rest] = tensor
-    course = Course(best=parts["best"] or parts["model"], **about)
-    return Snapshot(course, parts["model"], parts["optimizer"])
+    best = parts.pop("best")
+    snapshot = Snapshot(Course(**about), **parts)
+    snapshot.course.best = best or snapshot.judged
+    return snapshot
 
 
 class CheckpointFolder:

@@ -9,7 +9,7 @@ statistics of batch normalisation, which see one part at a time).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,13 +20,14 @@ from torch.nn import functional as F
 from seglock.data import VOID
 from seglock.data.augment import augment, draw_augmentation
 from seglock.errors import TrainingError
-from seglock.evaluation import confusion_matrix, mean_iou
+from seglock.evaluation import confusion_matrix, mean_iou, reestimate_batch_norm
 from seglock.training.batches import epoch_batches, share_of
 
 if TYPE_CHECKING:
     import numpy as np
 
     from seglock.config import TrainParams
+    from seglock.training.average import Average
     from seglock.training.batches import Batch, Source
     from seglock.training.distributed import World
     from seglock.training.optimizer import Optimizer
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 class Loop:
     """What the steps of one training have in common.
 
-    ``network`` is the plain module, ``runner`` the same one compiled and distributed.
+    ``network`` is the plain module, ``runner`` the same one compiled and distributed, ``average``
+    the average of its weights, if there is one.
     """
 
     recipe: TrainParams
@@ -50,6 +52,12 @@ class Loop:
     runner: nn.Module
     optimizer: Optimizer
     schedule: Schedule
+    average: Average | None = None
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated and kept: the averaged one where there is one."""
+        return self.average.network if self.average else self.network
 
 
 def pixel_loss(logits: Tensor, masks: Tensor) -> Tensor:
@@ -88,6 +96,8 @@ def train_epoch(
             masks = torch.full_like(masks, VOID)
         sums[step] = _gradients(loop, images, masks)
         loop.optimizer.step(loop.schedule.lr(first + step))
+        if loop.average:
+            loop.average.update(first + step)
         on_step()
     # One transfer an epoch: looking at each step's loss would make the device wait.
     losses, pixels = world.sum_(sums).unbind(1)
@@ -116,6 +126,7 @@ def _augmented(loop: Loop, batch: Batch, whole: int, epoch: int, step: int) -> B
         crop_scale=recipe.crop_scale,
         crop_ratio=recipe.crop_ratio,
         flip=recipe.flip,
+        color_jitter=recipe.color_jitter,
     )
     own = draws[share_of(whole, loop.world.rank, loop.world.size)]
     return augment(*batch, own if len(own) else draws[:1])
@@ -157,19 +168,21 @@ def _exchange(loop: Loop, *, last: bool) -> contextlib.AbstractContextManager[ob
 
 
 @torch.no_grad()
-def validate(loop: Loop, source: Source, count: int, num_classes: int) -> tuple[float, float]:
-    """(cross-entropy per labelled pixel, mean IoU) over a split's encrypted images."""
+def validate(
+    loop: Loop, network: nn.Module, source: Source, count: int, num_classes: int
+) -> tuple[float, float]:
+    """(cross-entropy per labelled pixel, mean IoU) of a network over a split's encrypted images."""
     import numpy as np
 
     world, device = loop.world, loop.runtime.device
     own = np.arange(count)[share_of(count, world.rank, world.size)]
     size = max(1, loop.recipe.batch_size // loop.recipe.accumulate)
-    loop.network.eval()
+    network.eval()
     sums = torch.zeros(2, dtype=torch.float64, device=device)
     matrix = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
     for images, masks in source.batches([own[i : i + size] for i in range(0, len(own), size)]):
         with loop.runtime.autocast():
-            logits = loop.network(loop.runtime.to_input(loop.transform, images))["out"]
+            logits = network(loop.runtime.to_input(loop.transform, images))["out"]
         sums[0] += pixel_loss(logits, masks)
         sums[1] += (masks != VOID).sum()
         matrix += confusion_matrix(logits.argmax(1), masks, num_classes)
@@ -181,6 +194,24 @@ def validate(loop: Loop, source: Source, count: int, num_classes: int) -> tuple[
             fix="choose another data.val_split or data.classes",
         )
     return loss / pixels, mean_iou(world.sum_(matrix))
+
+
+def with_new_statistics(loop: Loop, network: nn.Module, source: Source, count: int) -> nn.Module:
+    """A copy of a network whose batch-norm statistics are those of a split's encrypted images.
+
+    In batches of nearly equal size, since each counts the same; every process reads them all.
+    """
+    import numpy as np
+
+    size = max(1, loop.recipe.batch_size // loop.recipe.accumulate)
+    numbers = np.array_split(np.arange(count), -(-count // size))
+
+    def inputs() -> Iterator[Tensor]:
+        for images, _ in source.batches(numbers):
+            yield loop.runtime.to_input(loop.transform, images)
+
+    with loop.runtime.autocast():
+        return reestimate_batch_norm(network, inputs())
 
 
 def not_finite(what: str, epoch: int, lr: float, step: int | None = None) -> TrainingError:

@@ -50,6 +50,8 @@ class TrainJob:
 class TrainResult:
     """A finished training. ``weights`` is the kept epoch's safetensors file in ``checkpoints``.
 
+    ``val_loss`` and ``val_miou`` are of that file; ``history`` has each epoch's, before batch norm
+    was re-estimated.
     ``resumed_from`` is the epoch of the checkpoint that this process continued, or None.
     """
 

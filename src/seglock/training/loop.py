@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from seglock.models import build_model, count_parameters, load_initial_weights, save_weights
-from seglock.training.batches import epoch_batches, open_source
+from seglock.training.average import Average
+from seglock.training.batches import Source, epoch_batches, open_source
 from seglock.training.checkpoint import CheckpointFolder, Course, Snapshot, State, decode
 from seglock.training.distributed import World, join
-from seglock.training.epoch import Loop, not_finite, train_epoch, validate
+from seglock.training.epoch import Loop, not_finite, train_epoch, validate, with_new_statistics
 from seglock.training.job import EpochRow, TrainJob, TrainResult
 from seglock.training.optimizer import Optimizer
 from seglock.training.progress import Display, say
@@ -72,7 +74,9 @@ def _train(
         for epoch in range(done + 1, recipe.epochs + 1):
             started = time.perf_counter()
             train_loss, lr = train_epoch(loop, train_source, len(data.train), epoch, display.step)
-            val_loss, val_miou = validate(loop, val_source, len(data.val), data.num_classes)
+            val_loss, val_miou = validate(
+                loop, loop.judged, val_source, len(data.val), data.num_classes
+            )
             if not math.isfinite(val_loss):
                 raise not_finite("validation loss", epoch, lr)
             row = EpochRow(
@@ -90,7 +94,12 @@ def _train(
             display.epoch(row, kept=kept)
             if on_epoch:
                 on_epoch(row)
-    return _finish(job, loop, course, resumed_from=done or None)
+    result = _result(job, loop, course, resumed_from=done or None)
+    if recipe.reestimate_batch_norm:
+        result = _reestimated(result, job, loop, course, train_source, val_source)
+    if world.first:
+        save_weights(result.weights, course.best, job.metadata)
+    return result
 
 
 def _is_best(row: EpochRow, course: Course, select: str) -> bool:
@@ -104,11 +113,16 @@ def _is_best(row: EpochRow, course: Course, select: str) -> bool:
 
 
 def _take_in(row: EpochRow, kept: bool, course: Course, loop: Loop) -> Snapshot:
-    model = _copied(loop.network.state_dict())
+    snapshot = Snapshot(
+        course,
+        model=_copied(loop.network.state_dict()),
+        optimizer=_copied(loop.optimizer.state()),
+        average=_copied(loop.average.state()) if loop.average else {},
+    )
     course.history.append(row)
     if kept:
-        course.best, course.best_epoch = model, row["epoch"]
-    return Snapshot(course, model, _copied(loop.optimizer.state()))
+        course.best, course.best_epoch = snapshot.judged, row["epoch"]
+    return snapshot
 
 
 def _copied(state: State) -> State:
@@ -134,6 +148,7 @@ def _prepare(job: TrainJob, runtime: Runtime, world: World, steps: int) -> Loop:
         if fresh and world.first:
             say(f"fresh values for {', '.join(fresh)}: the initial weights have other classes")
     network = runtime.place(network)
+    average = Average(network, recipe.average) if recipe.average is not None else None
     return Loop(
         recipe=recipe,
         runtime=runtime,
@@ -143,6 +158,7 @@ def _prepare(job: TrainJob, runtime: Runtime, world: World, steps: int) -> Loop:
         runner=runtime.compiled(world.parallel(network, runtime.device)),
         optimizer=Optimizer(network, recipe),
         schedule=schedule,
+        average=average,
     )
 
 
@@ -157,6 +173,8 @@ def _resume(loop: Loop, checkpoints: CheckpointFolder, tracker: Tracker) -> Cour
     course = snapshot.course
     loop.network.load_state_dict(snapshot.model)
     loop.optimizer.load(snapshot.optimizer)
+    if loop.average:
+        loop.average.network.load_state_dict(snapshot.average)
     if world.first:
         say(f"continues after epoch {course.epoch} of {loop.recipe.epochs}")
         if course.run_id != tracker.run_id:  # a run that has not seen the epochs before
@@ -166,13 +184,27 @@ def _resume(loop: Loop, checkpoints: CheckpointFolder, tracker: Tracker) -> Cour
     return course
 
 
-def _finish(job: TrainJob, loop: Loop, course: Course, resumed_from: int | None) -> TrainResult:
-    path = job.checkpoints / WEIGHTS_FILE
-    if loop.world.first:
-        save_weights(path, course.best, job.metadata)
+def _reestimated(
+    result: TrainResult,
+    job: TrainJob,
+    loop: Loop,
+    course: Course,
+    train_source: Source,
+    val_source: Source,
+) -> TrainResult:
+    """Give the kept weights batch-norm statistics of whole training images; judge them anew."""
+    data = job.data
+    loop.judged.load_state_dict(course.best)
+    network = with_new_statistics(loop, loop.judged, train_source, len(data.train))
+    course.best = _copied(network.state_dict())
+    val_loss, val_miou = validate(loop, network, val_source, len(data.val), data.num_classes)
+    return dataclasses.replace(result, val_loss=val_loss, val_miou=val_miou)
+
+
+def _result(job: TrainJob, loop: Loop, course: Course, resumed_from: int | None) -> TrainResult:
     best = course.history[course.best_epoch - 1]
     return TrainResult(
-        weights=path,
+        weights=job.checkpoints / WEIGHTS_FILE,
         history=course.history,
         best_epoch=course.best_epoch,
         val_loss=best["val_loss"],
