@@ -1,5 +1,6 @@
 # Two commands do everything themselves: `make demo` and `make test`.
 PYTHON ?= python3
+PROFILE ?= camvid-small
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -7,7 +8,7 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo services test check lint types imports tests test-gpu lock clean
+.PHONY: help env demo services test check lint types imports tests test-gpu benchmarks protocol lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +54,18 @@ tests:
 
 test-gpu: env ## the tests that need a CUDA device
 	python -m pytest -m gpu
+
+benchmarks: env ## measure speed on this machine, and render the pages that show it
+	python -m benchmarks.transforms
+	python -m benchmarks.training
+	python -m benchmarks.access_control
+	python -m benchmarks.pipeline
+	python -m benchmarks.tables
+
+protocol: env ## the paper's table on PROFILE's images (camvid-small: no GPU), resumed where it stopped
+	python -m benchmarks.protocol --profile $(PROFILE)
+	python -m benchmarks.protocol --profile $(PROFILE) --variants ablations
+	python -m benchmarks.tables
 
 lock: env ## write requirements.lock anew from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header \

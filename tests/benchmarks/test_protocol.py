@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -178,3 +180,23 @@ def test_an_unknown_variant_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
     with pytest.raises(SystemExit):
         main(arguments(tmp_path, "--variants=nothing"))
     assert "--variants must be of main," in capsys.readouterr().err
+
+
+def test_it_needs_neither_the_pipeline_nor_a_tracking_server(tmp_path: Path) -> None:
+    """A borrowed GPU machine may have torch and little else."""
+    absent = ("mlflow", "dvc", "optuna", "ray", "matplotlib", "sklearn", "plotly", "argon2")
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({absent}))\n"
+        "from benchmarks.protocol import main\n"
+        f"sys.exit(main({arguments(tmp_path, '--variants=half-data')}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert {cell["variant"] for cell in document(tmp_path)["cells"]} == {"half-data"}
