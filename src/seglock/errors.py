@@ -7,6 +7,7 @@ SeglockError                 exit 2: the input is at fault
 ├── ModelError               an unknown network, weights that do not fit
 ├── TrainingError            a loss that is not finite, a checkpoint that cannot be read
 ├── EvaluationError          a lock that cannot be judged
+├── AttackError              an attack that does not apply, or lacks its material or its budget
 ├── TrackingError            a tracking server that cannot be reached, an unknown run
 ├── ReportError              result files that are missing or damaged
 ├── BusyError                a second process on the same output
@@ -78,6 +79,10 @@ class TrainingError(SeglockError, RuntimeError):
 
 class EvaluationError(SeglockError, ValueError):
     """A lock cannot be judged with what was given."""
+
+
+class AttackError(SeglockError, ValueError):
+    """An attack does not apply to a lock, or lacks its material or its budget."""
 
 
 class TrackingError(SeglockError, RuntimeError):

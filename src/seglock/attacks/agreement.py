@@ -1,0 +1,125 @@
+"""How much of the true plan an estimate has. For the judge only: it holds the secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seglock.transforms.plan import COMPLEMENT, IDENTITY, LEVELS, Plan
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_NARROW, _TURNED, _WIDE = range(3)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """An estimated plan beside the true one.
+
+    share: positions with the right source and the right kind of table (x, 255 - x, FFX), 0 to 1.
+    best: the same up to a global complement of the NP mask, which a thief who lacks a brightness
+    to go by cannot settle. chance: what a random plan of the lock has on average, before that
+    complement: 1/2 for a mask of half the positions, 1/n for a permutation. table_error: how many
+    grey levels an FFX value is read wrong by, on average; None without FFX.
+    """
+
+    share: float
+    best: float
+    chance: float
+    whole: bool
+    table_error: float | None
+
+    def to_dict(self, *, up_to_complement: bool) -> dict[str, Any]:
+        """As in the result's JSON; ``plan_agreement`` is up to the complement where NP is."""
+        about: dict[str, Any] = {
+            "plan_agreement": self.best if up_to_complement else self.share,
+            "chance": self.chance,
+            "whole_plan": self.whole,
+        }
+        if up_to_complement:
+            about["plan_agreement_exact"] = self.share
+        if self.table_error is not None:
+            about["table_error"] = self.table_error
+        return about
+
+
+def agreement(estimate: Plan, truth: Plan, weights: NDArray[Any]) -> Agreement:
+    """Compare two plans; ``weights`` (256,) say how often each grey level occurs.
+
+    >>> from seglock.transforms.plan import identity_plan
+    >>> agreement(identity_plan(2), identity_plan(2), np.ones(256)).share
+    1.0
+    """
+    moved = bool((truth.permutation != np.arange(truth.size)).any())
+    source = estimate.permutation == truth.permutation
+    mine, right = _kinds(estimate), _kinds(truth)
+    turned = np.where(mine == _WIDE, _WIDE, 1 - mine)
+    share = float((source & (mine == right)).mean())
+    other = float((source & (turned == right)).mean())
+    frequency = np.bincount(right, minlength=3) / truth.size
+    chance = float((frequency**2).sum()) / (truth.size if moved else 1)
+    return Agreement(
+        share=share,
+        best=max(share, other),
+        chance=chance,
+        whole=_same(estimate, truth),
+        table_error=_table_error(estimate, truth, weights) if _WIDE in right else None,
+    )
+
+
+def _kinds(plan: Plan) -> NDArray[np.int64]:
+    """The kind of table of each position; one that negates counts by its nearer end."""
+    kinds = [
+        _WIDE
+        if not (np.array_equal(row, IDENTITY) or np.array_equal(row, COMPLEMENT))
+        else _TURNED
+        if row[0]
+        else _NARROW
+        for row in plan.tables
+    ]
+    return np.array(kinds)[plan.selector]
+
+
+def _same(estimate: Plan, truth: Plan) -> bool:
+    return bool(
+        np.array_equal(estimate.permutation, truth.permutation)
+        and (estimate.tables[estimate.selector] == truth.tables[truth.selector]).all()
+    )
+
+
+def _table_error(estimate: Plan, truth: Plan, weights: NDArray[Any]) -> float | None:
+    both = (_kinds(estimate) == _WIDE) & (_kinds(truth) == _WIDE)
+    kinds = np.stack([truth.selector[both], estimate.selector[both]], axis=1)
+    pairs, counts = np.unique(kinds, axis=0, return_counts=True)
+    if not len(pairs) or not weights.sum():
+        return None
+    levels = np.arange(LEVELS)
+    errors = [
+        np.abs(read_levels(estimate.tables[mine], truth.tables[right]) - levels) @ weights
+        for right, mine in pairs
+    ]
+    return float(np.average(errors, weights=counts) / weights.sum())
+
+
+def read_levels(table: NDArray[np.int16], values: NDArray[Any]) -> NDArray[np.int64]:
+    """The grey levels that a table reads in encrypted values: the nearest that it can give."""
+    order = np.argsort(table, kind="stable")
+    ordered = table[order].astype(np.int64)
+    above = np.searchsorted(ordered, values).clip(1, LEVELS - 1)
+    below = above - 1
+    nearer = np.abs(values - ordered[below]) <= np.abs(ordered[above] - values)
+    levels: NDArray[np.int64] = order[np.where(nearer, below, above)]
+    return levels
+
+
+def read_images(plan: Plan, blocks: NDArray[Any]) -> NDArray[np.uint8]:
+    """Decrypt blocks (B, n) under an estimate, reading impossible values as the nearest."""
+    plain = np.empty(blocks.shape, np.uint8)
+    for row, table in enumerate(plan.tables):
+        chosen = np.flatnonzero(plan.selector == row)
+        inverse = read_levels(table, np.arange(-1, 1000)).astype(np.uint8)
+        plain[:, plan.permutation[chosen]] = inverse[blocks[:, chosen].astype(np.int64) + 1]
+    return plain

@@ -1,0 +1,79 @@
+"""T3, `chosen-plaintext`: images made for the purpose, as few as can determine the plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seglock.attacks.blocks import block_rows, images_of
+from seglock.attacks.correspondence import correspond
+from seglock.attacks.meter import Meter
+from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material
+from seglock.transforms.ffx import FIXED_PASSWORD, ffx_table
+from seglock.transforms.plan import LEVELS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def chosen_blocks(facts: Facts) -> NDArray[np.uint8]:
+    """The blocks (K, n) to have encrypted, the most telling first.
+
+    For the tables: one constant block tells an NP mask, and an FFX mask whose password is public;
+    256 constant blocks, one of each level, tell an FFX table as well. For SHF: each position's
+    number in digits of base 256, one block a digit, ceil(log256 n) in all.
+
+    >>> from seglock.config.steps import parse_step
+    >>> len(chosen_blocks(Facts((parse_step("shf-16"),), "from_key", None, 2, 64)))
+    2
+    """
+    constants = np.repeat(_constants(facts)[:, None], facts.positions, axis=1)
+    if "shf" not in facts.methods:
+        return constants
+    numbers = np.arange(facts.positions)
+    digits: list[NDArray[np.uint8]] = []
+    while not digits or LEVELS ** len(digits) < facts.positions:
+        digits.append((numbers // LEVELS ** len(digits) % LEVELS).astype(np.uint8))
+    return np.concatenate([constants, np.stack(digits)])
+
+
+def _constants(facts: Facts) -> NDArray[np.uint8]:
+    levels = np.arange(LEVELS, dtype=np.uint8)
+    if "ffx" not in facts.methods:
+        return levels[:1] if "np" in facts.methods else levels[:0]
+    if facts.ffx_password == "from_key":  # noqa: S105 - a choice, not a password
+        return levels
+    table = ffx_table(FIXED_PASSWORD)
+    outcomes = np.stack([levels, 255 - levels, table, table[::-1]])
+    telling = [len(np.unique(column)) == len(outcomes) for column in outcomes.T]
+    return levels[telling.index(True), None]
+
+
+def run(material: Material, meter: Meter, seed: int) -> Finding:
+    """Have the chosen blocks encrypted, in as few images as hold them, and read the plan."""
+    del seed  # nothing is drawn
+    facts, oracle = material.facts, material.oracle
+    assert oracle is not None
+    blocks = chosen_blocks(facts)
+    wanted = -(-len(blocks) // facts.blocks_per_image)
+    images = min(wanted, meter.left) or 1
+    # What is left over of the last image repeats the blocks: it costs nothing and harms nothing.
+    filled = np.resize(blocks, (wanted * facts.blocks_per_image, facts.positions))
+    side = facts.image_side
+    plain = images_of(filled, facts.block_size, side, side)[:images]
+    encrypted = oracle(plain)
+    meter.spend(images)
+    found = correspond(
+        block_rows(plain, facts.block_size), block_rows(encrypted, facts.block_size), facts
+    )
+    about = {
+        "blocks": len(blocks),
+        "images_needed": wanted,
+        "pairs_needed": wanted if found.determined == 1.0 else None,
+        "determined": found.determined,
+    }
+    return Finding((Candidate(found.plan),), 0, about)
+
+
+ATTACK = Attack("chosen-plaintext", "T3", "images", run)

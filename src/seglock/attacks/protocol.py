@@ -1,0 +1,127 @@
+"""What an attack is given, may spend, and hands back. Nothing here holds a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from seglock.attacks.meter import Meter
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from seglock.config.steps import FfxPassword, Method, Step
+    from seglock.transforms.plan import Plan
+
+Tier = Literal["T0", "T1", "T2", "T3"]
+TIERS: tuple[Tier, ...] = get_args(Tier)
+Unit = Literal["keys", "images", "steps", "pairs", "ciphertexts"]
+Oracle = Callable[["NDArray[np.uint8]"], "NDArray[Any]"]
+"""Encrypts plain images (N, 3, S, S) under the owner's key: uint8, or int16 for FFX."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is public of a lock: everything but the key, as Kerckhoffs would have it."""
+
+    steps: tuple[Step, ...]
+    ffx_password: FfxPassword
+    ffx_divisor: int | None
+    num_classes: int
+    image_side: int
+
+    @property
+    def block_size(self) -> int:
+        """Side of a block in pixels; 1 for the baseline."""
+        return self.steps[0].block_size if self.steps else 1
+
+    @property
+    def positions(self) -> int:
+        """Values in a flattened block, n = 3 * M * M."""
+        return 3 * self.block_size**2
+
+    @property
+    def blocks_per_image(self) -> int:
+        """How many blocks an image has."""
+        return (self.image_side // self.block_size) ** 2
+
+    @property
+    def methods(self) -> frozenset[Method]:
+        """The methods among the steps."""
+        return frozenset(step.method for step in self.steps)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Images in both forms: plain uint8 (N, 3, S, S) and encrypted uint8 or int16."""
+
+    plain: NDArray[np.uint8]
+    encrypted: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a thief of one tier has. All of them have the network and photos of the same kind.
+
+    photos: (N, 3, S, S) uint8 plain images. masks: T1, (N, S, S) uint8 labels of the photos.
+    ciphertexts: T2, other images, encrypted. pairs and oracle: T3.
+    labelled_of: how many labelled images the task has, which shares are shares of.
+    """
+
+    facts: Facts
+    network: nn.Module
+    device: torch.device
+    photos: NDArray[np.uint8]
+    masks: NDArray[np.uint8] | None = None
+    ciphertexts: NDArray[Any] | None = None
+    pairs: Pairs | None = None
+    oracle: Oracle | None = None
+    labelled_of: int = 0
+    batch_size: int = 64
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way for the thief to use the network on plain images.
+
+    plan: what the thief encrypts them with; None: they go in as they are. network: the thief's
+    own; None: the stolen one. about: what distinguishes it, for the result's JSON.
+    """
+
+    plan: Plan | None = None
+    network: nn.Module | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an attack came to, before anyone who knows the plan has looked at it.
+
+    chosen: the candidate that the thief would use, chosen on the thief's own data; None where
+    there is nothing to choose by: then the figure is the 95th percentile over all candidates.
+    """
+
+    candidates: tuple[Candidate, ...]
+    chosen: int | None = 0
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One attack: its tier, what its queries count, what it does, and where it does not apply."""
+
+    name: str
+    tier: Tier
+    unit: Unit
+    run: Callable[[Material, Meter, int], Finding]
+    why_not: Callable[[Facts], str | None] = lambda facts: needs_steps(facts)
+    """Why it does not apply to a lock; None where it does."""
+
+
+def needs_steps(facts: Facts) -> str | None:
+    """What every attack on a plan says to the baseline."""
+    return None if facts.steps else "the baseline has no lock: its plain images are the right ones"

@@ -1,0 +1,104 @@
+"""A lock, a network and images for attacks to be tried on; small, seeded, drawn here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import nn
+
+from seglock.attacks import Facts, Judge, Material, Pairs, hand_over, unseen
+from seglock.attacks.protocol import Tier
+from seglock.config import ModelParams, SyntheticParams, TrainParams
+from seglock.data import Split
+from seglock.data.synthetic import generate
+from seglock.keys import SecretKey
+from seglock.models import build_model
+from seglock.training.epoch import pixel_loss
+from seglock.training.optimizer import Optimizer
+from seglock.transforms import Transform, compose
+
+KEY = SecretKey.from_bytes(bytes(range(32)))
+OTHER = SecretKey.from_bytes(bytes(range(1, 33)))
+CPU = torch.device("cpu")
+CLASSES = 3
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One lock as attacks see it, and as the judge does."""
+
+    transform: Transform
+    facts: Facts
+    network: nn.Module
+    attacker: Split
+    test: Split
+    floor: float = 0.1
+
+    def material(self, tier: Tier, transform: Transform | None = None) -> Material:
+        return hand_over(
+            tier, facts=self.facts, network=self.network, split=self.attacker,
+            encrypt=(transform or self.transform).encrypt, labelled_of=len(self.attacker),
+            device=CPU, batch_size=16,
+        )  # fmt: skip
+
+    def judge(self, transform: Transform | None = None) -> Judge:
+        own = transform or self.transform
+        plain = unseen(self.attacker.images)
+        return Judge(
+            self.network, own, self.test, CLASSES, self.floor, CPU, 16,
+            seen=Pairs(plain, own.encrypt(plain)),
+        )  # fmt: skip
+
+
+@lru_cache(maxsize=4)
+def splits(side: int, count: int, seed: int = 0) -> tuple[Split, Split, Split]:
+    """Training, attacker's and test images of the synthetic set: 4 to 1 to 1."""
+    params = SyntheticParams(side=side, classes=CLASSES, seed=seed)
+    parts = list(generate(params, 6 * count))
+    images = np.concatenate([part[0] for part in parts]).transpose(0, 3, 1, 2).copy()
+    masks = np.concatenate([part[1] for part in parts])
+    cuts = {
+        "train": slice(0, 4 * count),
+        "val": slice(4 * count, 5 * count),
+        "test": slice(5 * count, None),
+    }
+    made = [
+        Split(name, tuple(map(str, range(6 * count)))[rows], images[rows], masks[rows])
+        for name, rows in cuts.items()
+    ]
+    return made[0], made[1], made[2]
+
+
+def scene(
+    *steps: str,
+    side: int = 16,
+    count: int = 8,
+    ffx_password: str = "from_key",
+    epochs: int = 0,
+    key: SecretKey = KEY,
+) -> Scene:
+    """A lock on images of ``side``; its network is trained for ``epochs``, or fresh."""
+    transform = compose(steps, key, ffx_password)  # type: ignore[arg-type]
+    facts = Facts(transform.steps, ffx_password, None, CLASSES, side)  # type: ignore[arg-type]
+    train, attacker, test = splits(side, count)
+    torch.manual_seed(0)
+    network = build_model(ModelParams(width=16), CLASSES)
+    if epochs:
+        fit(network, transform, train, epochs)
+    return Scene(transform, facts, network.eval(), attacker, test)
+
+
+def fit(network: nn.Module, transform: Transform, train: Split, epochs: int) -> None:
+    """A few epochs of SGD: enough for the right key to be told from wrong ones."""
+    images, masks = torch.from_numpy(train.images), torch.from_numpy(train.masks)
+    optimizer = Optimizer(network, TrainParams(lr=0.1))
+    inputs = transform.to_input(images)
+    network.train()
+    for _ in range(epochs):
+        for rows in torch.randperm(len(images)).split(16):
+            loss = pixel_loss(network(inputs[rows])["out"], masks[rows])
+            (loss / masks[rows].numel()).backward()
+            optimizer.step(0.1)
