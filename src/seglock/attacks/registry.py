@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from seglock.attacks import chosen_plaintext, ciphertext_only, known_plaintext
+from seglock.attacks import (
+    bn_reestimate,
+    chosen_plaintext,
+    ciphertext_only,
+    known_plaintext,
+    plain,
+    random_keys,
+    unsupervised,
+)
 from seglock.config import nearest_name
 from seglock.errors import AttackError
 
@@ -14,7 +22,15 @@ if TYPE_CHECKING:
 
 ATTACKS: dict[str, Attack] = {
     module.ATTACK.name: module.ATTACK
-    for module in (ciphertext_only, known_plaintext, chosen_plaintext)
+    for module in (
+        plain,
+        random_keys,
+        bn_reestimate,
+        unsupervised,
+        ciphertext_only,
+        known_plaintext,
+        chosen_plaintext,
+    )
 }
 
 

@@ -1,0 +1,89 @@
+"""Search among plans: random guesses first, then exchanges of two positions while they help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seglock.attacks.guesses import Guess, guess, neighbour
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from seglock.attacks.meter import Meter
+    from seglock.attacks.protocol import Facts
+
+Judged = Callable[[Sequence[Guess]], "Tensor"]
+"""Scores guesses (K,), the lower the better; on the thief's own data."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best guess, its score, and how the best score fell: (queries, score) at each gain."""
+
+    guess: Guess
+    score: float
+    course: tuple[tuple[int, float], ...]
+
+
+def draw_best(
+    facts: Facts, judged: Judged, meter: Meter, seed: int, *, share: float = 1.0, at_once: int = 8
+) -> Found:
+    """The best of random guesses, until ``share`` of the budget is spent; one pass at least."""
+    best, course, drawn = None, [], 0
+    while best is None or (meter.share < share and not meter.exhausted):
+        count = max(1, min(at_once, meter.left))
+        guesses = [guess(facts, seed, drawn + i) for i in range(count)]
+        scores = judged(guesses)
+        drawn += count
+        meter.spend(count)
+        first = int(scores.argmin())
+        if best is None or float(scores[first]) < best[1]:
+            best = (guesses[first], float(scores[first]))
+            course.append((meter.queries, best[1]))
+    return Found(*best, tuple(course))
+
+
+def climb(
+    facts: Facts, judged: Judged, meter: Meter, seed: int, start: Found, *, at_once: int = 8
+) -> Found:
+    """Change the best guess as long as the budget lasts.
+
+    Each pass tries several exchanges apart and takes the best; those that help by themselves are
+    also tried together, since near the start most gains add up.
+    """
+    rng = np.random.default_rng([seed, 1])
+    best, score, course = start.guess, start.score, list(start.course)
+    while not meter.exhausted:
+        count = max(1, min(at_once, meter.left))
+        guesses = [neighbour(facts, best, rng) for _ in range(count)]
+        scores = judged(guesses)
+        meter.spend(count)
+        better = [i for i in np.argsort(scores.numpy()) if float(scores[i]) < score]
+        if not better:
+            continue
+        taken, least = guesses[better[0]], float(scores[better[0]])
+        if len(better) > 1 and not meter.exhausted:
+            joined = _joined(best, [guesses[i] for i in better])
+            (together,) = judged([joined]).tolist()
+            meter.spend()
+            if together < least:
+                taken, least = joined, together
+        best, score = taken, least
+        course.append((meter.queries, score))
+    return Found(best, score, tuple(course))
+
+
+def _joined(start: Guess, changed: Sequence[Guess]) -> Guess:
+    """All exchanges that touch no position twice, the most helpful first."""
+    permutation, kinds = start.permutation.copy(), start.kinds.copy()
+    touched = np.zeros(len(kinds), bool)
+    for other in changed:
+        moved = (other.permutation != start.permutation) | (other.kinds != start.kinds)
+        if not (moved & touched).any():
+            permutation[moved], kinds[moved] = other.permutation[moved], other.kinds[moved]
+            touched |= moved
+    return Guess(permutation, kinds, start.table)

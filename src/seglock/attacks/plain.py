@@ -1,0 +1,16 @@
+"""T0, `plain`: the stolen network on plain images, as they are."""
+
+from __future__ import annotations
+
+from seglock.attacks.meter import Meter
+from seglock.attacks.protocol import Attack, Candidate, Finding, Material
+
+
+def run(material: Material, meter: Meter, seed: int) -> Finding:
+    """Nothing is tried; the baseline's figure too."""
+    del material, seed
+    meter.spend()
+    return Finding((Candidate(),))
+
+
+ATTACK = Attack("plain", "T0", "keys", run, why_not=lambda _: None)

@@ -1,0 +1,20 @@
+"""T0, `random-keys`: as many keys as the budget has, with nothing to choose by."""
+
+from __future__ import annotations
+
+from seglock.attacks.guesses import guess
+from seglock.attacks.meter import Meter
+from seglock.attacks.protocol import Attack, Candidate, Finding, Material
+
+
+def run(material: Material, meter: Meter, seed: int) -> Finding:
+    """Each key is a candidate; the figure is the 95th percentile over them, what luck gives."""
+    candidates: list[Candidate] = []
+    while not candidates or not meter.exhausted:
+        plan = guess(material.facts, seed, len(candidates)).plan(material.facts)
+        candidates.append(Candidate(plan, about={"key": len(candidates)}))
+        meter.spend()
+    return Finding(tuple(candidates), None)
+
+
+ATTACK = Attack("random-keys", "T0", "keys", run)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from seglock.attacks import Budget, Meter, find_attack, run_attack
+from seglock.attacks.guesses import as_guess, guess, neighbour
+from seglock.attacks.signals import Statistics, cross_entropy, disagreement, entropy
+from seglock.attacks.trial import Photos
+from seglock.transforms import Transform
+from tests.attacks.scene import CPU, scene
+
+LOCKS = [("np-4",), ("shf-4",), ("ffx-4",), ("np-4", "shf-4"), ("np-4", "shf-4", "ffx-4-f30")]
+
+
+@pytest.mark.parametrize("steps", LOCKS, ids="+".join)
+def test_a_guess_is_a_plan_of_the_lock(steps: tuple[str, ...]) -> None:
+    made = scene(*steps)
+    one = guess(made.facts, 0, 1)
+    assert one.plan(made.facts).equals(guess(made.facts, 0, 1).plan(made.facts))
+    assert as_guess(one.plan(made.facts)).plan(made.facts).equals(one.plan(made.facts))
+    assert not one.plan(made.facts).equals(guess(made.facts, 0, 2).plan(made.facts))
+    assert not one.plan(made.facts).equals(guess(made.facts, 1, 1).plan(made.facts))
+
+
+@pytest.mark.parametrize("steps", LOCKS, ids="+".join)
+def test_a_neighbour_exchanges_two_positions(steps: tuple[str, ...]) -> None:
+    made = scene(*steps)
+    rng, one = np.random.default_rng(0), guess(made.facts, 0, 0)
+    for _ in range(20):
+        other = neighbour(made.facts, one, rng)
+        changed = (other.permutation != one.permutation) | (other.kinds != one.kinds)
+        assert changed.sum() == 2
+        assert sorted(other.kinds) == sorted(one.kinds)
+        assert sorted(other.permutation) == list(range(made.facts.positions))
+
+
+@pytest.mark.parametrize("steps", LOCKS, ids="+".join)
+def test_trials_see_what_the_transform_gives(steps: tuple[str, ...]) -> None:
+    made = scene(*steps)
+    guesses = [guess(made.facts, 0, number) for number in range(3)]
+    inputs = Photos(made.attacker.images, made.facts, CPU).inputs(guesses)
+    plans = [Transform(made.facts.steps, one.plan(made.facts)) for one in guesses]
+    expected = torch.cat([plan.to_input(made.attacker.images) for plan in plans])
+    assert torch.equal(inputs, expected)
+
+
+def test_nothing_of_a_guess_is_printed() -> None:
+    one = guess(scene("np-2").facts, 0, 0)
+    assert str(one.kinds) not in repr(one)
+    assert "array" not in repr(one)
+
+
+def test_signals_are_low_for_a_network_that_is_at_home() -> None:
+    sure = torch.tensor([[[[9.0]], [[0.0]]], [[[0.5]], [[0.5]]]])
+    found = entropy(sure, 2)
+    assert found[0] < 0.01
+    assert found[1] == pytest.approx(np.log(2))
+    assert disagreement(sure, sure, 2).tolist() == pytest.approx([0, 0])
+    masks = torch.tensor([[[0]]], dtype=torch.uint8)
+    assert cross_entropy(masks)(sure, 2).tolist() == pytest.approx([0.0001, 0.693], abs=1e-3)
+    assert cross_entropy(torch.full((1, 1, 1), 255))(sure, 2).tolist() == [0, 0]
+
+
+def test_statistics_are_those_of_each_guess() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.BatchNorm2d(3)).eval()
+    usual, far = torch.randn(4, 3, 8, 8), torch.randn(4, 3, 8, 8) * 2 + 3
+    with Statistics(network) as statistics:
+        statistics.guesses = 2
+        network(torch.cat([usual, far]))
+        near, away = statistics.divergence().tolist()
+    assert near < 0.05
+    assert away > 1
+    assert not network[0]._forward_pre_hooks
+    with Statistics(nn.Sequential(nn.GroupNorm(1, 3))) as statistics:
+        assert not statistics.heard
+
+
+@pytest.mark.parametrize(("steps", "queries"), [("np-1", 16), ("np-2", 300)])
+def test_a_small_key_space_falls_without_a_label(steps: str, queries: int) -> None:
+    made = scene(steps, side=32, count=24, epochs=12)
+    attack, judge = find_attack("unsupervised"), made.judge()
+    result = run_attack(
+        attack,
+        made.material("T0"),
+        judge,
+        Budget(queries, 300.0),
+        lock="it",
+        correct=judge.correct(),
+    )
+    assert result["whole_plan"]
+    assert result["regained"] == pytest.approx(1)
+    gains = [score for _, score in result["course"]]
+    assert gains == sorted(gains, reverse=True)
+
+
+def test_new_statistics_come_from_photos() -> None:
+    made = scene("np-2", side=32, count=24, epochs=1)
+    finding = find_attack("bn-reestimate").run(made.material("T0"), Meter(Budget(1, 60.0)), 0)
+    network = finding.candidates[0].network
+    assert network is not None
+    moved = [
+        not torch.equal(mine, own)
+        for (name, mine), own in zip(
+            network.named_buffers(), dict(made.network.named_buffers()).values(), strict=True
+        )
+        if "running" in name
+    ]
+    assert all(moved)
+    for mine, own in zip(network.parameters(), made.network.parameters(), strict=True):
+        assert torch.equal(mine, own)
