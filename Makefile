@@ -72,4 +72,4 @@ lock: env ## write requirements.lock anew from pyproject.toml
 	  --generate-hashes --group dev pyproject.toml -o requirements.lock
 
 clean: ## remove what the pipeline wrote (not the keys, not DVC's cache)
-	rm -rf data/raw data/prepared data/weights data/encrypted data/models data/evaluations data/search data/reports .seglock
+	rm -rf data/raw data/prepared data/weights data/encrypted data/models data/evaluations data/attacks data/search data/reports .seglock

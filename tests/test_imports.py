@@ -27,6 +27,7 @@ LIGHT = {
     "seglock.stages.data": {"torch", "mlflow"},
     "seglock.stages.train": {"torch", "mlflow"},
     "seglock.stages.evaluate": {"torch", "mlflow"},
+    "seglock.stages.attack": {"torch", "mlflow"},
 }
 
 

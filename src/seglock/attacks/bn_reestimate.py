@@ -25,7 +25,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
 
     network = reestimate_batch_norm(material.network, inputs())
     meter.spend()
-    return Finding((Candidate(network=network),), 0, {"photos": len(photos)})
+    return Finding((Candidate(network=network),), about={"photos": len(photos)})
 
 
 ATTACK = Attack("bn-reestimate", "T0", "keys", run)

@@ -73,7 +73,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
         "pairs_needed": wanted if found.determined == 1.0 else None,
         "determined": found.determined,
     }
-    return Finding((Candidate(found.plan),), 0, about)
+    return Finding((Candidate(found.plan),), about=about)
 
 
 ATTACK = Attack("chosen-plaintext", "T3", "images", run)

@@ -55,7 +55,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     meter.spend(len(seen))
     if "ffx" in facts.methods:
         plan = _ffx(seen, facts)
-        return Finding((Candidate(plan),), 0, {"ciphertexts": len(seen)})
+        return Finding((Candidate(plan),), about={"ciphertexts": len(seen)})
     grid, photos = (block_grid(images, facts.block_size) for images in (seen, material.photos))
     mask = np.zeros(facts.positions, bool)
     if "np" in facts.methods:
@@ -72,7 +72,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
         )
         about = {"matching_error": error}
     plan = estimated_plan(facts, order, np.where(mask, NEGATED, AS_IS))
-    return Finding((Candidate(plan),), 0, {"ciphertexts": len(seen), **about})
+    return Finding((Candidate(plan),), about={"ciphertexts": len(seen), **about})
 
 
 def _ffx(seen: NDArray[Any], facts: Facts) -> Plan:

@@ -70,6 +70,8 @@ class Judge:
         about: dict[str, Any] = {"plan_agreement": None}
         if chosen is not None:
             about |= {name: value for name, value in lines[chosen].items() if name != "miou"}
+        if finding.beside is not None:
+            about["scratch_miou"] = scores[finding.beside]
         return {
             "attack": attack.name,
             "tier": attack.tier,

@@ -34,7 +34,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
         about = {"pairs": number + 1, "determined": found.determined}
         candidates.append(Candidate(found.plan, about=about))
         needed = number + 1 if found.determined == 1.0 else None
-    return Finding(tuple(candidates), len(candidates) - 1, {"pairs_needed": needed})
+    return Finding(tuple(candidates), len(candidates) - 1, about={"pairs_needed": needed})
 
 
 ATTACK = Attack("known-plaintext", "T3", "pairs", run)

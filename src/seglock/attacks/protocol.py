@@ -103,10 +103,12 @@ class Finding:
 
     chosen: the candidate that the thief would use, chosen on the thief's own data; None where
     there is nothing to choose by: then the figure is the 95th percentile over all candidates.
+    beside: the candidate that does without the theft, for comparison.
     """
 
     candidates: tuple[Candidate, ...]
     chosen: int | None = 0
+    beside: int | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -123,5 +125,5 @@ class Attack:
 
 
 def needs_steps(facts: Facts) -> str | None:
-    """What every attack on a plan says to the baseline."""
+    """What every attack says to the baseline."""
     return None if facts.steps else "the baseline has no lock: its plain images are the right ones"

@@ -6,12 +6,18 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from seglock.attacks import (
+    block_adapter,
     bn_reestimate,
     chosen_plaintext,
     ciphertext_only,
+    exhaustive,
+    finetune,
+    hill_climb,
     known_plaintext,
     plain,
     random_keys,
+    random_search,
+    stem_finetune,
     unsupervised,
 )
 from seglock.config import nearest_name
@@ -27,6 +33,12 @@ ATTACKS: dict[str, Attack] = {
         random_keys,
         bn_reestimate,
         unsupervised,
+        random_search,
+        exhaustive,
+        hill_climb,
+        finetune,
+        stem_finetune,
+        block_adapter,
         ciphertext_only,
         known_plaintext,
         chosen_plaintext,

@@ -8,6 +8,7 @@ import typer
 
 from seglock import __version__
 from seglock.cli import data, key, profile, track, weights
+from seglock.cli.attack import attack_command
 from seglock.cli.audit import audit_command
 from seglock.cli.doctor import doctor_command
 from seglock.cli.lock import evaluate_command, train_command
@@ -51,6 +52,7 @@ app.add_typer(key.app, name="key", rich_help_panel=PIPELINE)
 app.add_typer(weights.app, name="weights", rich_help_panel=PIPELINE)
 app.command("train", rich_help_panel=PIPELINE)(train_command)
 app.command("evaluate", rich_help_panel=PIPELINE)(evaluate_command)
+app.command("attack", rich_help_panel=PIPELINE)(attack_command)
 app.command("search", rich_help_panel=PIPELINE)(search_command)
 app.command("report", rich_help_panel=PIPELINE)(report_command)
 app.add_typer(profile.app, name="profile", rich_help_panel=LOOK)

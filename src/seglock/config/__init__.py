@@ -1,5 +1,6 @@
 """params.yaml as frozen, validated types: the only reader of YAML, above files and errors."""
 
+from seglock.config.attack import AttackParams
 from seglock.config.edit import AddedLock, add_lock
 from seglock.config.load import (
     PARAMS_FILE,
@@ -7,6 +8,7 @@ from seglock.config.load import (
     find_lock,
     load_params,
     nearest_name,
+    override_attack,
     override_search,
 )
 from seglock.config.rules import BASELINE
@@ -29,6 +31,7 @@ __all__ = [
     "NETWORKS",
     "PARAMS_FILE",
     "AddedLock",
+    "AttackParams",
     "DataParams",
     "EvaluateParams",
     "KeysParams",
@@ -47,5 +50,6 @@ __all__ = [
     "find_lock",
     "load_params",
     "nearest_name",
+    "override_attack",
     "override_search",
 ]

@@ -70,9 +70,18 @@ def override_search(params: Params, **values: Any) -> Params:
 
     Raises ConfigError as for a file; the rules do not care where a value was written.
     """
+    return _override(params, "search", values)
+
+
+def override_attack(params: Params, **values: Any) -> Params:
+    """The same for the ``attack`` section."""
+    return _override(params, "attack", values)
+
+
+def _override(params: Params, section: str, values: dict[str, Any]) -> Params:
     plain = params.model_dump()
-    plain["search"] |= values
-    return check_params(plain, where="search")
+    plain[section] |= values
+    return check_params(plain, where=section)
 
 
 def find_lock(params: Params, name: str) -> LockParams:

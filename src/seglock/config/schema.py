@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from seglock.config.attack import AttackParams
 from seglock.config.rules import (
     BASELINE,
     PUBLISHED_WEIGHTS,
@@ -198,6 +199,7 @@ class Params(Section):
     evaluate: EvaluateParams = EvaluateParams()
     tracking: TrackingParams = TrackingParams()
     search: SearchParams = SearchParams()
+    attack: AttackParams = AttackParams()
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -42,8 +42,8 @@ def evaluate(lock: str, root: Path) -> dict[str, Any]:
     """
     params = load_params(root / "params.yaml")
     definition = find_lock(params, lock)
-    key, record = _load_key(definition, root)
-    training = _read_training(lock, root, key)
+    key, record = load_lock_key(definition, root)
+    training = read_training(lock, root, key)
 
     from seglock.data import PreparedData
     from seglock.tracking import open_run, project_root
@@ -76,16 +76,17 @@ def evaluate(lock: str, root: Path) -> dict[str, Any]:
     return about
 
 
-def _load_key(
+def load_lock_key(
     definition: LockParams, root: Path
 ) -> tuple[SecretKey, PublicRecord] | tuple[None, None]:
+    """A lock's secret, checked against its record; the baseline has neither."""
     if not definition.steps:
         return None, None
     record = PublicRecord.from_file(root / "data" / "keys" / f"{definition.key}.json")
     return load_key(definition.key, record=record), record
 
 
-def _read_training(lock: str, root: Path, key: SecretKey | None) -> dict[str, Any]:
+def read_training(lock: str, root: Path, key: SecretKey | None) -> dict[str, Any]:
     """training.json, checked against the key and the weights beside it."""
     folder = root / "data" / "models" / lock
     fix = f"run dvc repro train@{lock}"

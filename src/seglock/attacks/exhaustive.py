@@ -1,0 +1,46 @@
+"""T1, `exhaustive`: every key, where there are few enough, scored on labelled images."""
+
+from __future__ import annotations
+
+from seglock.attacks.guesses import as_guess
+from seglock.attacks.labels import by_labels
+from seglock.attacks.meter import Meter
+from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, needs_steps
+from seglock.transforms.key_space import key_space_bits, small_space
+
+LIMIT_BITS = 16
+"""Larger key spaces are left to searches that need not see all of them."""
+_AT_ONCE = 8
+
+
+def why_not(facts: Facts) -> str | None:
+    """Key spaces beyond the limit cannot be listed."""
+    if needs_steps(facts):
+        return needs_steps(facts)
+    bits = key_space_bits(facts.steps, facts.ffx_password)
+    if bits > LIMIT_BITS:
+        return f"its key space of {bits:.1f} bits is beyond the {LIMIT_BITS} that can be listed"
+    return None
+
+
+def run(material: Material, meter: Meter, seed: int) -> Finding:
+    """All plans, or as many as the budget lasts for; ``share`` says how many of them."""
+    del seed  # nothing is drawn
+    facts = material.facts
+    plans = small_space(facts.steps, facts.ffx_password, 2**LIMIT_BITS)
+    assert plans is not None
+    judged = by_labels(material, max(meter.budget.labelled))
+    best, least, done = plans[0], float("inf"), 0
+    while done < len(plans) and (not done or not meter.exhausted):
+        some = plans[done : done + max(1, min(_AT_ONCE, meter.left))]
+        scores = judged([as_guess(plan) for plan in some])
+        meter.spend(len(some))
+        done += len(some)
+        if float(scores.min()) < least:
+            best, least = some[int(scores.argmin())], float(scores.min())
+    # As an estimate like all others, so that a divisor that is public is used.
+    about = {"plans": len(plans), "share": done / len(plans), "cross_entropy": least}
+    return Finding((Candidate(as_guess(best).plan(facts)),), about=about)
+
+
+ATTACK = Attack("exhaustive", "T1", "keys", run, why_not)

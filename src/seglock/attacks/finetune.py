@@ -1,0 +1,27 @@
+"""T1, `finetune`: all of the stolen network trained further on labelled plain images."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+
+from torch import nn
+
+from seglock.attacks.meter import Meter
+from seglock.attacks.protocol import Attack, Finding, Material
+from seglock.attacks.shares import over_shares
+
+_LR = 0.002
+
+
+def run(material: Material, meter: Meter, seed: int) -> Finding:
+    """One training for each share of labelled images, beside one from scratch."""
+    return over_shares(material, meter, seed, _whole, lr=_LR)
+
+
+def _whole(material: Material) -> tuple[nn.Module, Iterable[nn.Parameter]]:
+    network = copy.deepcopy(material.network)
+    return network, network.parameters()
+
+
+ATTACK = Attack("finetune", "T1", "steps", run)

@@ -1,0 +1,19 @@
+"""T1, `random-search`: the best of random keys, scored on labelled images."""
+
+from __future__ import annotations
+
+from seglock.attacks.climb import draw_best
+from seglock.attacks.labels import by_labels
+from seglock.attacks.meter import Meter
+from seglock.attacks.protocol import Attack, Candidate, Finding, Material
+
+
+def run(material: Material, meter: Meter, seed: int) -> Finding:
+    """Draw keys as long as the budget lasts, and keep the one with the least cross-entropy."""
+    judged = by_labels(material, max(meter.budget.labelled))
+    found = draw_best(material.facts, judged, meter, seed)
+    about = {"cross_entropy": found.score, "course": [list(point) for point in found.course]}
+    return Finding((Candidate(found.guess.plan(material.facts)),), about=about)
+
+
+ATTACK = Attack("random-search", "T1", "keys", run)

@@ -1,0 +1,61 @@
+"""A training attack over growing shares of labelled images, beside training without the theft."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from seglock.attacks.labels import labelled
+from seglock.attacks.meter import Meter
+from seglock.attacks.protocol import Candidate, Finding, Material
+from seglock.attacks.tuning import fit, fresh
+from seglock.transforms import identity
+
+Prepare = Callable[[Material], tuple[nn.Module, Iterable[nn.Parameter]]]
+"""From the material to the network to train and those of its parameters that are trained."""
+_SCRATCH_LR = 0.003
+
+
+def over_shares(
+    material: Material, meter: Meter, seed: int, prepare: Prepare, *, lr: float
+) -> Finding:
+    """Train on each share of labelled images, and a fresh network on the same ones.
+
+    The budget is divided evenly among all trainings. The choice is the largest share's network.
+    """
+    sets = {len(images): (images, masks) for images, masks in _sets(material, meter)}
+    candidates: list[Candidate] = []
+    for number, (count, (images, masks)) in enumerate(sets.items()):
+        inputs = identity().to_input(torch.from_numpy(images).to(material.device))
+        target = torch.from_numpy(masks).to(material.device)
+        share = count / max(1, material.labelled_of)
+        left = 2 * (len(sets) - number)
+        stolen, trained = prepare(material)
+        for source, network, parameters, rate in (
+            ("theft", stolen, trained, lr),
+            ("scratch", fresh(material.network), None, _SCRATCH_LR),
+        ):
+            loss = fit(
+                network,
+                network.parameters() if parameters is None else parameters,
+                inputs,
+                target,
+                lr=rate,
+                seed=seed,
+                meter=meter,
+                parts=left,
+            )
+            left -= 1
+            about = {"from": source, "labelled": count, "share": share, "cross_entropy": loss}
+            candidates.append(Candidate(network=network, about=about))
+    return Finding(tuple(candidates), len(candidates) - 2, beside=len(candidates) - 1)
+
+
+def _sets(
+    material: Material, meter: Meter
+) -> Iterable[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    return (labelled(material, share) for share in sorted(meter.budget.labelled))

@@ -1,0 +1,147 @@
+"""Training on a thief's few labelled images: the part that all attacks with gradients share."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seglock.config import TrainParams
+from seglock.data import VOID
+from seglock.training.optimizer import Optimizer
+
+if TYPE_CHECKING:
+    from seglock.attacks.meter import Meter
+
+_BATCH = 16
+_HELD_OUT = 5
+_CHECKS = 10
+_STARTED = 5
+
+
+class Allowance:
+    """One training's part of the budget: steps and seconds, from now on."""
+
+    def __init__(self, meter: Meter, parts: int) -> None:
+        """``parts``: trainings that are still to come, this one included."""
+        self._meter = meter
+        self._began, self._first = meter.seconds, meter.queries
+        self.steps = max(1, meter.left // parts)
+        self._seconds = max(0.0, meter.budget.seconds - self._began) / parts
+
+    @property
+    def spent(self) -> float:
+        """0 to 1: of steps or of seconds, the larger."""
+        return min(1.0, max(self._done / self.steps, self._late))
+
+    @property
+    def pace(self) -> float:
+        """What the learning rate follows: the steps, unless time will end them.
+
+        So a training that time ends has come down as well, and one that it does not end is the
+        same on every machine. The first steps, which start things up, say nothing of it.
+        """
+        return self._done / self.steps if self._done < _STARTED else self.spent
+
+    @property
+    def _done(self) -> int:
+        return self._meter.queries - self._first
+
+    @property
+    def _late(self) -> float:
+        seconds = self._meter.seconds - self._began
+        return seconds / self._seconds if self._seconds > 0 else 1.0
+
+
+def fit(
+    network: nn.Module,
+    trained: Iterable[nn.Parameter],
+    images: Tensor,
+    masks: Tensor,
+    *,
+    lr: float,
+    seed: int,
+    meter: Meter,
+    parts: int,
+) -> float:
+    """Train some parameters of a network by AdamW; returns its cross-entropy on held-out labels.
+
+    images: (N, 3, S, S) float inputs; masks (N, S, S) uint8. Every fifth labelled image is held
+    out, where there are enough, and the state that does best on these is kept: nothing else is
+    looked at. At least one step is taken.
+    """
+    chosen = set(map(id, trained))
+    for parameter in network.parameters():
+        parameter.requires_grad_(id(parameter) in chosen)
+    held = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+    if len(images) >= 2 * _HELD_OUT:
+        held[::_HELD_OUT] = True
+    judged = held if held.any() else ~held
+    optimizer = Optimizer(network, TrainParams(optimizer="adamw", weight_decay=1e-4))
+    rng = np.random.default_rng([seed, 2])
+    allowance, kept, least, checked = Allowance(meter, parts), _state(network), np.inf, 0.0
+    while True:
+        network.train()
+        batch, target = _drawn(rng, images[~held], masks[~held])
+        loss = F.cross_entropy(network(batch)["out"], target.long(), ignore_index=VOID)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step(lr * _rate(allowance.pace))
+        meter.spend()
+        spent = allowance.spent
+        if spent >= 1 or spent >= checked + 1 / _CHECKS:
+            checked, now = spent, loss_of(network, images[judged], masks[judged])
+            if now < least:
+                least, kept = now, _state(network)
+        if spent >= 1:
+            break
+    network.load_state_dict(kept)
+    network.eval()
+    return float(least)
+
+
+@torch.inference_mode()
+def loss_of(network: nn.Module, images: Tensor, masks: Tensor) -> float:
+    """Cross-entropy per labelled pixel, in eval mode."""
+    network.eval()
+    total, pixels = 0.0, 0
+    for some, target in zip(torch.split(images, _BATCH), torch.split(masks, _BATCH), strict=True):
+        logits = network(some)["out"].float()
+        total += float(F.cross_entropy(logits, target.long(), ignore_index=VOID, reduction="sum"))
+        pixels += int((target != VOID).sum())
+    return total / max(1, pixels)
+
+
+def fresh(network: nn.Module) -> nn.Module:
+    """The same architecture, untrained: what the thief would have without the theft."""
+    twin = copy.deepcopy(network)
+    for module in twin.modules():
+        reset: Callable[[], None] | None = getattr(module, "reset_parameters", None)
+        if reset is not None:
+            reset()
+    return twin
+
+
+def _rate(spent: float) -> float:
+    """Up over the first tenth, down along a cosine."""
+    if spent < 0.1:
+        return 0.1 + 9 * spent
+    return float((1 + np.cos(np.pi * (spent - 0.1) / 0.9)) / 2)
+
+
+def _drawn(rng: np.random.Generator, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """A batch, each image mirrored half of the time; two images at least, for batch norm."""
+    numbers = rng.choice(len(images), max(2, min(_BATCH, len(images))), replace=len(images) < 2)
+    chosen = torch.from_numpy(numbers).to(images.device)
+    mirrored = torch.from_numpy(rng.random(len(chosen)) < 0.5).to(images.device)
+    some, target = images[chosen], masks[chosen]
+    some = torch.where(mirrored.view(-1, 1, 1, 1), some.flip(-1), some)
+    return some, torch.where(mirrored.view(-1, 1, 1), target.flip(-1), target)
+
+
+def _state(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}

@@ -1,0 +1,96 @@
+"""``seglock attack``: play the thief of one lock."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seglock.cli.lock import LockName
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def attack_command(
+    lock: LockName,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option("--attack", "-a", help="Run this attack only; may be given more than once."),
+    ] = None,
+    queries: Annotated[
+        int | None,
+        typer.Option(help="Budget of each attack in queries, in place of params.yaml's."),
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(help="Budget of each attack in seconds.")] = None,
+    labelled: Annotated[
+        list[float] | None,
+        typer.Option(help="Percent of labelled images a thief may use; may be given repeatedly."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="What the attacks draw from.")] = None,
+) -> None:
+    """Attack one lock, and say what a thief of each tier gets; goes on where it was stopped."""
+    from rich.console import Console
+
+    from seglock.stages.attack import attack_lock
+
+    given = {"queries": queries, "seconds": seconds, "labelled": labelled, "seed": seed}
+    overrides = {name: value for name, value in given.items() if value is not None}
+    with _progress(lock) as progress:
+        results = attack_lock(
+            lock, Path.cwd(), only=attack or [], overrides=overrides, progress=progress
+        )
+    if not results:
+        typer.echo(f"attack {lock}: no attack of params.yaml applies to it")
+        return
+    Console().print(_table(results))
+    typer.echo(f"Results in data/attacks/{lock}. A failure is a failure within its budget.")
+
+
+def _table(results: Sequence[dict[str, Any]]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    from seglock.report.numbers import four
+
+    first = results[0]
+    title = f"{first['lock']}: owner {four(first['correct'])}, floor {four(first['floor'])}"
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("Attack", no_wrap=True)
+    table.add_column("Tier", no_wrap=True)
+    for name in ("Queries", "Seconds", "Mean IoU", "Regained", "Plan", "Chance"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for result in results:
+        table.add_row(
+            result["attack"],
+            result["tier"],
+            f"{result['queries']} {result['unit']}",
+            f"{result['seconds']:.1f}",
+            four(result["miou"]),
+            four(result["regained"]),
+            four(result["plan_agreement"]),
+            four(result.get("chance")),
+        )
+    return table
+
+
+@contextlib.contextmanager
+def _progress(lock: str) -> Iterator[Callable[[str, int, int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"attack {lock}")
+        yield lambda name, done, total: bar.update(
+            task, description=f"attack {lock}: {name}", completed=done, total=total
+        )

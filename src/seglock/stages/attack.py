@@ -1,0 +1,215 @@
+"""Stage ``attack@LOCK``: what thieves of each tier get out of a trained lock.
+
+Each attack's result is kept as soon as it is there: a run that was stopped goes on with the next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seglock import files
+from seglock.config import AttackParams, Params, find_lock, load_params, override_attack
+from seglock.errors import AttackError
+from seglock.stages.attack_record import record_results, write_results
+from seglock.stages.evaluate import WEIGHTS, load_lock_key, read_training
+from seglock.stages.evaluate_record import retell_training
+from seglock.stages.locks import lock_transform
+from seglock.stages.outputs import sole_writer
+from seglock.stages.run import lock_tags, machine_tags, run_name
+
+if TYPE_CHECKING:
+    from seglock.attacks import Attack, Facts, Judge, Material
+    from seglock.config import LockParams
+    from seglock.data import PreparedData, Split
+    from seglock.keys import SecretKey
+
+Progress = Callable[[str, int, int], None]
+
+
+def attack_lock(
+    lock: str,
+    root: Path,
+    *,
+    only: Iterable[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """Attack one lock and write data/attacks/LOCK, one JSON an attack; returns the results.
+
+    only: names of attacks; the other results of the lock stay as they are. Without it, those of
+    params.yaml that apply to the lock. overrides: values of the ``attack`` section for this run.
+
+    Raises AttackError for an unknown attack, or one of ``only`` that does not apply; what
+    ``evaluate`` raises for a lock without a trained model or key; ConfigError for a bad budget.
+    """
+    params = load_params(root / "params.yaml")
+    params = override_attack(params, **overrides) if overrides else params
+    definition = find_lock(params, lock)
+    if not definition.steps:
+        return _baseline(lock, root, only)
+    key, record = load_lock_key(definition, root)
+    assert key is not None
+    training = read_training(lock, root, key)
+
+    from seglock.data import PreparedData
+    from seglock.tracking import open_run, project_root
+
+    data = PreparedData.open(root / "data" / "prepared")
+    scene = Scene(lock, params, definition, key, data, root)
+    attacks = scene.attacks(list(only))
+    work = root / ".seglock" / "attacks" / f"{lock}-{_digest(params, training, data)}"
+    with (
+        sole_writer(root, "attacks", lock),
+        open_run(
+            params.tracking,
+            name=run_name(lock, params, data),
+            tags=lock_tags(lock, params, data, record, root),
+            root=project_root(),
+            run_id=training["run_id"],
+        ) as tracker,
+    ):
+        if tracker.run_id != training["run_id"]:
+            tracker.set_tags(machine_tags(root))
+            retell_training(tracker, params, lock, root / "data" / "models" / lock)
+        results = list(_results(scene, attacks, work, progress))
+        written = write_results(root, lock, tracker.run_id, results, keep=bool(only))
+        record_results(tracker, written, results)
+    shutil.rmtree(work, ignore_errors=True)
+    return results
+
+
+class Scene:
+    """One lock with all that its attacks and their judge need, opened once."""
+
+    def __init__(
+        self,
+        lock: str,
+        params: Params,
+        definition: LockParams,
+        key: SecretKey,
+        data: PreparedData,
+        root: Path,
+    ) -> None:
+        from seglock.attacks import Facts
+        from seglock.models import load_model, pick_device
+
+        self.lock, self.params, self.data = lock, params, data
+        self.device = pick_device(params.train.device)
+        self.network = load_model(
+            root / "data" / "models" / lock / WEIGHTS, params.model, data.num_classes
+        )
+        self.transform = lock_transform(definition, key)
+        self.facts: Facts = Facts(
+            self.transform.steps,
+            definition.ffx_password,
+            definition.ffx_divisor,
+            data.num_classes,
+            data.image_side,
+        )
+
+    @property
+    def attacker(self) -> Split:
+        """The split that the attacker's images come from."""
+        return self.data.val if self.params.attack.images == "val" else self.data.train
+
+    def attacks(self, only: list[str]) -> list[Attack]:
+        """The attacks to run; each of ``only`` must apply to the lock."""
+        from seglock.attacks import ATTACKS, applicable, check_applies, find_attack
+
+        for name in only:
+            check_applies(find_attack(name), self.facts)
+        names = self.params.attack.names
+        return applicable(only or (ATTACKS if names == "all" else names), self.facts)
+
+    def material(self, attack: Attack) -> Material:
+        """What a thief of the attack's tier has."""
+        from seglock.attacks import hand_over
+
+        return hand_over(
+            attack.tier,
+            facts=self.facts,
+            network=self.network,
+            split=self.attacker,
+            encrypt=self.transform.encrypt,
+            labelled_of=len(self.data.train),
+            device=self.device,
+            batch_size=self.params.evaluate.batch_size,
+        )
+
+    def judge(self) -> Judge:
+        """Who measures on the test split, and knows the plan."""
+        import numpy as np
+
+        from seglock.attacks import Judge, Pairs, unseen
+        from seglock.evaluation import floors
+
+        data, plain = self.data, unseen(np.asarray(self.attacker.images))
+        return Judge(
+            self.network,
+            self.transform,
+            data.test,
+            data.num_classes,
+            floors(data.train.masks, data.test.masks, data.num_classes).floor,
+            self.device,
+            self.params.evaluate.batch_size,
+            {"auto": None, "bf16": True, "float32": False}[self.params.train.precision],
+            seen=Pairs(plain, self.transform.encrypt(plain)),
+        )
+
+
+def _results(
+    scene: Scene, attacks: list[Attack], work: Path, progress: Progress | None
+) -> Iterator[dict[str, Any]]:
+    from seglock.attacks import Budget, run_attack
+
+    settings: AttackParams = scene.params.attack
+    shares = tuple(percent / 100 for percent in settings.labelled)
+    budget = Budget(settings.queries, settings.seconds, shares)
+    judge = scene.judge()
+    correct = judge.correct()
+    for attack in attacks:
+        done = work / f"{attack.name}.json"
+        if not done.is_file():
+            result = run_attack(
+                attack,
+                scene.material(attack),
+                judge,
+                budget,
+                lock=scene.lock,
+                correct=correct,
+                seed=settings.seed,
+                progress=_named(progress, attack.name),
+            )
+            files.write_json(done, result)
+        yield files.read_json(done, error=AttackError, fix=f"remove {work}")
+
+
+def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress(name, done, total)
+
+
+def _digest(params: Params, training: Mapping[str, Any], data: PreparedData) -> str:
+    """What the results are a function of, but for the attacks' names."""
+    settings = params.attack.model_dump(mode="json", exclude={"names"})
+    about = [settings, training["weights_sha256"], training["key_id"], data.digest]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _baseline(lock: str, root: Path, only: Iterable[str]) -> list[dict[str, Any]]:
+    """No lock, nothing to attack: a note for the pipeline, an error for who asks for an attack."""
+    if list(only):
+        raise AttackError(
+            "an attack needs a lock",
+            got=f"{lock}, which has none: its plain images are the right ones",
+            fix="name another lock of params.yaml",
+        )
+    with sole_writer(root, "attacks", lock):
+        write_results(root, lock, None, [], keep=False)
+    return []

@@ -1,0 +1,182 @@
+"""The stage: results in their folder and in the lock's run, resumed, and refused with a reason."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from seglock import files
+from seglock.config import load_params
+from seglock.errors import AttackError, ConfigError, KeyRefusedError, ModelError
+from seglock.keys import publish_key
+from seglock.models import build_model, save_weights
+from seglock.stages import data as data_stage
+from seglock.stages.attack import attack_lock
+from seglock.tracking import MemoryTracker
+
+PARAMS = """\
+data:
+  val_split: 8
+  image_side: 16
+  synthetic: {train: 16, test: 6, side: 16, classes: 3, seed: 1}
+locks:
+  baseline: {steps: []}
+  np-2: {steps: [np-2]}
+  shf-16: {steps: [shf-16]}
+  mixed: {steps: [np-2, ffx-2]}
+model: {name: fcn_small, width: 8}
+evaluate: {wrong_keys: 4, batch_size: 4, pictures: 2}
+attack:
+  {names: [plain, ciphertext-only, known-plaintext], queries: 4, seconds: 60.0, labelled: [50]}
+"""
+NAMES = ["plain", "ciphertext-only", "known-plaintext"]
+RUN = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    root = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGLOCK_KEY_DIR", str(root / "store"))
+        (root / "params.yaml").write_text(PARAMS)
+        params = load_params(root / "params.yaml")
+        data_stage.get(params, root)
+        data_stage.prepare(params, root)
+        publish_key("main", target=root / "data/keys/main.json", create_missing=True)
+        key_id = files.read_json(root / "data/keys/main.json")["id"]
+        for lock in ("np-2", "mixed"):
+            weights = root / "data/models" / lock / "model.safetensors"
+            weights.parent.mkdir(parents=True)
+            save_weights(weights, build_model(params.model, 3))
+            about = {"run_id": RUN, "key_id": key_id, "weights_sha256": files.sha256_file(weights)}
+            files.write_json(weights.with_name("training.json"), about)
+        yield root
+
+
+@pytest.fixture
+def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "project"
+    shutil.copytree(made, root)
+    monkeypatch.setenv("SEGLOCK_KEY_DIR", str(root / "store"))
+    return root
+
+
+@pytest.fixture
+def tracker(monkeypatch: pytest.MonkeyPatch) -> MemoryTracker:
+    run = MemoryTracker(RUN)
+    opened: Callable[..., MemoryTracker] = lambda *args, **kwargs: run  # noqa: E731
+    monkeypatch.setattr("seglock.tracking.open_run", opened)
+    return run
+
+
+def test_each_attack_leaves_one_file_and_its_figures(project: Path, tracker: MemoryTracker) -> None:
+    results = attack_lock("np-2", project)
+    assert [result["attack"] for result in results] == [
+        "plain",
+        "ciphertext-only",
+        "known-plaintext",
+    ]
+    folder = project / "data/attacks/np-2"
+    assert {path.name for path in folder.iterdir()} == {f"{r['attack']}.json" for r in results}
+    for result in results:
+        assert files.read_json(folder / f"{result['attack']}.json") == result
+        assert result["lock"] == "np-2"
+    summary = files.read_json(project / "data/attacks/np-2.json")
+    assert summary["run_id"] == RUN
+    assert summary["known-plaintext"]["plan_agreement"] == 1.0
+    assert "plan_agreement" not in summary["plain"]
+    logged = {name: value for metrics, _ in tracker.metrics for name, value in metrics.items()}
+    assert logged["attack/known-plaintext/miou"] == results[-1]["miou"]
+    assert not list((project / ".seglock/attacks").glob("*"))
+
+
+def test_no_plan_and_no_key_is_in_what_it_writes(project: Path, tracker: MemoryTracker) -> None:
+    """An estimate may be the true plan: nothing as long as one is a list of numbers in a result."""
+    attack_lock("np-2", project)
+    for path in (project / "data/attacks").rglob("*.json"):
+        value = files.read_json(path)
+        lists = [v for v in walk(value) if isinstance(v, list) and v and isinstance(v[0], int)]
+        assert not [numbers for numbers in lists if len(numbers) >= 12]
+
+
+def walk(value: object) -> Iterator[object]:
+    yield value
+    inside = value.values() if isinstance(value, dict) else value
+    for item in inside if isinstance(inside, Iterable) and not isinstance(inside, str) else ():
+        yield from walk(item)
+
+
+def test_a_stopped_run_goes_on_with_the_next_attack(
+    project: Path, tracker: MemoryTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from seglock import attacks
+
+    own, ran = attacks.run_attack, []
+
+    def stops(attack: attacks.Attack, *given: object, **more: object) -> dict:
+        if attack.name == "known-plaintext" and "stopped" not in ran:
+            ran.append("stopped")
+            raise KeyboardInterrupt
+        ran.append(attack.name)
+        return own(attack, *given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(attacks, "run_attack", stops)
+    with pytest.raises(KeyboardInterrupt):
+        attack_lock("np-2", project)
+    assert not (project / "data/attacks/np-2").exists()
+    attack_lock("np-2", project)
+    assert ran == ["plain", "ciphertext-only", "stopped", "known-plaintext"]
+    assert (project / "data/attacks/np-2/plain.json").is_file()
+
+
+def test_one_attack_leaves_the_others_results(project: Path, tracker: MemoryTracker) -> None:
+    attack_lock("np-2", project)
+    (result,) = attack_lock("np-2", project, only=["chosen-plaintext"], overrides={"queries": 2})
+    assert result["budget"]["queries"] == 2
+    names = {path.stem for path in (project / "data/attacks/np-2").iterdir()}
+    assert names == {"plain", "ciphertext-only", "known-plaintext", "chosen-plaintext"}
+    assert "chosen-plaintext" in files.read_json(project / "data/attacks/np-2.json")
+    attack_lock("np-2", project)
+    assert len(list((project / "data/attacks/np-2").iterdir())) == 3
+
+
+def test_what_does_not_apply_is_left_out_or_says_why(project: Path, tracker: MemoryTracker) -> None:
+    ran = [result["attack"] for result in attack_lock("mixed", project)]
+    assert ran == ["plain", "known-plaintext"]
+    with pytest.raises(AttackError, match="must apply to the lock, but FFX values are read by"):
+        attack_lock("mixed", project, only=["ciphertext-only"])
+
+
+def test_the_baseline_has_nothing_to_attack(project: Path) -> None:
+    assert attack_lock("baseline", project) == []
+    assert (project / "data/attacks/baseline/README.txt").is_file()
+    assert files.read_json(project / "data/attacks/baseline.json") == {}
+    with pytest.raises(AttackError, match="an attack needs a lock, got baseline"):
+        attack_lock("baseline", project, only=["plain"])
+
+
+@pytest.mark.parametrize(
+    ("lock", "given", "error", "message"),
+    [
+        ("np-3", {}, ConfigError, "did you mean 'np-2'"),
+        ("shf-16", {}, ModelError, "dvc repro train@shf-16"),
+        ("np-2", {"only": ["hil-climb"]}, AttackError, "did you mean 'hill-climb'"),
+        ("np-2", {"overrides": {"queries": 0}}, ConfigError, "attack.queries"),
+        ("np-2", {"overrides": {"seconds": 0.0}}, ConfigError, "attack.seconds"),
+        ("np-2", {"overrides": {"labelled": [0.0]}}, ConfigError, "attack.labelled"),
+    ],
+)
+def test_bad_input(
+    project: Path, lock: str, given: dict, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        attack_lock(lock, project, **given)
+
+
+def test_another_key_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGLOCK_KEY_DIR", str(project / "elsewhere"))
+    with pytest.raises(KeyRefusedError):
+        attack_lock("np-2", project)
