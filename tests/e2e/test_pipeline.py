@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.project import Project, stages_run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
-LOCK_STAGES = ("encrypt", "train", "evaluate")
+LOCK_STAGES = ("encrypt", "train", "evaluate", "attack")
 
 
 def of(lock: str) -> set[str]:
@@ -85,7 +85,8 @@ def test_more_trials_continue_the_study_and_its_lock_becomes_a_stage(project: Pr
     assert f"In this report it is {lock}" in page_words(project)
     project.run("git", "checkout", "-q", "--", ".")
     project.run("git", "clean", "-fdq", "data")
-    for folder in ("encrypted", "models", "evaluations"):
+    (project.root / "data" / "attacks" / f"{lock}.json").unlink()
+    for folder in ("encrypted", "models", "evaluations", "attacks"):
         shutil.rmtree(project.root / "data" / folder / lock)  # a clone would not have them
 
 

@@ -46,7 +46,11 @@ def attack_command(
     if not results:
         typer.echo(f"attack {lock}: no attack of params.yaml applies to it")
         return
-    Console().print(_table(results))
+    table, console = _table(results), Console()
+    # A number cut short would be a wrong number: rather let the terminal wrap the line.
+    needed = console.measure(table, options=console.options.update_width(1000)).maximum
+    console.width = max(console.width, needed)
+    console.print(table)
     typer.echo(f"Results in data/attacks/{lock}. A failure is a failure within its budget.")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seglock.report import numbers
+from seglock.report.attacks import agreement_text, shade
 from seglock.report.columns import COLUMNS
 from seglock.report.findings import findings, warnings
 from seglock.report.illustrations import Illustrations
@@ -59,12 +60,15 @@ def render_page(
         "duration": numbers.duration,
         "search_effort": numbers.search_effort,
         "lock_text": lock_text,
+        "shade": shade,
+        "agreement": agreement_text,
     }
     environment.tests["searchable"] = numbers.is_searchable
     first = results[0].evaluation
     return environment.get_template("report.html").render(
         summary=summary,
         search=summary["search"],
+        attacks=summary["attacks"],
         study=study,
         effort=effort_sentence(study) if study else "",
         locks=summary["locks"].values(),

@@ -6,17 +6,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from seglock import __version__
+from seglock.report.attacks import AttackResult, leaderboard
 from seglock.report.results import LockResult
 from seglock.report.searchsummary import summarise_study
 from seglock.report.series import baseline_of
 from seglock.report.study import Study
 
 
-def summarise(results: Sequence[LockResult], study: Study | None = None) -> dict[str, Any]:
+def summarise(
+    results: Sequence[LockResult],
+    study: Study | None = None,
+    attacks: Sequence[AttackResult] = (),
+) -> dict[str, Any]:
     """All locks' figures as plain values, ready for JSON.
 
     ``locks`` maps a lock's name to its figures; what all locks share stands beside it. ``search``
-    is what the trade-off search found, None where there was none.
+    is what the trade-off search found, ``attacks`` the leaderboard, each None where there was none.
     """
     first = results[0].evaluation
     baseline = baseline_of(results)
@@ -33,6 +38,7 @@ def summarise(results: Sequence[LockResult], study: Study | None = None) -> dict
         "epochs": sorted({result.training.epochs for result in results}),
         "locks": locks,
         "search": summarise_study(study, locks) if study else None,
+        "attacks": leaderboard(attacks),
     }
 
 

@@ -13,6 +13,7 @@ from seglock import files
 from seglock.config import load_params
 from seglock.errors import ReportError
 from seglock.report import read_results
+from seglock.report.attacks import read_attacks
 from seglock.report.exports import to_csv, to_latex
 from seglock.report.illustrations import illustrate
 from seglock.report.page import LOCAL_UI, render_page
@@ -25,6 +26,7 @@ from seglock.stages.outputs import sole_writer
 REPORT_FOLDER = Path("data/reports")
 PAGE = "report.html"
 PARETO_PAGE = "pareto.html"
+LEADERBOARD = "leaderboard.json"
 _PICTURES = ("access_control.png", "transforms.png", "predictions.png", "pareto.png")
 
 
@@ -40,7 +42,7 @@ def write_report(root: Path) -> dict[str, Any]:
     study = read_study_file(root)
     if study:
         require_same_data(study, results[0].evaluation.dataset_digest)
-    summary = summarise(results, study)
+    summary = summarise(results, study, read_attacks(root, params.locks))
     with (
         sole_writer(root, "reports"),
         tempfile.TemporaryDirectory(prefix="seglock-report-") as scratch,
@@ -52,6 +54,8 @@ def write_report(root: Path) -> dict[str, Any]:
         files.write_text(out / "table.csv", to_csv(summary))
         files.write_text(out / "table.tex", to_latex(summary, table1(summary)))
         files.write_json(out / "summary.json", summary)
+        if summary["attacks"]:
+            files.write_json(out / LEADERBOARD, summary["attacks"])
         if study:
             write_pareto_html(study, out / PARETO_PAGE)
         for name in _PICTURES:

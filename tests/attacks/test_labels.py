@@ -1,0 +1,113 @@
+"""T1: planted weak cases that attacks with labels must break, and what they choose by."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+import torch
+
+from seglock.attacks import Budget, Meter, find_attack, run_attack
+from seglock.attacks.block_adapter import Adapted, BlockMap, SoftTable, from_rows, to_rows
+from seglock.attacks.blocks import block_grid
+from seglock.attacks.labels import labelled
+from seglock.attacks.tuning import Allowance, fit, fresh
+from seglock.transforms import identity
+from tests.attacks.noise import noise
+from tests.attacks.scene import CPU, Scene, scene
+
+
+@lru_cache(maxsize=2)
+def weak(steps: str) -> Scene:
+    return scene(steps, side=32, count=24, epochs=12)
+
+
+def attack(name: str, steps: str, queries: int) -> dict:
+    made = weak(steps)
+    one, judge = find_attack(name), weak(steps).judge()
+    budget = Budget(queries, 600.0, (0.5,))
+    return run_attack(one, made.material("T1"), judge, budget, lock="it", correct=judge.correct())
+
+
+@pytest.mark.parametrize(
+    ("name", "queries"), [("random-search", 24), ("exhaustive", 20), ("hill-climb", 40)]
+)
+def test_three_masks_are_soon_tried(name: str, queries: int) -> None:
+    result = attack(name, "np-1", queries)
+    assert result["whole_plan"]
+    assert result["regained"] == pytest.approx(1)
+
+
+def test_a_search_climbs_where_chance_does_not_reach() -> None:
+    result = attack("hill-climb", "np-2", 250)
+    assert result["whole_plan"]
+    course = [score for _, score in result["course"]]
+    assert course == sorted(course, reverse=True)
+
+
+def test_all_plans_are_counted() -> None:
+    result = attack("exhaustive", "np-1", 100)
+    assert (result["plans"], result["share"]) == (3, 1.0)
+    assert find_attack("exhaustive").why_not(scene("np-4").facts)
+
+
+@pytest.mark.parametrize("name", ["finetune", "stem-finetune", "block-adapter"])
+def test_the_theft_saves_training(name: str) -> None:
+    result = attack(name, "np-1", 80)
+    assert result["miou"] > result["scratch_miou"] + 0.1
+    assert [line["from"] for line in result["curve"]] == ["theft", "scratch"]
+    assert result["labelled"] == 12
+
+
+def test_shares_that_give_the_same_images_are_trained_once() -> None:
+    made = scene("np-2")
+    budget = Budget(8, 600.0, (0.5, 1.0, 1.0))
+    finding = find_attack("finetune").run(made.material("T1"), Meter(budget), 0)
+    counts = [candidate.about["labelled"] for candidate in finding.candidates]
+    assert counts == [4, 4, 8, 8]
+    assert (finding.chosen, finding.beside) == (2, 3)
+
+
+def test_a_share_is_of_the_tasks_labelled_images() -> None:
+    material = scene("np-2", count=8).material("T1")
+    assert len(labelled(material, 0.5)[0]) == 4
+    assert len(labelled(material, 0.01)[0]) == 2
+    assert len(labelled(material, 1.0)[0]) == 8
+
+
+def test_blocks_of_tensors_are_those_of_arrays() -> None:
+    images = noise(2, 16)
+    rows = to_rows(torch.from_numpy(images), 4)
+    assert np.array_equal(rows.numpy(), block_grid(images, 4))
+    assert torch.equal(from_rows(rows, 4), torch.from_numpy(images))
+
+
+def test_an_adapter_begins_as_plain_images_and_leaves_the_network_alone() -> None:
+    made = scene("np-2")
+    inputs = identity().to_input(made.attacker.images)
+    assert torch.allclose(BlockMap(made.facts)(inputs), inputs)
+    network = Adapted(BlockMap(made.facts), made.network)
+    assert not network.train().network.training
+    table = SoftTable(made.facts)
+    levels = torch.arange(256).view(1, 1, 16, 16).repeat(1, 3, 1, 1).to(torch.uint8)
+    with torch.no_grad():
+        table.mask += 100  # all from the table, which holds x / 999 at first
+        found = table(identity().to_input(levels))
+        std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+        mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+        assert torch.allclose(found * std + mean, levels / 999, atol=1e-5)
+
+
+def test_training_keeps_the_best_state_and_its_budget() -> None:
+    made = scene("np-2")
+    inputs, masks = identity().to_input(made.attacker.images), torch.from_numpy(made.attacker.masks)
+    network, meter = fresh(made.network), Meter(Budget(12, 600.0), clock=lambda: 0.0)
+    loss = fit(network, network.parameters(), inputs, masks, lr=0.01, seed=0, meter=meter, parts=3)
+    assert meter.queries == 4
+    assert np.isfinite(loss)
+    assert not network.training
+    allowance = Allowance(meter, 2)
+    assert (allowance.steps, allowance.spent) == (4, 0)
+    assert Allowance(Meter(Budget(1, 1.0), clock=iter(range(99)).__next__), 1).spent == 1
+    assert CPU.type == "cpu"
