@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from seglock.attacks import Budget, Meter, find_attack, run_attack
-from seglock.attacks.guesses import as_guess, guess, neighbour
+from seglock.attacks.guesses import Guess, as_guess, guess, neighbour
 from seglock.attacks.signals import Statistics, cross_entropy, disagreement, entropy
 from seglock.attacks.trial import Photos
 from seglock.transforms import Transform
@@ -112,3 +112,17 @@ def test_new_statistics_come_from_photos() -> None:
     assert all(moved)
     for mine, own in zip(network.parameters(), made.network.parameters(), strict=True):
         assert torch.equal(mine, own)
+
+
+def test_the_network_tells_channels_that_are_alike() -> None:
+    """The synthetic set's channels are alike: statistics leave their order open."""
+    from seglock.attacks import ciphertext_only
+
+    made = scene("shf-2", side=32, count=24, epochs=12)
+    truth = made.transform._plan.permutation.astype(np.int64)
+    turned = Guess(truth // 3 * 3 + (truth + 1) % 3, np.zeros(12, np.int64), None)
+    zero = np.zeros((3, 12, 12))
+    order = ciphertext_only._settle_channels(made.material("T2"), zero, zero, turned)
+    judge = made.judge()
+    plan = Guess(order, turned.kinds, None).plan(made.facts)
+    assert judge._miou(made.network, Transform(made.facts.steps, plan)) > 0.9 * judge.correct()

@@ -1,12 +1,13 @@
 """T2, `ciphertext-only`: the plan from statistics of encrypted images and of anyone's photos.
 
-No pair, no label and no use of the network. Who has the network and ciphertexts has the owner's
-predictions on those anyway: the network takes them as they are. What the plan adds is the
-pictures themselves, and the network's use on all other images.
+No pair and no label; the network is asked only which colour channel is which, where statistics
+leave it open. Who has the network and ciphertexts has the owner's predictions on those anyway: it
+takes them as they are. What the plan adds is the pictures, and the network's use on all others.
 """
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +15,11 @@ import numpy as np
 from seglock.attacks.blocks import block_grid, block_rows
 from seglock.attacks.estimates import AS_IS, ENCRYPTED, NEGATED, UNKNOWN, estimated_plan
 from seglock.attacks.ffx_levels import mask_by_range, table_by_neighbours
+from seglock.attacks.guesses import Guess
 from seglock.attacks.np_mask import mask_by_correlation, settle_complement
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, needs_steps
 from seglock.attacks.shf_matching import match, statistics
+from seglock.attacks.unlabelled import Signals
 from seglock.transforms.ffx import FIXED_PASSWORD, ffx_table
 
 if TYPE_CHECKING:
@@ -31,6 +34,10 @@ MATCHED_LIMIT = 768
 
 _GOOD_MATCH = 0.01
 """Mean squared error of matched covariances, of mean variance 1, below which no start is added."""
+
+
+_NEAR = 2.0
+"""How much worse an order of channels may match for the network still to be asked about it."""
 
 
 def why_not(facts: Facts) -> str | None:
@@ -61,18 +68,39 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     if "np" in facts.methods:
         mask = mask_by_correlation(block_rows(seen, facts.block_size), facts)
         mask = settle_complement(grid.reshape(-1, facts.positions), mask, photos, facts)
+    kinds = np.where(mask, NEGATED, AS_IS)
     order, about = np.arange(facts.positions), dict[str, Any]()
     if "shf" in facts.methods:
-        read = np.where(mask, 255 - grid, grid)
+        read, public = statistics(np.where(mask, 255 - grid, grid)), statistics(photos)
         order, error = match(
-            statistics(read),
-            statistics(photos),
+            read,
+            public,
             np.random.default_rng(seed),
             lambda least: least > _GOOD_MATCH and not meter.exhausted,
         )
+        order = _settle_channels(material, read, public, Guess(order, kinds, None))
         about = {"matching_error": error}
-    plan = estimated_plan(facts, order, np.where(mask, NEGATED, AS_IS))
+    plan = estimated_plan(facts, order, kinds)
     return Finding((Candidate(plan),), about={"ciphertexts": len(seen), **about})
+
+
+def _settle_channels(
+    material: Material, seen: NDArray[np.float64], public: NDArray[np.float64], found: Guess
+) -> NDArray[np.int64]:
+    """The order of colour channels: among those that match nearly as well, the network's choice.
+
+    Where channels are alike in everything that is compared, any order of them matches.
+    """
+    place, channel = found.permutation // 3 * 3, found.permutation % 3
+    orders: list[NDArray[np.int64]] = [
+        place + np.array(turn)[channel] for turn in permutations(range(3))
+    ]
+    errors = [float(((seen - public[:, p][:, :, p]) ** 2).mean()) for p in orders]
+    near = [p for p, error in zip(orders, errors, strict=True) if error <= _NEAR * min(errors)]
+    if len(near) == 1:
+        return near[0]
+    judged = Signals(material)([Guess(p, found.kinds, None) for p in near])
+    return near[int(judged.argmin())]
 
 
 def _ffx(seen: NDArray[Any], facts: Facts) -> Plan:

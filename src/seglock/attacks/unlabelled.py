@@ -1,0 +1,59 @@
+"""What a thief without labels goes by: how much at home the network is under a guess."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seglock.attacks.blocks import spread
+from seglock.attacks.guesses import Guess
+from seglock.attacks.protocol import Material
+from seglock.attacks.signals import Statistics, disagreement, entropy
+from seglock.attacks.trial import Photos
+
+PHOTOS = 16
+_WEIGHTS = {"statistics": 1.0, "entropy": 0.3, "flips": 0.3}
+"""Batch-norm statistics tell most: entropy and flips are low, too, for a network that is surely
+wrong, and only settle what statistics leave open."""
+
+
+class Signals:
+    """The three signals of guesses on some photos, each beside its size for random guesses."""
+
+    def __init__(self, material: Material) -> None:
+        images = np.ascontiguousarray(spread(material.photos, PHOTOS))
+        self._straight, self._mirrored = (
+            Photos(some, material.facts, material.device)
+            for some in (images, np.ascontiguousarray(images[..., ::-1]))
+        )
+        self._network = material.network
+        self._at_once = max(1, material.batch_size // len(images))
+        self._usual: dict[str, float] = {}
+
+    def __call__(self, guesses: Sequence[Guess]) -> Tensor:
+        """The weighted signals of each guess, (K,): about 1.6 for the first guesses."""
+        parts = [
+            self._measure(guesses[i : i + self._at_once])
+            for i in range(0, len(guesses), self._at_once)
+        ]
+        found = {name: torch.cat([part[name] for part in parts]).double() for name in parts[0]}
+        self._usual = self._usual or {n: float(v.mean()) or 1.0 for n, v in found.items()}
+        total = sum(_WEIGHTS[name] * found[name] / self._usual[name] for name in found)
+        assert isinstance(total, Tensor)
+        return total.cpu()
+
+    @torch.inference_mode()
+    def _measure(self, guesses: Sequence[Guess]) -> dict[str, Tensor]:
+        found, count = {}, len(guesses)
+        with Statistics(self._network) as statistics:
+            statistics.guesses = count
+            logits = self._network(self._straight.inputs(guesses))["out"]
+            if statistics.heard:
+                found["statistics"] = statistics.divergence()
+        mirrored = self._network(self._mirrored.inputs(guesses))["out"]
+        found["entropy"] = entropy(logits, count)
+        found["flips"] = disagreement(logits, mirrored, count)
+        return found
