@@ -49,10 +49,16 @@ def test_a_choice_is_the_attackers() -> None:
         result = judged(made, Finding(candidates, chosen))
         assert result["try"] == chosen
         assert result["miou"] == judged(made, Finding((candidate,)))["miou"]
-    spread_out = judged(made, Finding(candidates, None))
-    scores = [line["miou"] for line in spread_out["curve"]]
-    assert spread_out["miou"] == pytest.approx(np.percentile(scores, 95))
-    assert spread_out["plan_agreement"] is None
+
+
+def test_without_a_choice_the_figure_is_the_95th_percentile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scores = iter([0.2, 0.3, 0.6])
+    monkeypatch.setattr(Judge, "_miou", lambda *given: next(scores))
+    result = judged(scene("np-2"), Finding((Candidate(),) * 3, None))
+    assert result["miou"] == pytest.approx(0.57)
+    assert result["plan_agreement"] is None
 
 
 def test_no_gain_has_no_share() -> None:

@@ -130,8 +130,10 @@ def reachable(root: object) -> Iterator[object]:
             continue
         seen.add(id(item))
         yield item
-        if isinstance(item, types.FunctionType | types.MethodType):
-            waiting += [cell.cell_contents for cell in getattr(item, "__closure__", None) or ()]
+        if isinstance(item, types.MethodType):
+            waiting += [item.__self__, item.__func__]
+        elif isinstance(item, types.FunctionType):
+            waiting += [cell.cell_contents for cell in item.__closure__ or ()]
         else:
             waiting += gc.get_referents(item)
 
