@@ -6,7 +6,6 @@ from seglock.attacks.guesses import guess
 from seglock.attacks.meter import Meter
 from seglock.attacks.protocol import Attack, Candidate, Finding, Material
 
-
 KEYS = 100
 """The paper's number, and the most: the judge must try each on the whole test split."""
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seglock import files
+from seglock import __version__, files
 from seglock.config import AttackParams, Params, find_lock, load_params, override_attack
 from seglock.errors import AttackError
 from seglock.stages.attack_record import record_results, write_results
@@ -198,7 +198,7 @@ def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] |
 def _digest(params: Params, training: Mapping[str, Any], data: PreparedData) -> str:
     """What the results are a function of, but for the attacks' names."""
     settings = params.attack.model_dump(mode="json", exclude={"names"})
-    about = [settings, training["weights_sha256"], training["key_id"], data.digest]
+    about = [__version__, settings, training["weights_sha256"], training["key_id"], data.digest]
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 
 
