@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.protocol_tables import PARTS
+from benchmarks.recipe_table import recipe_table
 from benchmarks.results import HEADER, LEFT, REPOSITORY, RESULTS, cells
 from seglock.files import read_json, write_bytes
 
@@ -35,6 +36,8 @@ def render(document: Mapping[str, Any], prefix: str = "") -> str:
 
     Columns that are empty in every row are left out. Of a protocol, ``prefix`` names the part.
     """
+    if document["benchmark"] == "recipe":
+        return f"{recipe_table(document)}\n\n{_source(document)}\n"
     if document["benchmark"] == "protocol":
         return f"{PARTS[prefix](document)}\n\n{_source(document)}\n"
     rows = [cells(row) for row in document["rows"] if row["name"].startswith(prefix)]
