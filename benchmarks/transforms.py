@@ -25,7 +25,7 @@ from seglock import Transform, build_transform
 from seglock.files import write_json
 from seglock.keys import demonstration_key
 from seglock.transforms import INPUT_MEAN, INPUT_STD
-from seglock.transforms.apply_numpy import thread_count
+from seglock.transforms.tiles import thread_count
 
 METHODS = ("shf", "np", "ffx")
 BLOCKS = (2, 4, 16, 256)

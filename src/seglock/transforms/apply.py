@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from seglock.errors import TransformError
-from seglock.transforms import apply_numpy
+from seglock.transforms import apply_compiled, apply_numpy
 from seglock.transforms.ffx import FFX_RANGE
 from seglock.transforms.input_values import FLOATS
 from seglock.transforms.plan import LEVELS
@@ -15,6 +15,8 @@ from seglock.transforms.recipe import prepare
 from seglock.transforms.rows import array_images, array_rows, tensor_images, tensor_rows
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     import torch
     from numpy.typing import NDArray
 
@@ -36,7 +38,7 @@ def apply_plan(plan: Plan, images: Any) -> Any:
     recipe = prepare(plan, "encrypt", shape)
     encrypted = _flipped(recipe, images, values)
     if encrypted is None:
-        encrypted = apply_numpy.apply(recipe, values)
+        encrypted = _cpu_kernel(recipe, values).apply(recipe, values)
     return _like(images, array_images(encrypted, shape))
 
 
@@ -53,7 +55,7 @@ def undo_plan(plan: Plan, encrypted: Any) -> tuple[Any, int]:
     recipe = prepare(plan, "decrypt", shape)
     plain, bad = _flipped(recipe, encrypted, values), 0
     if plain is None:
-        plain, bad = apply_numpy.apply_inverse(recipe, values, LEVELS)
+        plain, bad = _cpu_kernel(recipe, values).apply_inverse(recipe, values)
     return _like(encrypted, array_images(plain, shape)), bad
 
 
@@ -76,7 +78,8 @@ def input_of(
         placed = apply_torch.prepare_on(images.device, plan, work, shape, name)
         return tensor_images(apply_torch.apply(placed, rows).view(dtype), shape)
     values, shape = array_rows(images, write)
-    words = apply_numpy.apply(prepare(plan, work, shape, name), values)
+    recipe = prepare(plan, work, shape, name)
+    words = _cpu_kernel(recipe, values).apply(recipe, values)
     return tensor_images(torch.from_numpy(words).view(dtype), shape)
 
 
@@ -95,6 +98,10 @@ def count_outside(encrypted: Any) -> int:
         return apply_torch.count_outside(encrypted, FFX_RANGE)
     values = np.asarray(encrypted).view(np.uint16)  # negative values become large ones
     return int((values >= FFX_RANGE).sum()) if values.max(initial=0) >= FFX_RANGE else 0
+
+
+def _cpu_kernel(recipe: Recipe, values: NDArray[Any]) -> ModuleType:
+    return apply_compiled if apply_compiled.pays(recipe, values) else apply_numpy
 
 
 def _flipped(recipe: Recipe, images: Any, values: NDArray[Any]) -> NDArray[Any] | None:
