@@ -10,7 +10,6 @@ from seglock.errors import TransformError
 from seglock.transforms import apply_compiled, apply_numpy
 from seglock.transforms.ffx import FFX_RANGE
 from seglock.transforms.input_values import FLOATS
-from seglock.transforms.plan import LEVELS
 from seglock.transforms.recipe import prepare
 from seglock.transforms.rows import array_images, array_rows, tensor_images, tensor_rows
 
@@ -32,8 +31,7 @@ def apply_plan(plan: Plan, images: Any) -> Any:
         from seglock.transforms import apply_torch
 
         rows, shape = tensor_rows(images)
-        placed = apply_torch.prepare_on(images.device, plan, "encrypt", shape)
-        return tensor_images(apply_torch.apply(placed, rows), shape)
+        return tensor_images(apply_torch.encrypted(plan, rows, shape), shape)
     values, shape = array_rows(images)
     recipe = prepare(plan, "encrypt", shape)
     encrypted = _flipped(recipe, images, values)
@@ -48,8 +46,7 @@ def undo_plan(plan: Plan, encrypted: Any) -> tuple[Any, int]:
         from seglock.transforms import apply_torch
 
         rows, shape = tensor_rows(encrypted)
-        placed = apply_torch.prepare_on(encrypted.device, plan, "decrypt", shape)
-        images, bad = apply_torch.apply_inverse(placed, rows, LEVELS)
+        images, bad = apply_torch.decrypted(plan, rows, shape)
         return tensor_images(images, shape), bad
     values, shape = array_rows(encrypted)
     recipe = prepare(plan, "decrypt", shape)
@@ -75,8 +72,7 @@ def input_of(
         from seglock.transforms import apply_torch
 
         rows, shape = tensor_rows(images, write)
-        placed = apply_torch.prepare_on(images.device, plan, work, shape, name)
-        return tensor_images(apply_torch.apply(placed, rows).view(dtype), shape)
+        return tensor_images(apply_torch.inputs(plan, work, rows, shape, name), shape)
     values, shape = array_rows(images, write)
     recipe = prepare(plan, work, shape, name)
     words = _cpu_kernel(recipe, values).apply(recipe, values)

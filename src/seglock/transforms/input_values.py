@@ -33,11 +33,35 @@ def input_words(
 
     Integers, because NumPy has no bfloat16: the kernels move bits and never calculate.
     """
-    exact = input_values(values, channel, max_value)
+    return _words(input_values(values, channel, max_value), float_name)
+
+
+def _words(exact: NDArray[np.float64], float_name: FloatName) -> NDArray[Any]:
     if float_name == "bfloat16":
         return _bfloat16_words(exact)
     rounded = exact.astype(float_name)
     return rounded.view(f"int{rounded.itemsize * 8}")
+
+
+def affine_input(
+    values: NDArray[Any], max_value: int, float_name: FloatName
+) -> NDArray[np.float32] | None:
+    """Scale and shift by channel, float32 ``(3, 2)``, that give `input_words` of these values.
+
+    None where ``value * scale + shift`` in float32, fused or not, would round any of them to
+    something else: always for types as fine as float32.
+    """
+    if float_name not in ("bfloat16", "float16"):
+        return None
+    numbers = [(1 / (max_value * s), -m / s) for m, s in zip(INPUT_MEAN, INPUT_STD, strict=True)]
+    affine = np.array(numbers, dtype=np.float32)
+    for channel, (scale, shift) in enumerate(affine):
+        exact = values.astype(np.float64) * np.float64(scale) + np.float64(shift)
+        wanted = input_words(values, channel, max_value, float_name)
+        for made in (exact.astype(np.float32), values.astype(np.float32) * scale + shift):
+            if not np.array_equal(_words(made.astype(np.float64), float_name), wanted):
+                return None
+    return affine
 
 
 def _bfloat16_words(values: NDArray[np.float64]) -> NDArray[np.int16]:
