@@ -26,6 +26,8 @@ from seglock.config.steps import CHANNELS
 from seglock.transforms.block_recipe import LARGEST_BLOCK, BlockRecipe, block_recipe
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from seglock.transforms.input_values import FloatName
     from seglock.transforms.plan import Plan
     from seglock.transforms.recipe import Shape, Work
@@ -72,18 +74,23 @@ def place(
     """The recipe for one kind of work on one device; the last few are kept."""
     recipe: BlockRecipe = block_recipe(plan, work, float_name)
 
-    def send(array: Any) -> Tensor | None:
-        return None if array is None else torch.from_numpy(np.array(array)).to(device)
-
     return Placed(
-        torch.from_numpy(recipe.words.view(np.int32)).to(device),
-        send(recipe.tables),
-        send(recipe.affine),
-        send(recipe.inputs),
+        _sent(recipe.words.view(np.int32), device),
+        None if recipe.tables is None else _sent(recipe.tables, device),
+        None if recipe.affine is None else _sent(recipe.affine, device),
+        None if recipe.inputs is None else _sent(recipe.inputs, device),
         recipe.unchanged,
         recipe.moves,
         plan.block_size,
     )
+
+
+def _sent(array: NDArray[Any], device: torch.device) -> Tensor:
+    """A copy on the device, by way of pinned memory, so that nothing waits for the device."""
+    tensor = torch.from_numpy(np.array(array))
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def apply(placed: Placed, rows: Tensor, shape: Shape, dtype: torch.dtype) -> Tensor:
