@@ -70,5 +70,4 @@ class Runtime:
     def to_input(self, transform: Transform, images: Tensor) -> Tensor:
         """(B, 3, S, S) uint8 -> the encrypted, normalised input, on the device in its format."""
         dtype = torch.bfloat16 if self.bf16 else torch.float32
-        inputs: Tensor = transform.to_input(images, dtype=dtype)
-        return inputs.contiguous(memory_format=self.memory_format)
+        return transform.to_input(images, dtype=dtype, memory_format=self.memory_format)

@@ -1,0 +1,68 @@
+"""The transforms as a paper's code writes them: to float, to NHWC, to blocks, index, and back.
+
+What people would otherwise use, in plain torch on any device, and what ours is checked against.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seglock import Transform
+from seglock.transforms import INPUT_MEAN, INPUT_STD
+
+
+class Textbook:
+    """One method's transform from the same plan; gives float32 for everything."""
+
+    def __init__(self, transform: Transform, device: torch.device) -> None:
+        plan = transform._plan
+        self.side, self.max_value = plan.block_size, transform.max_value
+        self.permutation = torch.tensor(plan.permutation.astype("int64"), device=device)
+        self.inverse = torch.argsort(self.permutation)
+        self.shuffles = transform.steps[0].method == "shf"
+        self.ffx = transform.steps[0].method == "ffx"
+        tables = torch.tensor(plan.tables, device=device)
+        changes = (tables != torch.arange(256, device=device)).any(dim=1)
+        self.mask = changes[torch.tensor(plan.selector, device=device).long()]
+        self.mean = torch.tensor(INPUT_MEAN, device=device)[:, None, None]
+        self.std = torch.tensor(INPUT_STD, device=device)[:, None, None]
+        if self.ffx:
+            self.table = tables[changes][0].float()
+            self.back = torch.zeros(1000, device=device)
+            self.back[self.table.long()] = torch.arange(256.0, device=device)
+
+    def encrypt(self, images: Tensor) -> Tensor:
+        blocks = self._blocks(images)
+        if self.shuffles:
+            blocks = blocks[..., self.permutation]
+        elif self.ffx:
+            blocks[..., self.mask] = self.table[blocks[..., self.mask].long()]
+        else:
+            blocks[..., self.mask] = 255 - blocks[..., self.mask]
+        return self._images(blocks, images.shape)
+
+    def decrypt(self, encrypted: Tensor) -> Tensor:
+        blocks = self._blocks(encrypted)
+        if self.shuffles:
+            blocks = blocks[..., self.inverse]
+        elif self.ffx:
+            blocks[..., self.mask] = self.back[blocks[..., self.mask].long()]
+        else:
+            blocks[..., self.mask] = 255 - blocks[..., self.mask]
+        return self._images(blocks, encrypted.shape)
+
+    def to_input(self, images: Tensor) -> Tensor:
+        return (self.encrypt(images) / self.max_value - self.mean) / self.std
+
+    def _blocks(self, images: Tensor) -> Tensor:
+        b, c, h, w = images.shape
+        m = self.side
+        blocks = images.float().permute(0, 2, 3, 1).reshape(b, h // m, m, w // m, m, c)
+        return blocks.permute(0, 1, 3, 2, 4, 5).reshape(b, h // m, w // m, m * m * c)
+
+    def _images(self, blocks: Tensor, shape: torch.Size) -> Tensor:
+        b, c, h, w = shape
+        m = self.side
+        blocks = blocks.reshape(b, h // m, w // m, m, m, c).permute(0, 1, 3, 2, 4, 5)
+        return blocks.reshape(b, h, w, c).permute(0, 3, 1, 2).contiguous()
