@@ -1,0 +1,101 @@
+"""What the pipeline costs around the training: growth, sets larger than memory, starting.
+
+    python -m benchmarks.pipeline [--quick] [--out docs/results]
+
+growth: seconds at 2, 4 and 8 times the images or wrong keys beside that multiple of 1x, so that
+1.00 is linear. streaming: a split read ahead from mapped files beside one in memory.
+bounded: the work of each stage on a set of several times the private memory that the kernel
+allows. starting: each command, and `dvc repro` with one lock more and with nothing to do.
+
+FINDINGS
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.pipeline_bounded import MIB
+from benchmarks.pipeline_commands import HEAVY, make, pipeline_rows, start_rows
+from benchmarks.pipeline_growth import Sizes, growth_rows
+from benchmarks.pipeline_streaming import Load, streaming_rows
+from benchmarks.results import REPOSITORY, RESULTS, Row, device_slug, show_rows, write_rows
+
+FULL = {
+    "growth": Sizes(unit=160, multiples=(1, 2, 4, 8), keys=4, repeats=3),
+    "cpu": Load(512, 64, 32, "fcn_small", 16, reading=4096, repeats=2),
+    "gpu": Load(2048, 256, 128, "fcn_resnet50", 16, reading=4096, repeats=2),
+    "bounded": {"images": 3000, "limit": 192},
+    "locks": (1, 2, 4),
+    "repeats": 3,
+}
+QUICK = {
+    "growth": Sizes(unit=40, multiples=(1, 2), keys=1, repeats=1, side=32, width=4),
+    "cpu": Load(32, 32, 8, "fcn_small", 4, reading=64, repeats=1),
+    "gpu": Load(32, 32, 8, "fcn_small", 4, reading=64, repeats=1),
+    "bounded": {"images": 64, "limit": 192},
+    "locks": (),
+    "repeats": 1,
+}
+
+
+def bounded_rows(folder: Path, images: int, limit: int) -> list[Row]:
+    """A child process under the limit goes through the stages; it fails if it needs more."""
+    command = [sys.executable, "-m", "benchmarks.pipeline_bounded", str(folder)]
+    command += ["--images", str(images), "--limit", str(limit)]
+    done = subprocess.run(command, cwd=REPOSITORY, text=True, stdout=subprocess.PIPE, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} exited {done.returncode}")
+    rows = []
+    for figure in json.loads(done.stdout):
+        private = max(figure["private"], 1)
+        rows.append(
+            Row(
+                f"private memory to {figure['stage']} {figure['bytes'] / 1e9:.2f} GB of arrays",
+                private / 1e6,
+                "MB",
+                "the arrays",
+                figure["bytes"] / private,
+                f"what the kernel allows, {limit * MIB / 1e6:.0f} MB",
+                private / (limit * MIB),
+            )
+        )
+    return rows
+
+
+def measure(sizes: dict[str, Any], scratch: Path) -> dict[str, list[Row]]:
+    """All rows, by part."""
+    parts: dict[str, list[Row]] = {}
+    project = make(scratch / "commands")
+    if sizes["locks"]:
+        parts["pipeline"] = pipeline_rows(project, sizes["locks"], sizes["repeats"])
+        parts["starting"] = start_rows(project, sizes["repeats"], HEAVY)
+    load = sizes["cpu" if device_slug() == "cpu" else "gpu"]
+    parts["bounded"] = bounded_rows(scratch / "bounded", **sizes["bounded"])
+    parts["streaming"] = streaming_rows(load, scratch / "streaming")
+    parts["growth"] = growth_rows(sizes["growth"], scratch / "growth")
+    return parts
+
+
+def main(arguments: list[str] | None = None) -> Path:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--quick", action="store_true", help="tiny sets, no commands: seconds")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the figures")
+    given = parser.parse_args(arguments)
+    sizes = QUICK if given.quick else FULL
+    with tempfile.TemporaryDirectory(prefix="seglock-benchmark-") as scratch:
+        parts = measure(sizes, Path(scratch))
+    for name, rows in parts.items():
+        show_rows(name, rows)
+    settings = {name: str(value) for name, value in sizes.items()}
+    rows = [row for part in parts.values() for row in part]
+    return write_rows("pipeline", rows, settings=settings, folder=given.out)
+
+
+if __name__ == "__main__":
+    main()
