@@ -17,6 +17,7 @@ from seglock.training.checkpoint import CheckpointFolder, Course, Snapshot, Stat
 from seglock.training.distributed import World, join
 from seglock.training.epoch import Loop, not_finite, train_epoch, validate, with_new_statistics
 from seglock.training.job import EpochRow, TrainJob, TrainResult
+from seglock.training.losses import Losses
 from seglock.training.optimizer import Optimizer
 from seglock.training.progress import Display, say
 from seglock.training.runtime import Runtime
@@ -49,7 +50,7 @@ def train(
     runtime = Runtime.of(recipe)
     cuda = [runtime.device] if runtime.device.type == "cuda" else []
     world = join(runtime.device, recipe)
-    with torch.random.fork_rng(devices=cuda):
+    with torch.random.fork_rng(devices=cuda), runtime.fastest_convolutions():
         return _train(job, runtime, world, tracker, progress, on_epoch)
 
 
@@ -149,13 +150,15 @@ def _prepare(job: TrainJob, runtime: Runtime, world: World, steps: int) -> Loop:
             say(f"fresh values for {', '.join(fresh)}: the initial weights have other classes")
     network = runtime.place(network)
     average = Average(network, recipe.average) if recipe.average is not None else None
+    losses = world.parallel(Losses(network), runtime.device)
     return Loop(
         recipe=recipe,
         runtime=runtime,
         world=world,
         transform=job.transform,
         network=network,
-        runner=runtime.compiled(world.parallel(network, runtime.device)),
+        losses=losses,
+        compiled=runtime.compiled(losses),
         optimizer=Optimizer(network, recipe),
         schedule=schedule,
         average=average,
