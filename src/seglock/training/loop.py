@@ -1,4 +1,4 @@
-"""The training loop: epochs, validation, the best epoch kept, a checkpoint after each."""
+"""The training loop: epochs, validation, the best epoch kept, checkpoints between epochs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from seglock.models import build_model, count_parameters, load_initial_weights, save_weights
 from seglock.training.average import Average
 from seglock.training.batches import Source, epoch_batches, open_source
-from seglock.training.checkpoint import CheckpointFolder, Course, Snapshot, State, decode
+from seglock.training.checkpoint import CheckpointFolder, Course, Snapshot, decode
 from seglock.training.distributed import World, join
 from seglock.training.epoch import Loop, not_finite, train_epoch, validate, with_new_statistics
 from seglock.training.job import EpochRow, TrainJob, TrainResult
@@ -71,6 +71,7 @@ def _train(
     train_source = open_source(data.train, runtime.device, recipe)
     val_source = open_source(data.val, runtime.device, recipe)
     shown = progress and world.first
+    written = time.monotonic()
     with Display(job.lock, epochs=recipe.epochs, steps=steps, done=done, shown=shown) as display:
         for epoch in range(done + 1, recipe.epochs + 1):
             started = time.perf_counter()
@@ -83,15 +84,15 @@ def _train(
             row = EpochRow(
                 epoch=epoch, lr=lr, train_loss=train_loss, val_loss=val_loss, val_miou=val_miou
             )
-            kept = _is_best(row, course, recipe.select)
-            snapshot = _take_in(row, kept, course, loop)
+            kept = _take_in(row, course, loop)
             course.seconds += time.perf_counter() - started
             if world.first:
                 # Before the checkpoint: a kill between the two repeats the epoch with the same
                 # figures, and none is missing.
                 tracker.log_metrics(_figures(row), step=epoch)
-                if job.resumable:
-                    checkpoints.write(snapshot)
+                if job.resumable and time.monotonic() - written >= recipe.checkpoint_seconds:
+                    checkpoints.write(_snapshot(course, loop))
+                    written = time.monotonic()
             display.epoch(row, kept=kept)
             if on_epoch:
                 on_epoch(row)
@@ -113,21 +114,23 @@ def _is_best(row: EpochRow, course: Course, select: str) -> bool:
     return row["val_miou"] > best["val_miou"]
 
 
-def _take_in(row: EpochRow, kept: bool, course: Course, loop: Loop) -> Snapshot:
-    snapshot = Snapshot(
-        course,
-        model=_copied(loop.network.state_dict()),
-        optimizer=_copied(loop.optimizer.state()),
-        average=_copied(loop.average.state()) if loop.average else {},
-    )
+def _take_in(row: EpochRow, course: Course, loop: Loop) -> bool:
+    """Note a new epoch, and its weights if they are the ones to keep; says whether they are."""
+    kept = _is_best(row, course, loop.recipe.select)
     course.history.append(row)
     if kept:
-        course.best, course.best_epoch = snapshot.judged, row["epoch"]
-    return snapshot
+        course.best_epoch = row["epoch"]
+        course.best = {name: t.clone() for name, t in loop.judged.state_dict().items()}
+    return kept
 
 
-def _copied(state: State) -> State:
-    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
+def _snapshot(course: Course, loop: Loop) -> Snapshot:
+    return Snapshot(
+        course,
+        model=loop.network.state_dict(),
+        optimizer=loop.optimizer.state(),
+        average=loop.average.state() if loop.average else {},
+    )
 
 
 def _figures(row: EpochRow) -> dict[str, float]:
@@ -199,7 +202,7 @@ def _reestimated(
     data = job.data
     loop.judged.load_state_dict(course.best)
     network = with_new_statistics(loop, loop.judged, train_source, len(data.train))
-    course.best = _copied(network.state_dict())
+    course.best = network.state_dict()
     val_loss, val_miou = validate(loop, network, val_source, len(data.val), data.num_classes)
     return dataclasses.replace(result, val_loss=val_loss, val_miou=val_miou)
 
