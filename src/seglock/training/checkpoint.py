@@ -75,7 +75,7 @@ def encode(snapshot: Snapshot) -> bytes:
     if course.best_epoch != course.epoch:
         parts["best"] = course.best
     tensors = {
-        f"{part}/{name}": tensor.contiguous()
+        f"{part}/{name}": tensor.cpu().contiguous()
         for part, named in parts.items()
         for name, tensor in named.items()
     }

@@ -151,7 +151,7 @@ def _gradients(loop: Loop, runner: nn.Module, images: Tensor, masks: Tensor) -> 
             total += loss.detach()
             if "aux" in losses:
                 loss = loss + recipe.aux_loss_weight * losses["aux"]
-            (loss * scale).backward()  # type: ignore[no-untyped-call]
+            (loss * scale).backward()
     return torch.stack([total.double(), own.double()])
 
 
@@ -159,7 +159,7 @@ def _exchange(loop: Loop, *, last: bool) -> contextlib.AbstractContextManager[ob
     """Processes exchange their gradients once a step, with the last part."""
     if loop.world.size == 1 or last:
         return contextlib.nullcontext()
-    return loop.losses.no_sync()  # type: ignore[operator]
+    return loop.losses.no_sync()  # type: ignore[operator,no-any-return]
 
 
 @torch.no_grad()

@@ -64,7 +64,7 @@ def _train(
 ) -> TrainResult:
     recipe, data = job.params.train, job.data
     steps = len(epoch_batches(len(data.train), recipe, 1))
-    loop = _prepare(job, runtime, world, steps)
+    loop = prepare(job, runtime, world, steps)
     checkpoints = CheckpointFolder(job.checkpoints, say)
     course = _resume(loop, checkpoints, tracker) if job.resumable else Course(run_id=tracker.run_id)
     done = course.epoch
@@ -142,7 +142,8 @@ def _figures(row: EpochRow) -> dict[str, float]:
     }
 
 
-def _prepare(job: TrainJob, runtime: Runtime, world: World, steps: int) -> Loop:
+def prepare(job: TrainJob, runtime: Runtime, world: World, steps: int) -> Loop:
+    """Build what a job trains, at its start, for epochs of ``steps`` steps."""
     recipe = job.params.train
     schedule = Schedule.of(recipe, steps)
     torch.manual_seed(recipe.seed % 2**63)
