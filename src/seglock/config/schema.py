@@ -164,6 +164,7 @@ class TrainParams(Section):
     channels_last: Auto = "auto"
     compile: Auto = "auto"
     data_on_device: Auto = "auto"
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 0.0
 
     @model_validator(mode="after")
     def _values_agree(self) -> Self:
