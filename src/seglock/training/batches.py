@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seglock.data.arrays import read_ahead
 from seglock.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ class StreamedSource:
                 yield self._send(waiting.popleft().result())
 
     def _read(self, chosen: np.ndarray) -> Batch:
+        read_ahead(self._split.images, chosen)
+        read_ahead(self._split.masks, chosen)
         images = torch.from_numpy(self._split.images[chosen])
         masks = torch.from_numpy(self._split.masks[chosen])
         if self._device.type == "cuda":
