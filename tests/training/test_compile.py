@@ -1,15 +1,13 @@
-"""One compilation serves every lock. Without inductor, which needs a C++ compiler on the CPU."""
+"""One compilation serves every lock."""
 
 from __future__ import annotations
 
-import functools
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from torch._dynamo.utils import counters
 
 from seglock.keys import demonstration_key
@@ -19,20 +17,6 @@ from seglock.transforms import compose
 from tests.training.small import digest_of, largest_difference, small_job, small_params
 
 Compile = Callable[[str], None]
-
-
-@pytest.fixture
-def compile_with(monkeypatch: pytest.MonkeyPatch) -> Iterator[Compile]:
-    """Choose what compiles; counts graphs from nothing."""
-    usual = torch.compile
-    torch._dynamo.reset()
-    counters.clear()
-
-    def choose(backend: str) -> None:
-        monkeypatch.setattr(torch, "compile", functools.partial(usual, backend=backend))
-
-    yield choose
-    torch._dynamo.reset()
 
 
 def graphs() -> int:
