@@ -32,6 +32,7 @@ def confusion_matrix(prediction: Tensor, target: Tensor, num_classes: int) -> Te
 
     Void (255) and errors as in ``confusion_matrices``.
 
+    >>> import torch
     >>> prediction = torch.tensor([[[0, 1], [1, 1]]])
     >>> confusion_matrix(prediction, torch.tensor([[[0, 0], [1, 255]]]), num_classes=2).tolist()
     [[1, 1], [0, 1]]
