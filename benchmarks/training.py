@@ -123,7 +123,7 @@ def measure(case: Case, folder: Path, workers: int) -> tuple[list[Row], dict[str
             f"torchvision's recipe, {workers} workers, float32"
             + ("" if batch == case.batch else f", batch {batch}"),
             rate / (case.steps * batch / min(theirs)),
-            f"{product}, {peak / 1e12:.3g} TFLOP/s",
+            f"{product}, {peak / 1e9:.0f} GFLOP/s",
             rate * flop / peak,
         )
     ]
