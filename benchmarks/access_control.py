@@ -27,10 +27,10 @@ once instead of at every pass.
 What did not help, or was not worth it:
 - Planning ahead on the CPU: its cores are at work already, and two buffers are held at once.
 - A running maximum over the classes instead of ``max``: 1.2 for 1.7, for eight operations a class.
-- torch.compile and CUDA graphs: 100 keys of CamVid at 256 are 1.6 PFLOP, some 5 seconds on an
-  H100, less than compiling takes. Small networks, which launches limit, take milliseconds a key.
-- Several keys in one forward pass: no memory is left for them where a batch is full, and the
-  splits of all profiles are larger than a batch.
+- torch.compile and CUDA graphs, by reckoning alone: 100 keys of CamVid at 256 are 1.6 PFLOP, some
+  5 seconds at 0.3 PFLOP/s, less than compiling takes; launches limit small networks only.
+- Several keys in one forward pass, by reckoning too: no memory is left for them where a batch is
+  full, and the splits of all profiles are larger than a batch.
 """
 
 from __future__ import annotations
