@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from seglock.data import VOID
 from seglock.data.augment import augment, draw_augmentation
 from seglock.errors import TrainingError
-from seglock.evaluation import confusion_matrix, mean_iou, reestimate_batch_norm
+from seglock.evaluation import classes_of, confusion_matrix, mean_iou, reestimate_batch_norm
 from seglock.training.batches import epoch_batches, share_of
 from seglock.training.losses import pixel_loss
 
@@ -180,7 +180,7 @@ def validate(
             logits = network(loop.runtime.to_input(loop.transform, images))["out"]
         sums[0] += pixel_loss(logits, masks)
         sums[1] += (masks != VOID).sum()
-        matrix += confusion_matrix(logits.argmax(1), masks, num_classes)
+        matrix += confusion_matrix(classes_of(logits), masks, num_classes)
     loss, pixels = world.sum_(sums).tolist()
     if not pixels:
         raise TrainingError(
