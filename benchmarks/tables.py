@@ -8,8 +8,9 @@ A page shows a file between two comments, and its heading is kept above them:
     <!-- results: transforms-cpu.json -->
     <!-- end of results -->
 
-Words after the file's name keep the rows that have them in theirs: ``<!-- results: FILE encrypt -->``.
-Of a protocol's file they name the part: table1, access, ablations, luck or claims.
+Words after the file's name keep the rows that have them in theirs, as in
+``<!-- results: transforms-cpu.json encrypt -->``. Of a protocol's file they name the part: table1,
+access, ablations, luck or claims.
 """
 
 from __future__ import annotations

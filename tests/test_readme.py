@@ -12,6 +12,7 @@ import pytest
 from seglock.config import check_params
 from tests.e2e.project import ROOT
 
+REAL = ("camvid", "voc-animals")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -66,6 +67,35 @@ def test_the_measured_table_says_what_the_pages_say() -> None:
     assert f"{baseline['spread']:.3f} apart, against the {study['limits']['max_drop']:.2f}" in (
         README.replace("\n", " ")
     )
+
+
+def test_the_threat_model_says_what_was_measured_on_real_images() -> None:
+    sets = [_regained(f"docs/results/protocol-{name}-small-cpu.json") for name in REAL]
+    threats = (ROOT / "docs/threat-model.md").read_text(encoding="utf-8")
+    told = [f"{found['shf-2']:.2f}" for found in sets]
+    assert f"SHF at M = 2: {told[0]} and {told[1]}." in threats
+    spans = {m: [_ends(found, m) for found in sets] for m in ("shf", "np", "ffx")}
+    assert f"NP at M = 2 to 16: {spans['np'][0]} on CamVid, {spans['np'][1]} on" in threats
+    assert f"FFX at M = 2 to 16: {spans['ffx'][0]}, and {spans['ffx'][1]} on" in threats
+    for found in sets:
+        most = {m: max(found[f"{m}-{side}"] for side in (2, 4, 8, 16)) for m in spans}
+        assert min(most, key=most.__getitem__) == "np"
+    whole = [[f"{found[f'{m}-64']:.2f}" for found in sets] for m in ("np", "ffx")]
+    assert whole[0][0] == whole[0][1]
+    assert f"gives {whole[0][0]} back on both sets, FFX at M = 64\n  {' and '.join(whole[1])}" in (
+        threats
+    )
+
+
+def _regained(path: str) -> dict[str, float]:
+    cells = json.loads((ROOT / path).read_text())["cells"]
+    first = [c for c in cells if c["variant"] == "main" and c["repeat"] == 0]
+    return {cell["lock"]: cell["regained"] for cell in first}
+
+
+def _ends(found: dict[str, float], method: str) -> str:
+    shares = [found[f"{method}-{side}"] for side in (2, 4, 8, 16)]
+    return f"{min(shares):.2f} to {max(shares):.2f}"
 
 
 def test_the_search_is_worth_what_its_page_says() -> None:
