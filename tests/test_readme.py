@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.protocol_findings import Figures
 from seglock.config import check_params
 from tests.e2e.project import ROOT
 
@@ -85,6 +86,28 @@ def test_the_threat_model_says_what_was_measured_on_real_images() -> None:
     assert f"gives {whole[0][0]} back on both sets, FFX at M = 64\n  {' and '.join(whole[1])}" in (
         threats
     )
+
+
+def test_the_reproduction_says_what_its_ablations_show() -> None:
+    page = (ROOT / "docs/reproduction.md").read_text(encoding="utf-8")
+    path = ROOT / "docs/results/protocol-camvid-small-cpu.json"
+    figures = Figures(json.loads(path.read_text()))
+    tuned = figures.in_variant("finetuned")
+    locks = [name for name in tuned if name != "baseline"]
+    assert len(locks) == 9
+    assert "every one of the nine locks" in page
+    assert all(tuned[name]["regained"] > figures.cell(name)["regained"] for name in locks)
+    for side in (2, 4):
+        owner = [tuned[f"{method}-{side}"]["owner_miou"] for method in ("shf", "np", "ffx")]
+        assert owner == sorted(owner, reverse=True)
+    gains = {n: tuned[n]["owner_miou"] - figures.cell(n)["owner_miou"] for n in locks}
+    assert f"up\n  to {max(gains.values()):.3f} of mean IoU" in page
+    assert max(gains["ffx-2"], gains["ffx-4"]) < 0
+    divided = figures.in_variant("divisor-255")
+    moved = [abs(c["owner_miou"] - figures.cell(n)["owner_miou"]) for n, c in divided.items()]
+    assert round(max(moved), 3) <= 0.005
+    fixed = figures.in_variant("fixed-password")
+    assert {c["incorrect"]["mean"] < c["floors"]["floor"] for c in fixed.values()} == {True}
 
 
 def _regained(path: str) -> dict[str, float]:
