@@ -33,6 +33,7 @@ from seglock.keys import demonstration_key
 from seglock.training.batches import open_source
 from seglock.training.distributed import World
 from seglock.training.epoch import Loop, train_epoch
+from seglock.training.losses import Losses
 from seglock.training.optimizer import Optimizer
 from seglock.training.runtime import Runtime
 from seglock.training.schedule import Schedule
@@ -95,9 +96,9 @@ def stages(folder: Path, images: int) -> Iterator[tuple[str, int, Callable[[], o
     def train() -> None:
         data, recipe = opened(), params.train
         network = OneConvolution(data.num_classes)
-        steps = len(data.train) // BATCH
+        losses, steps = Losses(network), len(data.train) // BATCH
         loop = Loop(
-            recipe, Runtime.of(recipe), World(), transform, network, network,
+            recipe, Runtime.of(recipe), World(), transform, network, losses, losses,
             Optimizer(network, recipe), Schedule.of(recipe, steps),
         )  # fmt: skip
         source = open_source(data.train, loop.runtime.device, recipe)
