@@ -78,7 +78,7 @@ def bounded_rows(folder: Path, images: int, limit: int) -> list[Row]:
         raise SystemExit(f"{' '.join(command)} exited {done.returncode}")
     rows = []
     for figure in json.loads(done.stdout):
-        private = max(figure["private"], 1)
+        private = max(figure["private"], MIB)  # less is not told from nothing
         rows.append(
             Row(
                 f"private memory to {figure['stage']} {figure['bytes'] / 1e9:.2f} GB of arrays",
