@@ -106,6 +106,14 @@ def test_the_reproduction_says_what_its_ablations_show() -> None:
     divided = figures.in_variant("divisor-255")
     moved = [abs(c["owner_miou"] - figures.cell(n)["owner_miou"]) for n, c in divided.items()]
     assert f"by {max(moved):.3f} at most" in page
+    half = figures.in_variant("half-data")
+    lost = {n: figures.cell(n)["owner_miou"] - c["owner_miou"] for n, c in half.items()}
+    plain = lost.pop("baseline")
+    assert len(lost) == 6
+    assert max(lost.values()) < plain
+    assert f"less than they cost the baseline, {plain:.3f}." in page
+    bn = [tuned[name]["plain_bn"] - figures.cell(name)["plain_bn"] for name in locks]
+    assert min(bn) > 0
     fixed = figures.in_variant("fixed-password")
     assert {c["incorrect"]["mean"] < c["floors"]["floor"] for c in fixed.values()} == {True}
 
