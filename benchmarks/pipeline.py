@@ -113,7 +113,8 @@ def main(arguments: list[str] | None = None) -> Path:
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the figures")
     given = parser.parse_args(arguments)
     sizes = QUICK if given.quick else FULL
-    with tempfile.TemporaryDirectory(prefix="seglock-benchmark-") as scratch:
+    prefix = "seglock-benchmark-"
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as scratch:
         parts = measure(sizes, Path(scratch))
     for name, rows in parts.items():
         show_rows(name, rows)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.pipeline import bounded_rows, main
-from benchmarks.pipeline_commands import HEAVY, LIGHT, make, start_rows
+from benchmarks.pipeline_commands import HEAVY, LIGHT, make, pipeline_rows, start_rows
 
 
 def test_quick_figures_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,3 +44,33 @@ def test_commands_start_in_a_project_of_their_own(
     assert [row.name for row in rows][2:] == list(some)
     assert all(row.ratio and row.share_of_limit for row in rows[2:])
     assert not set(HEAVY) & {row.name for row in rows}
+
+
+class Pretended:
+    """A project whose every command succeeds at once, and says that it ran some stages."""
+
+    def __init__(self, ran: list[str]) -> None:
+        self.ran = ran
+        self.locks: list[str] = []
+
+    def run(self, *command: str) -> str:
+        return " ".join(command)
+
+    def repro(self) -> list[str]:
+        return self.ran
+
+    def change(self, edit: Callable[[dict[str, Any]], None]) -> None:
+        values: dict[str, Any] = {}
+        edit(values)
+        self.locks = list(values["locks"])
+
+
+def test_each_added_lock_is_counted_and_must_have_been_trained() -> None:
+    project = Pretended(["train@baseline", "train@np-4", "train@shf-4", "train@ffx-4"])
+    rows = {row.name: row for row in pipeline_rows(project, (1, 2, 4), 1)}  # type: ignore[arg-type]
+    assert project.locks == ["baseline", "np-4", "shf-4", "ffx-4"]
+    assert rows["dvc repro, each added lock, 2 in all"].ratio == 1
+    assert rows["dvc repro, each added lock, 4 in all"].ratio is not None
+    assert rows["dvc repro with nothing to do, 4 locks"].share_of_limit is not None
+    with pytest.raises(SystemExit, match="did not run train@np-4"):
+        pipeline_rows(Pretended(["train@baseline"]), (1, 2), 1)  # type: ignore[arg-type]
