@@ -61,6 +61,7 @@ def test_a_page_shows_what_the_file_holds(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_columns_without_a_figure_are_left_out() -> None:
     document = {
+        "benchmark": "pipeline",
         "command": "c",
         "device": "cpu",
         "processor": "",
