@@ -13,11 +13,10 @@ Aims on one H200, FCN-ResNet50 at 256 pixels, batch 256: 3 times the reference, 
 product, 0.40 if it can be had. Where a card has too little memory, our batch is divided into parts
 and the reference's is halved; ``settings`` say so.
 
-What limits, on two cores: forward and backward are 95% of a step; augmenting and encrypting
-fcn_small's 32 images of 64 take 1.1 and 0.8 ms beside 150 to 250. What helped there: channels last,
-1.2 times for fcn_small and 1.4 for FCN-ResNet50; fused updates, FCN-ResNet50's SGD from 348 to
-44 ms and AdamW from 405 to 67 ms on one core. What did not: bf16 on a CPU with AVX-512 bf16 beside
-channels last (0.8 to 1.1 times).
+What limits, on two cores: forward and backward, 0.9 of a step for fcn_small and all of it for
+FCN-ResNet50; augmenting and encrypting 32 images of 64 take 1.5 and 0.9 ms beside 25. What helped
+(processor time of one thread): channels last, 1.26 times for fcn_small, nothing for FCN-ResNet50;
+fused updates, FCN-ResNet50's SGD from 348 to 44 ms and AdamW from 405 to 67 ms.
 
 On CUDA, by reading and not yet measured: the losses are compiled with the network, so that logits
 at full size stay out of memory in float32 (a few per cent of traffic); the last, partial batch is
