@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.access_control_loop import judge_key, open_loader, write_images
+from benchmarks.clock import timed
 from seglock.config import ModelParams
 from seglock.data import Split
 from seglock.evaluation import Floors, evaluate_lock
@@ -78,13 +78,13 @@ def measure(given: dict[str, Any]) -> dict[str, float]:
                 raise SystemExit(
                     f"mean IoU {miou[number]} and the loop's {theirs}: nothing to time"
                 )
-        loop_seconds = min(seconds(lambda n=n: loop(n)) for n in range(LOOP_KEYS))
+        loop_seconds = min(timed(lambda n=n: loop(n)) for n in range(LOOP_KEYS))
     forward = make_forward(model, test, given["batch"], device)
     passes = given["keys"] + 3 + len(unlabelled) / len(test)
     best_ours = best_limit = float("inf")
     for _ in range(given["repeats"]):  # in turn, since a machine's speed may change
-        best_ours = min(best_ours, seconds(ours))
-        best_limit = min(best_limit, seconds(lambda: forward(round(passes))) / round(passes))
+        best_ours = min(best_ours, timed(ours))
+        best_limit = min(best_limit, timed(lambda: forward(round(passes))) / round(passes))
     return {
         "seconds": best_ours,
         "seconds_a_pass": best_ours / passes,
@@ -132,18 +132,9 @@ def make_forward(
             for given in inputs * passes:
                 owner.model(given)["out"]
 
-    times = [min(seconds(lambda g=g: run(g, 1)) for _ in range(3)) for g in (batches, pieces)]
+    times = [min(timed(lambda g=g: run(g, 1)) for _ in range(3)) for g in (batches, pieces)]
     chosen = batches if times[0] < times[1] else pieces
     return lambda passes: run(chosen, passes)
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Seconds until ``work`` is done, on the device too."""
-    start = time.perf_counter()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def peak(work: Callable[[], object], device: torch.device) -> float:

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.textbook import from_blocks, to_blocks
 from seglock.keys import SecretKey, derive_permutation
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
@@ -58,11 +59,7 @@ def open_loader(folder: Path, batch: int, workers: int) -> DataLoader[tuple[Tens
 
 def encrypt(images: Tensor, permutation: Tensor, m: int) -> Tensor:
     """SHF in blocks of side m: (B, 3, H, W) uint8 -> float of the same shape, 0 to 255."""
-    b, c, h, w = images.shape
-    blocks = images.float().permute(0, 2, 3, 1).reshape(b, h // m, m, w // m, m, c)
-    blocks = blocks.permute(0, 1, 3, 2, 4, 5).reshape(b, h // m, w // m, m * m * c)
-    blocks = blocks[..., permutation].reshape(b, h // m, w // m, m, m, c)
-    return blocks.permute(0, 1, 3, 2, 4, 5).reshape(b, h, w, c).permute(0, 3, 1, 2)
+    return from_blocks(to_blocks(images, m)[..., permutation], images.shape, m)
 
 
 def judge_key(

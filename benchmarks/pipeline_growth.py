@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.clock import timed
 from benchmarks.results import Row
 from seglock.config import Params, check_params
 from seglock.data import PreparedData, get_dataset, prepare_dataset, write_encrypted
@@ -119,10 +119,4 @@ def _evaluate(sizes: Sizes, data: PreparedData, keys: int) -> None:
 
 
 def _best(repeats: int, work: Callable[[], object]) -> float:
-    return min(_seconds(work) for _ in range(repeats))
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+    return min(timed(work) for _ in range(repeats))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.clock import timed
 from benchmarks.pipeline_bounded import drop_cached, peak, status
 from benchmarks.results import Row
 from seglock.config import Params, check_params
@@ -122,10 +121,10 @@ def _reading(load: Load, folder: Path) -> list[Row]:
     cold, plain = 0.0, 0.0
     for _ in range(load.repeats):
         drop_cached(folder)
-        cold = max(cold, len(split) / _seconds(read))
+        cold = max(cold, len(split) / timed(read))
         drop_cached(folder)
-        plain = max(plain, len(split) / _seconds(in_order))
-    warm = max(len(split) / _seconds(read) for _ in range(load.repeats))
+        plain = max(plain, len(split) / timed(in_order))
+    warm = max(len(split) / timed(read) for _ in range(load.repeats))
     return [
         Row(
             f"reading batches of {load.batch}, not in the page cache", cold, "images/s",
@@ -161,9 +160,3 @@ def _larger_than_memory(load: Load, scratch: Path) -> Row:
         f"the split ({size / 1e9:.0f} GB)",
         size / max(1, seen[0] - start),
     )
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start

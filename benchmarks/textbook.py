@@ -33,36 +33,34 @@ class Textbook:
             self.back[self.table.long()] = torch.arange(256.0, device=device)
 
     def encrypt(self, images: Tensor) -> Tensor:
-        blocks = self._blocks(images)
-        if self.shuffles:
-            blocks = blocks[..., self.permutation]
-        elif self.ffx:
-            blocks[..., self.mask] = self.table[blocks[..., self.mask].long()]
-        else:
-            blocks[..., self.mask] = 255 - blocks[..., self.mask]
-        return self._images(blocks, images.shape)
+        return self._through(images, self.permutation, self.table if self.ffx else None)
 
     def decrypt(self, encrypted: Tensor) -> Tensor:
-        blocks = self._blocks(encrypted)
-        if self.shuffles:
-            blocks = blocks[..., self.inverse]
-        elif self.ffx:
-            blocks[..., self.mask] = self.back[blocks[..., self.mask].long()]
-        else:
-            blocks[..., self.mask] = 255 - blocks[..., self.mask]
-        return self._images(blocks, encrypted.shape)
+        return self._through(encrypted, self.inverse, self.back if self.ffx else None)
 
     def to_input(self, images: Tensor) -> Tensor:
         return (self.encrypt(images) / self.max_value - self.mean) / self.std
 
-    def _blocks(self, images: Tensor) -> Tensor:
-        b, c, h, w = images.shape
-        m = self.side
-        blocks = images.float().permute(0, 2, 3, 1).reshape(b, h // m, m, w // m, m, c)
-        return blocks.permute(0, 1, 3, 2, 4, 5).reshape(b, h // m, w // m, m * m * c)
+    def _through(self, images: Tensor, permutation: Tensor, table: Tensor | None) -> Tensor:
+        blocks = to_blocks(images, self.side)
+        if self.shuffles:
+            blocks = blocks[..., permutation]
+        elif table is not None:
+            blocks[..., self.mask] = table[blocks[..., self.mask].long()]
+        else:
+            blocks[..., self.mask] = 255 - blocks[..., self.mask]
+        return from_blocks(blocks, images.shape, self.side).contiguous()
 
-    def _images(self, blocks: Tensor, shape: torch.Size) -> Tensor:
-        b, c, h, w = shape
-        m = self.side
-        blocks = blocks.reshape(b, h // m, w // m, m, m, c).permute(0, 1, 3, 2, 4, 5)
-        return blocks.reshape(b, h, w, c).permute(0, 3, 1, 2).contiguous()
+
+def to_blocks(images: Tensor, m: int) -> Tensor:
+    """Images (B, C, H, W) as float blocks (B, H / m, W / m, m * m * C)."""
+    b, c, h, w = images.shape
+    blocks = images.float().permute(0, 2, 3, 1).reshape(b, h // m, m, w // m, m, c)
+    return blocks.permute(0, 1, 3, 2, 4, 5).reshape(b, h // m, w // m, m * m * c)
+
+
+def from_blocks(blocks: Tensor, shape: torch.Size, m: int) -> Tensor:
+    """Blocks as images of that shape again, in whatever memory format it comes out."""
+    b, c, h, w = shape
+    blocks = blocks.reshape(b, h // m, w // m, m, m, c).permute(0, 1, 3, 2, 4, 5)
+    return blocks.reshape(b, h, w, c).permute(0, 3, 1, 2)

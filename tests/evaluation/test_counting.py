@@ -5,8 +5,9 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix
 
+from seglock.data import VOID
 from seglock.evaluation import counting
-from seglock.evaluation.counting import VOID, Targets
+from seglock.evaluation.counting import Targets
 
 
 def batch(classes: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

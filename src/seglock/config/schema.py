@@ -171,6 +171,11 @@ class TrainParams(Section):
         refuse(train_faults(dict(self)))
         return self
 
+    @property
+    def bf16(self) -> bool | None:
+        """Whether to compute in bfloat16; None where the device decides."""
+        return None if self.precision == "auto" else self.precision == "bf16"
+
 
 class EvaluateParams(Section):
     """How each lock is judged."""

@@ -70,8 +70,8 @@ def evaluate_lock(
     _check(test, transform, wrong, encrypted)
     owner = Predictor(model, device, bf16)
     tally = Tally(test, tuple(classes), pictures)
-    keys = torch.zeros(len(wrong), len(classes), len(classes), dtype=torch.int64)
-    keys = keys.to(owner.device)
+    shape = (len(wrong), len(classes), len(classes))
+    keys = torch.zeros(shape, dtype=torch.int64, device=owner.device)
     with owner.autocast():  # held over all passes: the weights are rounded to bfloat16 once
         batches = Batches(test, owner, batch_size, len(classes))
         passes: list[_Pass] = [("plain", owner, identity().to_input)]

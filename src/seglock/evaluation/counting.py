@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seglock.data import VOID
 from seglock.errors import EvaluationError
-
-VOID = 255
 
 
 class Targets:
@@ -32,11 +31,6 @@ class Targets:
         rows = torch.where(masks == VOID, num_classes, masks).to(kind)
         images = torch.arange(self._images, dtype=kind, device=masks.device)
         self._first = rows * num_classes + images.view(-1, 1, 1) * self._bins
-
-    @property
-    def nbytes(self) -> int:
-        """What the layout takes of the device's memory."""
-        return self._first.nbytes
 
     def matrices(self, prediction: Tensor) -> Tensor:
         """One confusion matrix an image: (B, H, W), 0 to C - 1 -> (B, C, C) int64, rows target."""

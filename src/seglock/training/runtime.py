@@ -43,7 +43,7 @@ class Runtime:
         cuda = device.type == "cuda"
         return cls(
             device=device,
-            bf16=cuda if recipe.precision == "auto" else recipe.precision == "bf16",
+            bf16=cuda if recipe.bf16 is None else recipe.bf16,
             channels_last=recipe.channels_last is not False,
             compile=cuda if recipe.compile == "auto" else recipe.compile,
         )
