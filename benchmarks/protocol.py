@@ -10,10 +10,11 @@ compiles once, and a machine that has neither will do. Besides each lock once, t
 baseline and three keys of the best lock say how much is luck, and the variants of
 `benchmarks.protocol_cells` test the reasons for what is found. Cells come best block sides first.
 
-A cell that is done is never done again, and one under way goes on from its checkpoint, after
-``--minutes``, Ctrl-C or a kill. The figures so far are in docs/results/protocol-NAME.json after
-each cell; the work lies under ``--folder``. Keys are public ones, derived from the demonstration
-key: anyone can repeat the figures, and the networks protect nothing.
+A cell that is done is never done again, and one under way goes on from its last checkpoint (at most
+``train.checkpoint_seconds`` and an epoch back), after ``--minutes``, Ctrl-C or a kill. The figures
+so far are in docs/results/protocol-NAME.json after each cell; the work lies under ``--folder``.
+Keys are public ones, derived from the demonstration key: anyone can repeat the figures, and the
+networks protect nothing.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from benchmarks.results import REPOSITORY, RESULTS, describe_run, device_slug
 from seglock import files
 from seglock.config import Params, check_params, load_params
 from seglock.errors import ConfigError, SeglockError
+from seglock.stages.locks import lock_transform, wrong_transforms
 
 if TYPE_CHECKING:
     from seglock.data import PreparedData
@@ -50,7 +52,7 @@ _console = Console(stderr=True)
 
 
 class OutOfTime(Exception):  # noqa: N818 - no error: the command's minutes are over
-    """Raised between two epochs; the checkpoint of the last one is there."""
+    """Raised between two epochs; what is after the last checkpoint is trained again."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,6 @@ class Protocol:
         params, data = cell.params(self.params), cell.data(self.data)
         key = public_key(cell.repeat) if cell.steps(params) else None
         lock = params.locks[cell.lock]
-        from seglock.stages.locks import lock_transform
-
         transform = lock_transform(lock, key)
         checkpoints = self.folder / "checkpoints" / cell.name
         checkpoints.mkdir(parents=True, exist_ok=True)
@@ -142,7 +142,6 @@ def judge(
     """The scores of evaluation.json, as stage ``evaluate`` has them."""
     from seglock.evaluation import evaluate_lock, floors
     from seglock.models import load_model, pick_device
-    from seglock.stages.locks import wrong_transforms
 
     return evaluate_lock(
         load_model(weights, params.model, data.num_classes),
@@ -155,7 +154,7 @@ def judge(
         floors=floors(data.train.masks, data.test.masks, data.num_classes),
         device=pick_device(params.train.device),
         batch_size=params.evaluate.batch_size,
-        bf16={"auto": None, "bf16": True, "float32": False}[params.train.precision],
+        bf16=params.train.bf16,
     ).to_dict()
 
 

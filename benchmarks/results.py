@@ -76,16 +76,15 @@ def write_rows(
     rows: Iterable[Row],
     *,
     settings: Mapping[str, Any],
-    module: str | None = None,
     folder: Path = RESULTS,
 ) -> Path:
     """Write ``folder/BENCHMARK-DEVICE.json``, whole or not at all.
 
     ``settings``: sizes, networks and whatever else the figures depend on. The command is the one
-    that this process was started with, as ``python -m benchmarks.BENCHMARK``, or ``module``.
+    that this process was started with, as ``python -m benchmarks.BENCHMARK``.
     """
     path = folder / f"{benchmark}-{device_slug()}.json"
-    document = describe_run(module or f"benchmarks.{benchmark}") | {
+    document = describe_run(f"benchmarks.{benchmark}") | {
         "benchmark": benchmark,
         "settings": dict(settings),
         "rows": [asdict(row) for row in rows],

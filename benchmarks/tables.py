@@ -8,8 +8,9 @@ A page shows a file between two comments, and its heading is kept above them:
     <!-- results: transforms-cpu.json -->
     <!-- end of results -->
 
-A name after the file's keeps the rows that begin with it: ``<!-- results: FILE encrypt -->``. Of a
-protocol's file it names the part: table1, access, ablations, luck or claims.
+Words after the file's name keep the rows that have them in theirs, as in
+``<!-- results: transforms-cpu.json encrypt -->``. Of a protocol's file they name the part: table1,
+access, ablations, luck or claims.
 """
 
 from __future__ import annotations
@@ -21,23 +22,26 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.protocol_tables import PARTS
+from benchmarks.recipe_table import recipe_table
 from benchmarks.results import HEADER, LEFT, REPOSITORY, RESULTS, cells
 from seglock.files import read_json, write_bytes
 
 _PLACE = re.compile(
-    r"<!-- results: (?P<file>\S+?)(?: (?P<prefix>[^\n]+?))? -->\n.*?<!-- end of results -->",
+    r"<!-- results: (?P<file>\S+?)(?: (?P<words>[^\n]+?))? -->\n.*?<!-- end of results -->",
     flags=re.DOTALL,
 )
 
 
-def render(document: Mapping[str, Any], prefix: str = "") -> str:
+def render(document: Mapping[str, Any], words: str = "") -> str:
     """A benchmark's rows as a Markdown table, with the command and the device under it.
 
-    Columns that are empty in every row are left out. Of a protocol, ``prefix`` names the part.
+    Columns that are empty in every row are left out. Of a protocol, ``words`` name the part.
     """
+    if document["benchmark"] == "recipe":
+        return f"{recipe_table(document)}\n\n{_source(document)}\n"
     if document["benchmark"] == "protocol":
-        return f"{PARTS[prefix](document)}\n\n{_source(document)}\n"
-    rows = [cells(row) for row in document["rows"] if row["name"].startswith(prefix)]
+        return f"{PARTS[words](document)}\n\n{_source(document)}\n"
+    rows = [cells(row) for row in document["rows"] if words in row["name"]]
     used = [i for i in range(len(HEADER)) if i < 2 or any(row[i] for row in rows)]
     rule = [":--" if HEADER[i] in LEFT else "--:" for i in used]
     lines = [[HEADER[i] for i in used], rule, *([row[i] for i in used] for row in rows)]
@@ -57,9 +61,9 @@ def refreshed(page: str, results: Path = RESULTS) -> str:
     """A page with every table between its comments rendered anew."""
 
     def table(found: re.Match[str]) -> str:
-        name, prefix = found["file"], found["prefix"] or ""
+        name, words = found["file"], found["words"] or ""
         opening = found[0].partition("\n")[0]
-        body = render(read_json(results / name), prefix)
+        body = render(read_json(results / name), words)
         return f"{opening}\n{body}<!-- end of results -->"
 
     return _PLACE.sub(table, page)

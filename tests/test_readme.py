@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks.protocol_findings import Figures
 from seglock.config import check_params
 from tests.e2e.project import ROOT
 
+REAL = ("camvid", "voc-animals")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -66,6 +68,65 @@ def test_the_measured_table_says_what_the_pages_say() -> None:
     assert f"{baseline['spread']:.3f} apart, against the {study['limits']['max_drop']:.2f}" in (
         README.replace("\n", " ")
     )
+
+
+def test_the_threat_model_says_what_was_measured_on_real_images() -> None:
+    sets = [_regained(f"docs/results/protocol-{name}-small-cpu.json") for name in REAL]
+    threats = (ROOT / "docs/threat-model.md").read_text(encoding="utf-8")
+    told = [f"{found['shf-2']:.2f}" for found in sets]
+    assert f"SHF at M = 2: {told[0]} and {told[1]}." in threats
+    spans = {m: [_ends(found, m) for found in sets] for m in ("shf", "np", "ffx")}
+    assert f"NP at M = 2 to 16: {spans['np'][0]} on CamVid, {spans['np'][1]} on" in threats
+    assert f"FFX at M = 2 to 16: {spans['ffx'][0]}, and {spans['ffx'][1]} on" in threats
+    for found in sets:
+        most = {m: max(found[f"{m}-{side}"] for side in (2, 4, 8, 16)) for m in spans}
+        assert min(most, key=most.__getitem__) == "np"
+    whole = [[f"{found[f'{m}-64']:.2f}" for found in sets] for m in ("np", "ffx")]
+    assert whole[0][0] == whole[0][1]
+    assert f"gives {whole[0][0]} back on both sets, FFX at M = 64\n  {' and '.join(whole[1])}" in (
+        threats
+    )
+
+
+def test_the_reproduction_says_what_its_ablations_show() -> None:
+    page = (ROOT / "docs/reproduction.md").read_text(encoding="utf-8")
+    path = ROOT / "docs/results/protocol-camvid-small-cpu.json"
+    figures = Figures(json.loads(path.read_text()))
+    tuned = figures.in_variant("finetuned")
+    locks = [name for name in tuned if name != "baseline"]
+    assert len(locks) == 9
+    assert "every one of the nine locks" in page
+    assert all(tuned[name]["regained"] > figures.cell(name)["regained"] for name in locks)
+    for side in (2, 4):
+        owner = [tuned[f"{method}-{side}"]["owner_miou"] for method in ("shf", "np", "ffx")]
+        assert owner == sorted(owner, reverse=True)
+    gains = {n: tuned[n]["owner_miou"] - figures.cell(n)["owner_miou"] for n in locks}
+    assert f"up\n  to {max(gains.values()):.3f} of mean IoU" in page
+    assert max(gains["ffx-2"], gains["ffx-4"]) < 0
+    divided = figures.in_variant("divisor-255")
+    moved = [abs(c["owner_miou"] - figures.cell(n)["owner_miou"]) for n, c in divided.items()]
+    assert f"by {max(moved):.3f} at most" in page
+    half = figures.in_variant("half-data")
+    lost = {n: figures.cell(n)["owner_miou"] - c["owner_miou"] for n, c in half.items()}
+    plain = lost.pop("baseline")
+    assert len(lost) == 6
+    assert max(lost.values()) < plain
+    assert f"less than they cost the baseline, {plain:.3f}." in page
+    bn = [tuned[name]["plain_bn"] - figures.cell(name)["plain_bn"] for name in locks]
+    assert min(bn) > 0
+    fixed = figures.in_variant("fixed-password")
+    assert {c["incorrect"]["mean"] < c["floors"]["floor"] for c in fixed.values()} == {True}
+
+
+def _regained(path: str) -> dict[str, float]:
+    cells = json.loads((ROOT / path).read_text())["cells"]
+    first = [c for c in cells if c["variant"] == "main" and c["repeat"] == 0]
+    return {cell["lock"]: cell["regained"] for cell in first}
+
+
+def _ends(found: dict[str, float], method: str) -> str:
+    shares = [found[f"{method}-{side}"] for side in (2, 4, 8, 16)]
+    return f"{min(shares):.2f} to {max(shares):.2f}"
 
 
 def test_the_search_is_worth_what_its_page_says() -> None:

@@ -97,6 +97,7 @@ def test_all_faults_are_reported_together_with_nearest_names() -> None:
             "got norm=frozen; set model.norm to batch or group",
         ),
         ("train", {"color_jitter": 1.5}, "must be less than or equal to 1, got 1.5"),
+        ("train", {"checkpoint_seconds": -1.0}, "must be greater than or equal to 0"),
         ("train", {"average": 1.0}, "must be less than 1, got 1.0"),
         ("data", {"train_split": "val"}, "must name different lists, got val, val; hold"),
         ("data", {"val_split": "train"}, "must name different lists, got train, train, val"),

@@ -45,7 +45,9 @@ def test_the_demos_study_has_room_and_tries_the_pipelines_locks_first() -> None:
     assert len(entries) < params.search.trials / 2
 
 
-@pytest.mark.parametrize("name", ["paper", "camvid", "voc-animals"])
+@pytest.mark.parametrize(
+    "name", ["paper", "camvid", "camvid-small", "voc-animals", "voc-animals-small"]
+)
 def test_other_profiles_have_a_study_of_the_papers_locks_that_nobody_starts(name: str) -> None:
     params = load_params(ROOT / "profiles" / f"{name}.yaml")
     assert params.search.trials == 0

@@ -22,6 +22,7 @@ from seglock.transforms import (
     INPUT_STD,
     Transform,
     apply,
+    apply_compiled,
     compose,
     incorrect_transforms,
 )
@@ -216,6 +217,29 @@ def test_the_accelerator_kernel_agrees(steps: tuple[str, ...], transform: Transf
             )
             assert torch.equal(made, floats)
             assert made.is_contiguous(memory_format=write)
+
+
+@every_lock
+def test_the_compiled_kernel_agrees(
+    steps: tuple[str, ...], transform: Transform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = images_for(steps)
+    expected = transform.encrypt(images)
+    floats = transform.to_input(images)
+    halves = transform.to_input(images, dtype=torch.bfloat16)
+    monkeypatch.setattr(apply_compiled, "WORTH_IT", 0)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        tensor = torch.from_numpy(images).contiguous(memory_format=layout)
+        encrypted = transform.encrypt(tensor)
+        assert np.array_equal(encrypted, expected)
+        assert encrypted.is_contiguous(memory_format=layout)
+        assert np.array_equal(transform.decrypt(encrypted), images)
+        for write in (torch.contiguous_format, torch.channels_last):
+            assert torch.equal(transform.to_input(tensor, memory_format=write), floats)
+            made = transform.encrypted_to_input(
+                encrypted, dtype=torch.bfloat16, memory_format=write
+            )
+            assert torch.equal(made, halves)
 
 
 @pytest.mark.gpu

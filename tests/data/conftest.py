@@ -15,6 +15,13 @@ from seglock.data.synthetic import voc_palette
 CLASSES = ("background", "cat", "dog")
 
 
+def machine_memory() -> int:
+    """Bytes of memory and swap together: more than that, Linux maps for reading only."""
+    text = Path("/proc/meminfo").read_text()
+    sizes = dict(line.split(":") for line in text.splitlines())
+    return sum(int(sizes[name].split()[0]) * 1024 for name in ("MemTotal", "SwapTotal"))
+
+
 class Voc:
     """Write and break images, masks and lists of one folder."""
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seglock.data import open_encrypted, write_encrypted
+from seglock.data.arrays import write_header
 from seglock.errors import DataError, StorageError
+from tests.data.conftest import machine_memory
 
 NONCE = bytes(range(32))
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 3, 8, 8), dtype=np.uint8)
@@ -44,10 +47,20 @@ def test_the_file_is_a_nonce_and_an_npy_file(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"a"}
 
 
-def test_opening_changes_nothing_on_disk(tmp_path: Path) -> None:
+def test_what_is_opened_cannot_be_written(tmp_path: Path) -> None:
     write_encrypted(tmp_path / "a", IMAGES, _negative, NONCE)
-    open_encrypted(tmp_path / "a")[:] = 0
-    np.testing.assert_array_equal(open_encrypted(tmp_path / "a"), _negative(IMAGES))
+    with pytest.raises(ValueError, match="read-only"):
+        open_encrypted(tmp_path / "a")[:] = 0
+
+
+def test_a_split_may_be_larger_than_memory(tmp_path: Path) -> None:
+    side = 4096
+    shape = (2 * machine_memory() // (6 * side * side), 3, side, side)
+    with (tmp_path / "a").open("wb") as file:  # holes: it takes no room
+        file.write(NONCE)
+        write_header(file, shape, np.dtype(np.int16))
+        file.truncate(file.tell() + 2 * math.prod(shape))
+    assert open_encrypted(tmp_path / "a", nonce=NONCE)[-1, -1, -1, -1] == 0
 
 
 def test_another_key_is_noticed(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from PIL import Image
 
 from seglock.config import DataParams
 from seglock.data import PreparedData, VocFolder, get_dataset, prepare_dataset
+from seglock.data.arrays import write_header
 from seglock.data.prepare import resize_pair
+from seglock.data.prepared import _open_array
 from seglock.errors import DataError, StorageError
+from tests.data.conftest import machine_memory
 
 
 @pytest.fixture
@@ -148,11 +152,20 @@ class TestOpening:
         shutil.rmtree(raw)
         return tmp_path / "out"
 
-    def test_arrays_are_private_mappings(self, out) -> None:
+    def test_arrays_are_mappings_that_nobody_can_write(self, out) -> None:
         prepared = PreparedData.open(out)
         assert isinstance(prepared.train.images, np.memmap)
-        prepared.train.images[0] = 7
-        assert PreparedData.open(out).digest == prepared.digest
+        with pytest.raises(ValueError, match="read-only"):
+            prepared.train.images[0] = 7
+
+    def test_arrays_may_be_larger_than_memory(self, out) -> None:
+        side = 4096
+        count = 2 * machine_memory() // (3 * side * side)
+        shape = (count, 3, side, side)
+        with (out / "train_images.npy").open("wb") as file:  # holes: it takes no room
+            write_header(file, shape, np.dtype(np.uint8))
+            file.truncate(file.tell() + math.prod(shape))
+        assert _open_array(out / "train_images.npy", shape)[-1, -1, -1, -1] == 0
 
     @pytest.mark.parametrize("name", ["train_images.npy", "test_masks.npy", "prepared.json"])
     def test_missing_files(self, out, name) -> None:

@@ -51,6 +51,7 @@ def test_a_profile_runs_on_real_images(profile: str, real_data: Path, tmp_path: 
         values["locks"] = {name: values["locks"][name] for name in ("baseline", "ffx-4")}
         values["model"] |= {"name": NETWORKS[profile], "width": 8}
         values["train"] |= {"epochs": 1, "batch_size": 3, "warmup_epochs": 0}
+        values["model"]["zero_init_residual"] = False  # these networks have no residual branches
         values["train"] |= {"aux_loss_weight": 0.0}
         values["evaluate"] |= {"wrong_keys": 2, "pictures": 1}
 

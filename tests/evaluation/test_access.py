@@ -14,8 +14,17 @@ from torch import nn
 from seglock.config import ModelParams
 from seglock.data import Split
 from seglock.errors import EvaluationError
-from seglock.evaluation import AccessResult, Floors, KeyScores, access, evaluate_lock
+from seglock.evaluation import (
+    AccessResult,
+    Floors,
+    KeyScores,
+    access,
+    batches,
+    counting,
+    evaluate_lock,
+)
 from seglock.evaluation.access import KEYS_AT_ONCE
+from seglock.evaluation.predict import Predictor
 from seglock.keys import demonstration_key
 from seglock.models import build_model
 from seglock.transforms import Transform, compose, identity, incorrect_transforms
@@ -371,6 +380,108 @@ def test_bfloat16_is_near_float32(make_split: MakeSplit, norm: str) -> None:
     assert near != exact
     for name in ("correct", "plain", "plain_bn"):
         assert getattr(near, name).miou == pytest.approx(getattr(exact, name).miou, abs=2e-2)
+
+
+def learnt(test: Split, steps: list[str]) -> Split:
+    """The split whose masks are what the network sees under the key: the owner's score is 1."""
+    masks = predict(network(), compose(steps, KEY), test.images).astype(np.uint8)
+    return Split(test.name, test.ids, test.images, masks)
+
+
+def table(result: AccessResult) -> list[float]:
+    """Correct, plain, plain with new statistics, and each wrong key."""
+    assert result.correct is not None
+    assert result.plain_bn is not None
+    assert result.incorrect is not None
+    single = [result.correct.miou, result.plain.miou, result.plain_bn.miou]
+    return [*single, *result.incorrect.miou]
+
+
+TOLERANCE = 3e-2  # of any mean IoU: 8 bits of significand decide pixels that are nearly ties
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param(
+            "cuda",
+            marks=[
+                pytest.mark.gpu,
+                pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+            ],
+        ),
+    ],
+)
+@pytest.mark.parametrize("steps", [["shf-4"], ["np-4"], ["ffx-4"]])
+def test_the_table_in_bfloat16_is_that_in_float32(
+    make_split: MakeSplit, device: str, steps: list[str]
+) -> None:
+    test = learnt(make_split(16), steps)
+    exact = table(judge(test, steps, bf16=False))
+    near = table(judge(test, steps, bf16=True, device=device))
+    assert exact[0] == 1
+    assert max(exact[1:]) < 1 - 3 * TOLERANCE  # so that a wrong transform would be seen
+    assert near != exact
+    assert near == pytest.approx(exact, abs=TOLERANCE)
+
+
+def test_what_a_gpu_does_instead_changes_no_figure(
+    make_split: MakeSplit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test, steps = make_split(7), ["shf-4"]
+    options = {"wrong": incorrect_transforms(steps, KEY, 9), "batch_size": 3, "pictures": 7}
+    expected = judge(test, steps, **options)
+    used: list[str] = []
+
+    def spy(name: str, function: Any) -> Any:
+        def call(*given: Any) -> Any:
+            used.append(name)
+            return function(*given)
+
+        return call
+
+    def groups(owner: Predictor, *others: Any) -> Any:
+        class Owner:
+            device, inputs = torch.device("cuda"), owner.inputs
+
+        return grouped(Owner, *others)  # type: ignore[arg-type]
+
+    grouped = access._groups
+    monkeypatch.setattr(access, "_groups", groups)
+    monkeypatch.setattr(access, "ahead", spy("ahead", access.ahead))
+    monkeypatch.setattr(batches, "_fits", spy("resident", lambda *_: True))
+    adding = spy("adding", counting._count_by_adding)
+    monkeypatch.setattr(counting, "_count_by_bincount", adding)
+    found = judge(test, steps, **options)
+    assert set(used) == {"ahead", "resident", "adding"}
+    assert found == expected
+    assert all(np.array_equal(found.pictures[n], expected.pictures[n]) for n in found.pictures)
+
+
+def test_one_group_of_keys_is_made_ahead_and_no_more() -> None:
+    made: list[int] = []
+
+    def make(item: int) -> int:
+        made.append(item)
+        if item == 7:
+            raise EvaluationError("seven must not be", got="7")
+        return 10 * item
+
+    seen = []
+    for value in access.ahead(make, range(5)):
+        seen.append(value)
+        assert len(made) <= len(seen) + 1
+    assert seen == [0, 10, 20, 30, 40]
+    with pytest.raises(EvaluationError, match="seven"):
+        list(access.ahead(make, [6, 7, 8]))
+
+
+def test_a_label_that_is_no_class_is_refused(make_split: MakeSplit) -> None:
+    test = make_split(5)
+    test.masks[4, 0, 0] = 9
+    with pytest.raises(EvaluationError, match="a class from 0 to 3 or 255, got 9"):
+        judge(test, ["np-2"])
 
 
 @pytest.mark.gpu

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -71,8 +73,43 @@ def test_a_reading_error_reaches_the_loop() -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "kind"),
-    [("auto", ResidentSource), (True, ResidentSource), (False, StreamedSource)],
+    [("auto", StreamedSource), (True, ResidentSource), (False, StreamedSource)],
 )
 def test_the_recipe_chooses_the_source(wanted: bool | str, kind: type) -> None:
     recipe = TrainParams(data_on_device=wanted)  # type: ignore[arg-type]
     assert type(open_source(small_split("train", 2, 0), CPU, recipe)) is kind
+
+
+@pytest.mark.parametrize(("spare", "kind"), [(1, ResidentSource), (0, StreamedSource)])
+def test_a_split_that_leaves_half_of_the_card_free_is_resident(
+    monkeypatch: pytest.MonkeyPatch, spare: int, kind: type
+) -> None:
+    split = small_split("train", 3, 0)
+    size = split.images.nbytes + split.masks.nbytes
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2 * (size + spare), 10 * size))
+    monkeypatch.setattr("seglock.training.batches._load", lambda array, _: array)
+    assert type(open_source(split, torch.device("cuda"), TrainParams())) is kind
+
+
+def test_memory_holds_few_batches_of_a_streamed_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = StreamedSource(small_split("train", 40, 0), CPU)
+    held: weakref.WeakSet[torch.Tensor] = weakref.WeakSet()
+    read = source._read
+
+    def counted(chosen: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        batch = read(chosen)
+        held.add(batch[0])
+        return batch
+
+    monkeypatch.setattr(source, "_read", counted)
+    most = 0
+    for _ in source.batches([np.array([number]) for number in range(40)]):
+        most = max(most, len(held))
+    assert 1 <= most <= 4
+
+
+def test_a_resident_split_is_loaded_in_pieces_whole() -> None:
+    split = small_split("train", 150, 0)
+    images, masks = next(ResidentSource(split, CPU).batches([np.arange(150)]))
+    assert np.array_equal(images.numpy(), split.images)
+    assert np.array_equal(masks.numpy(), split.masks)

@@ -237,7 +237,7 @@ def test_all_arrays_may_be_memory_mapped(tmp_path: Path) -> None:
 
     def mapped(split: Split) -> Split:
         images, masks = (
-            np.load(tmp_path / f"{split.name}_{kind}.npy", mmap_mode="c") for kind in "im"
+            np.load(tmp_path / f"{split.name}_{kind}.npy", mmap_mode="r") for kind in "im"
         )
         return Split(split.name, split.ids, images, masks)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import signal
@@ -86,6 +87,20 @@ def checkpoints(folder: Path) -> list[Path]:
 def test_the_newest_two_checkpoints_stay(tmp_path: Path) -> None:
     train(small_job(tmp_path), tracker=MemoryTracker(), progress=False)
     assert [path.name[:11] for path in checkpoints(tmp_path)] == ["epoch-00002", "epoch-00003"]
+
+
+def test_checkpoints_lie_apart_in_time_and_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(small_job(tmp_path / "a"), tracker=MemoryTracker(), progress=False)
+    ticks = itertools.count(step=10.0)
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(ticks))
+    params = small_params(checkpoint_seconds=15.0)  # each epoch seems to take 10
+    stopped_after(tmp_path / "b", 3, params)
+    assert [path.name[:11] for path in checkpoints(tmp_path / "b")] == ["epoch-00002"]
+    result = train(small_job(tmp_path / "b", params), tracker=MemoryTracker(), progress=False)
+    assert result.resumed_from == 2
+    assert digest_of(result.weights) == digest_of(whole.weights)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped"])

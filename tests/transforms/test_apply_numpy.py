@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any
 
 import numpy as np
 import pytest
 
 from seglock.errors import TransformError
 from seglock.keys import SecretKey
-from seglock.transforms import apply_numpy, compose
+from seglock.transforms import apply_compiled, compose
 from seglock.transforms.lookup import Lookup
 
 KEY = SecretKey.from_bytes(bytes(range(32)))
@@ -60,7 +59,11 @@ def test_odd_numbers_of_values() -> None:
 
 @pytest.mark.parametrize("steps", [["ffx-4"], ["np-4", "ffx-4-f30", "shf-4"], ["ffx-4-f100"]])
 @pytest.mark.parametrize("shape", [(2, 3, 8, 8), (9, 3, 256, 256)])
-def test_impossible_values_are_counted(steps: list[str], shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("compiled", [False, True])
+def test_impossible_values_are_counted(
+    steps: list[str], shape: tuple[int, ...], compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apply_compiled, "WORTH_IT", 0 if compiled else 1 << 60)
     transform = compose(steps, KEY)
     plan = transform._plan
     possible = [set(plan.tables[row].tolist()) for row in plan.selector]
@@ -97,16 +100,6 @@ def test_inputs_take_only_values_that_ffx_can_give(value: int) -> None:
         transform.encrypted_to_input(encrypted)
 
 
-@pytest.mark.parametrize(
-    ("told", "cores", "threads"),
-    [("3", 8, 3), ("", 2, 2), ("many", 2, 2), ("0", 2, 2), ("", 99, 16)],
-)
-def test_thread_count(told: str, cores: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", told)
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
-    assert apply_numpy.thread_count() == threads
-
-
 @pytest.mark.parametrize(("tables", "width"), [(1, 256), (2, 1000), (40, 2000), (255, 256)])
 def test_a_lookup_is_plain_indexing(tables: int, width: int) -> None:
     """Also beyond 65536 entries, where its indices need more than 16 bits."""
@@ -118,40 +111,6 @@ def test_a_lookup_is_plain_indexing(tables: int, width: int) -> None:
     out = np.empty((2, 300), dtype=np.int32)
     lookup.apply(values[:, 100:400], slice(100, 400), out, lookup.scratch(1000))
     assert np.array_equal(out, table[kinds[None, 100:400], values[:, 100:400]])
-
-
-@pytest.mark.parametrize("steps", [["ffx-4"], ["shf-4", "ffx-4"], ["np-4", "ffx-4-f100"]])
-def test_pairs_change_nothing(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    images = noise(5, 3, 256, 64)
-    images[0, 0] = np.arange(256, dtype=np.uint8)[:, None]
-    transform = compose(steps, KEY)
-    one_by_one = transform.encrypt(images)
-    monkeypatch.setattr(apply_numpy, "_WORTH_PAIRS", 0)
-    looked = []
-    monkeypatch.setattr(Lookup, "apply", counting(Lookup.apply, looked))
-    for strided in (images, images.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)):
-        assert np.array_equal(transform.encrypt(strided), one_by_one)
-    assert {dtype for dtype, _ in looked} == {np.dtype(np.uint16)}
-    assert sum(size for _, size in looked) == images.size  # half of the values, in two layouts
-
-
-def counting(apply: Any, looked: list[tuple[np.dtype[Any], int]]) -> Any:
-    def counted(self: Lookup, values: Any, *rest: Any) -> None:
-        looked.append((values.dtype, values.size))
-        apply(self, values, *rest)
-
-    return counted
-
-
-def test_odd_images_and_wide_results_are_not_paired() -> None:
-    kinds = np.arange(6, dtype=np.uint8) % 2
-    tables = np.zeros((2, 256), dtype=np.int16)
-    assert Lookup(tables, kinds).paired is not None
-    assert Lookup(tables, kinds[:5]).paired is None
-    assert Lookup(tables.astype(np.int32), kinds).paired is None
-    assert Lookup(np.zeros((2, 1000), dtype=np.int16), kinds).paired is None
-    many = np.arange(12, dtype=np.uint8)
-    assert Lookup(np.zeros((12, 256), dtype=np.int16), many).paired is None
 
 
 def test_arrays_need_no_torch() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
 
 from seglock.errors import TransformError
 from seglock.keys import SecretKey
-from seglock.transforms import Transform, apply, apply_torch, compose, identity
+from seglock.transforms import apply, apply_torch, apply_triton, compose, identity
 from seglock.transforms.recipe import Shape, prepare
 
 KEY = SecretKey.from_bytes(bytes(range(32)))
@@ -109,13 +111,73 @@ def test_the_network_input_can_be_written_to() -> None:
         assert transform.encrypt(images).flags.writeable
 
 
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+LAYOUTS = (torch.contiguous_format, torch.channels_last)
+FLOATS = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
+ON_CUDA = [[f"{m}-{b}"] for m in ("shf", "np", "ffx") for b in (2, 4, 16, 64, 128, 256)]
+ON_CUDA += [[], STEPS, ["np-16", "shf-16", "ffx-16", "shf-16"]]
+
+
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-@pytest.mark.parametrize("transform", [compose(STEPS, KEY), compose(["shf-256"], KEY), identity()])
-def test_large_batches_on_cuda(transform: Transform) -> None:
-    images = noise(64, 3, 256, 256)
-    on_device = images.cuda()
-    encrypted = transform.encrypt(on_device)
-    assert torch.equal(encrypted.cpu(), transform.encrypt(images))
-    assert torch.equal(transform.decrypt(encrypted), on_device)
-    assert torch.equal(transform.to_input(on_device).cpu(), transform.to_input(images))
+@needs_gpu
+@pytest.mark.parametrize("gathers", [False, True])
+@pytest.mark.parametrize("batch", [1, 19])
+@pytest.mark.parametrize("steps", ON_CUDA, ids="+".join)
+def test_cuda_gives_the_same_bits(
+    steps: list[str], batch: int, gathers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Triton's kernel, and torch's gathers where it cannot be used."""
+    if gathers:
+        monkeypatch.setattr(apply_triton, "usable", lambda _: False)
+    else:
+        assert apply_triton.usable(torch.device("cuda:0"))
+    transform, images = compose(steps, KEY), noise(batch, 3, 256, 512)
+    expected = transform.encrypt(images)
+    for layout in LAYOUTS:
+        on_device = images.cuda().contiguous(memory_format=layout)
+        encrypted = transform.encrypt(on_device)
+        assert torch.equal(encrypted.cpu(), expected)
+        assert encrypted.is_contiguous(memory_format=layout)
+        assert torch.equal(transform.decrypt(encrypted), on_device)
+        for write, dtype in product(LAYOUTS, FLOATS):
+            floats = transform.to_input(images, dtype=dtype)
+            for work, given in (("to_input", on_device), ("encrypted_to_input", encrypted)):
+                made = getattr(transform, work)(given, dtype=dtype, memory_format=write)
+                assert torch.equal(made.cpu(), floats)
+                assert made.is_contiguous(memory_format=write)
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_cuda_is_not_waited_for() -> None:
+    transform, images = compose(STEPS, KEY), noise(4, 3, 64, 64).cuda()
+    transform.encrypt(images), transform.to_input(images, dtype=torch.bfloat16)  # in place now
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        transform.encrypt(images), transform.to_input(images, dtype=torch.bfloat16)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.parametrize("steps", [["np-4"], ["shf-4"], ["shf-256"]], ids="+".join)
+def test_batches_beyond_two_to_the_31_values_on_cuda(steps: list[str]) -> None:
+    transform, some = compose(steps, KEY), noise(100, 3, 256, 256)
+    batch = some.cuda().repeat(112, 1, 1, 1)
+    assert batch.numel() > 1 << 31
+    assert torch.equal(transform.encrypt(batch)[-100:].cpu(), transform.encrypt(some))
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_impossible_values_are_counted_on_cuda() -> None:
+    transform = compose(STEPS, KEY)
+    damaged = transform.encrypt(noise(9, 3, 64, 64))
+    damaged[..., ::2] = torch.randint(-40, 1100, damaged[..., ::2].shape, dtype=torch.int16)
+    told = []
+    for given in (damaged, damaged.cuda()):
+        with pytest.raises(TransformError) as caught:
+            transform.decrypt(given)
+        told.append(caught.value.got)
+    assert told[0] == told[1]

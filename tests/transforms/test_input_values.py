@@ -14,6 +14,7 @@ from seglock.transforms.input_values import (
     INPUT_MEAN,
     INPUT_STD,
     FloatName,
+    affine_input,
     input_values,
     input_words,
 )
@@ -33,7 +34,7 @@ ADVERSE = np.array(
 )
 
 
-def nearest(value: float, bits: int) -> float:
+def nearest(value: float | Fraction, bits: int) -> float:
     """Round to ``bits`` significant bits, ties to even, in exact arithmetic."""
     if value == 0:
         return 0.0
@@ -72,3 +73,24 @@ def test_mean_and_std_are_imagenets() -> None:
     """As published with torchvision's weights, red first."""
     assert INPUT_MEAN == (0.485, 0.456, 0.406)
     assert INPUT_STD == (0.229, 0.224, 0.225)
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+def test_an_affine_is_used_only_where_it_gives_the_same_bits(name: FloatName) -> None:
+    """Fused or not; checked here in exact arithmetic."""
+    accepted = []
+    for maximum in (255, 731, 997):
+        values = np.arange(maximum + 1)
+        affine = affine_input(values, maximum, name)
+        accepted.append(affine is not None)
+        for channel, (scale, shift) in enumerate([] if affine is None else affine.tolist()):
+            words = input_words(values, channel, maximum, name)
+            wanted = torch.from_numpy(words).view(getattr(torch, name)).double().tolist()
+            for value, expected in zip(values.tolist(), wanted, strict=True):
+                product = Fraction(value) * Fraction(scale)
+                fused = nearest(product + Fraction(shift), 24)
+                apart = nearest(Fraction(nearest(product, 24)) + Fraction(shift), 24)
+                assert nearest(fused, SIGNIFICAND[name]) == expected
+                assert nearest(apart, SIGNIFICAND[name]) == expected
+    assert any(accepted)
+    assert affine_input(np.arange(256), 255, "float32") is None

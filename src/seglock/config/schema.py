@@ -165,11 +165,17 @@ class TrainParams(Section):
     channels_last: Auto = "auto"
     compile: Auto = "auto"
     data_on_device: Auto = "auto"
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 0.0
 
     @model_validator(mode="after")
     def _values_agree(self) -> Self:
         refuse(train_faults(dict(self)))
         return self
+
+    @property
+    def bf16(self) -> bool | None:
+        """Whether to compute in bfloat16; None where the device decides."""
+        return None if self.precision == "auto" else self.precision == "bf16"
 
 
 class EvaluateParams(Section):

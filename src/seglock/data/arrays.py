@@ -1,4 +1,4 @@
-"""Array files written in order and in bounded memory.
+"""Array files written in order and in bounded memory, and read in no order.
 
 A memory map would meet a full disk as a SIGBUS; plain writes meet it as an error.
 """
@@ -6,6 +6,7 @@ A memory map would meet a full disk as a SIGBUS; plain writes meet it as an erro
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,3 +42,20 @@ def row_writer(path: Path, shape: tuple[int, ...]) -> Iterator[Callable[[np.ndar
             raise ValueError(f"{path.name} must get {shape[0]} rows, got {rows}")
         file.flush()
         os.fsync(file.fileno())
+
+
+def read_ahead(array: np.ndarray, rows: np.ndarray) -> None:
+    """Have the system read these rows (``array[i]``) of a mapped file together, and no others.
+
+    Else it meets them one by one, and around each reads as much more as the disk is set up for:
+    128 KiB on most machines, megabytes on some. Does nothing for an array in memory.
+    """
+    mapped: object = array.base
+    if not isinstance(array, np.memmap) or not isinstance(mapped, mmap.mmap):
+        return
+    first = array.offset % mmap.ALLOCATIONGRANULARITY
+    size = array.strides[0]
+    for row in np.sort(rows).tolist():
+        start = first + row * size
+        page = start - start % mmap.PAGESIZE
+        mapped.madvise(mmap.MADV_WILLNEED, page, start + size - page)

@@ -23,6 +23,8 @@ from seglock.data.layout import (
 from seglock.data.splits import SPLITS
 from seglock.errors import DataError
 
+_CHUNK = 1024
+
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being done, how much of it is done, and how much there is in all."""
 
@@ -160,11 +162,14 @@ def _check_pixels(
     def check(name: str) -> list[Problem]:
         return check_pair(name, folder.images(name)[:1], folder.masks(name)[:1], count)
 
+    done = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for done, found in enumerate(pool.map(check, ids), start=1):
-            problems += found
-            if progress is not None:
-                progress("checking images", done, len(ids))
+        for start in range(0, len(ids), _CHUNK):  # a pool would note all images at once
+            for found in pool.map(check, ids[start : start + _CHUNK]):
+                problems += found
+                done += 1
+                if progress is not None:
+                    progress("checking images", done, len(ids))
     return problems
 
 

@@ -63,7 +63,7 @@ def write_encrypted(
 
 
 def open_encrypted(path: Path, *, nonce: bytes | None = None) -> np.memmap[Any, np.dtype[Any]]:
-    """Map an encrypted split, (N, 3, S, S) uint8 or int16, without reading it.
+    """Map an encrypted split read-only, (N, 3, S, S) uint8 or int16, without reading it.
 
     With ``nonce``, the file must begin with it. Raises DataError when the file is missing, cut
     off, or made with another key.
@@ -86,7 +86,7 @@ def open_encrypted(path: Path, *, nonce: bytes | None = None) -> np.memmap[Any, 
         raise DataError(
             f"{path} must be made with the key of this lock", got="another nonce", fix=_FIX
         )
-    return np.memmap(path, dtype=dtype, mode="c", offset=offset, shape=shape)
+    return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
 
 
 def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -24,7 +24,8 @@ class Split:
     """Images and masks of one split, in the order of ``ids``.
 
     images: (N, 3, S, S) uint8 RGB, 0..255. masks: (N, S, S) uint8 class index, or 255 for void.
-    Both are private mappings: the file is shared by all readers, and nothing can change it.
+    Both are read-only mappings, which all readers share, of any size: pages that are not in use
+    are the system's to take back.
     """
 
     name: str
@@ -101,8 +102,8 @@ def _shape(name: str, count: int, side: int) -> tuple[int, ...]:
 
 def _open_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     try:
-        # Mode "c": copy on write, so torch.from_numpy takes it without a copy or a warning.
-        array: Any = np.load(path, mmap_mode="c", allow_pickle=False)
+        # Not "c", copy on write: Linux refuses to map a file so that is larger than memory.
+        array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise DataError(f"{path} must exist", got="no such file", fix=_FIX) from error
     except (OSError, ValueError, EOFError, SyntaxError) as error:

@@ -8,6 +8,7 @@ from seglock.evaluation.access import evaluate_lock
 from seglock.evaluation.batch_norm import reestimate_batch_norm
 from seglock.evaluation.floors import Floors, floors
 from seglock.evaluation.iou import confusion_matrices, confusion_matrix, iou_per_class, mean_iou
+from seglock.evaluation.predict import classes_of
 from seglock.evaluation.result import AccessResult, KeyScores, PictureScore, Score
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "KeyScores",
     "PictureScore",
     "Score",
+    "classes_of",
     "confusion_matrices",
     "confusion_matrix",
     "evaluate_lock",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 
 from seglock.errors import EvaluationError
 from seglock.evaluation.batch_norm import reestimate_batch_norm
-from seglock.evaluation.iou import confusion_matrix, mean_iou
+from seglock.evaluation.batches import Batches, slices
+from seglock.evaluation.iou import mean_iou
 from seglock.evaluation.predict import Predictor, ToInput
 from seglock.evaluation.result import AccessResult, KeyScores
 from seglock.evaluation.tally import Tally
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from seglock.transforms import Transform
 
 Progress = Callable[[int, int], None]
+Made = TypeVar("Made")
 
 KEYS_AT_ONCE = 4
 """Wrong keys whose plans are held together: each reading of the images serves so many."""
@@ -66,27 +69,25 @@ def evaluate_lock(
     """
     _check(test, transform, wrong, encrypted)
     owner = Predictor(model, device, bf16)
-    passes: list[_Pass] = [("plain", owner, identity().to_input)]
-    if transform is not None:
-        thief = _thief(owner, unlabelled, batch_size)
-        own = transform.to_input if encrypted is None else transform.encrypted_to_input
-        passes += [("plain_bn", thief, identity().to_input), ("correct", owner, own)]
     tally = Tally(test, tuple(classes), pictures)
-    keys = torch.zeros(len(wrong), len(classes), len(classes), dtype=torch.int64)
-    count = _Counter(progress, -(-len(test) // batch_size) * (len(passes) + len(wrong)))
-    for rows in _slices(len(test), batch_size):
-        images, target = owner.upload(test.images[rows]), owner.upload(test.masks[rows])
-        for name, predictor, to_input in passes:
-            given = images
-            if name == "correct" and encrypted is not None:
-                given = owner.upload(encrypted[rows])
-            tally.add(name, rows, predictor(predictor.inputs(to_input, given)), target)
-            count()
-    for first in range(0, len(wrong), KEYS_AT_ONCE):
-        some = slice(first, first + KEYS_AT_ONCE)
-        _judge_wrong(
-            owner, test, batch_size, wrong[some], keys[some], tally if not first else None, count
-        )
+    shape = (len(wrong), len(classes), len(classes))
+    keys = torch.zeros(shape, dtype=torch.int64, device=owner.device)
+    with owner.autocast():  # held over all passes: the weights are rounded to bfloat16 once
+        batches = Batches(test, owner, batch_size, len(classes))
+        passes: list[_Pass] = [("plain", owner, identity().to_input)]
+        if transform is not None:
+            thief = _thief(owner, unlabelled, batch_size)
+            own = transform.to_input if encrypted is None else transform.encrypted_to_input
+            passes += [("plain_bn", thief, identity().to_input), ("correct", owner, own)]
+        count = _Counter(progress, len(batches) * (len(passes) + len(wrong)))
+        for batch in batches:
+            for name, predictor, to_input in passes:
+                images = batch.images
+                if name == "correct" and encrypted is not None:
+                    images = owner.upload(encrypted[batch.rows])
+                tally.add(name, batch, predictor(predictor.inputs(to_input, images)))
+                count()
+        _judge_wrong(owner, batches, wrong, keys, tally, count)
     return tally.result(floors, _key_scores(keys, transform))
 
 
@@ -95,35 +96,69 @@ _Pass = tuple[str, Predictor, ToInput]
 
 def _judge_wrong(
     owner: Predictor,
-    test: Split,
-    batch_size: int,
+    batches: Batches,
     wrong: Sequence[Transform],
     keys: Tensor,
-    tally: Tally | None,
+    tally: Tally,
     count: _Counter,
 ) -> None:
     """Add each wrong key's confusion matrix to ``keys``, and to ``tally`` the first's pictures."""
-    for rows in _slices(len(test), batch_size):
-        images, target = owner.upload(test.images[rows]), owner.upload(test.masks[rows])
-        for index, other in enumerate(wrong):
-            prediction = owner(owner.inputs(other.to_input, images))
-            keys[index] += confusion_matrix(prediction, target, keys.shape[-1]).cpu()
-            if tally is not None and index == 0:
-                tally.keep("incorrect", rows, prediction)
-            count()
+    number = 0
+    for some in _groups(owner, batches, wrong):
+        for batch in batches:
+            for index, other in enumerate(some, start=number):
+                prediction = owner(owner.inputs(other.to_input, batch.images))
+                keys[index] += batch.targets.matrices(prediction).sum(dim=0)
+                if index == 0:
+                    tally.keep("incorrect", batch.rows, prediction)
+                count()
+        number += len(some)
+
+
+def _groups(
+    owner: Predictor, batches: Batches, wrong: Sequence[Transform]
+) -> Iterator[Sequence[Transform]]:
+    """``KEYS_AT_ONCE`` wrong keys after another; a GPU need not wait for the next ones' plans."""
+    starts = range(0, len(wrong), KEYS_AT_ONCE)
+    if owner.device.type == "cpu":
+        return (wrong[start : start + KEYS_AT_ONCE] for start in starts)
+    empty = next(iter(batches)).images[:0]
+
+    def plan(start: int) -> Sequence[Transform]:
+        some = wrong[start : start + KEYS_AT_ONCE]
+        for other in some:
+            owner.inputs(other.to_input, empty)  # lays the plan out for images of this size
+        return some
+
+    return ahead(plan, starts)
+
+
+def ahead(make: Callable[[int], Made], items: Iterable[int]) -> Iterator[Made]:
+    """``map(make, items)``, with the next one made in a thread while one is in use.
+
+    >>> [*ahead(abs, [1, -2, 3])]
+    [1, 2, 3]
+    """
+    following: Future[Made] | None = None
+    with ThreadPoolExecutor(1) as pool:
+        for item in items:
+            ready, following = following, pool.submit(make, item)
+            if ready is not None:
+                yield ready.result()
+        if following is not None:
+            yield following.result()
 
 
 def _thief(owner: Predictor, unlabelled: np.ndarray, batch_size: int) -> Predictor:
     """The same network with batch-norm statistics of plain images."""
 
     def inputs() -> Iterator[Tensor]:
-        for rows in _slices(len(unlabelled), batch_size):
+        for rows in slices(len(unlabelled), batch_size):
             # A last batch of one image may have no variance; the others stand for it.
             if rows.start == 0 or rows.stop - rows.start > 1:
                 yield owner.inputs(identity().to_input, owner.upload(unlabelled[rows]))
 
-    with owner.autocast():
-        return Predictor(reestimate_batch_norm(owner.model, inputs()), owner.device, owner.bf16)
+    return Predictor(reestimate_batch_norm(owner.model, inputs()), owner.device, owner.bf16)
 
 
 def _key_scores(matrices: Tensor, transform: Transform | None) -> KeyScores | None:
@@ -133,11 +168,6 @@ def _key_scores(matrices: Tensor, transform: Transform | None) -> KeyScores | No
     others = round(2**bits) - 1 if bits < 32 else None
     miou = tuple(mean_iou(matrix) for matrix in matrices)
     return KeyScores(miou, all_plans=others is not None and len(miou) >= others)
-
-
-def _slices(length: int, size: int) -> Iterator[slice]:
-    for start in range(0, length, size):
-        yield slice(start, min(start + size, length))
 
 
 class _Counter:

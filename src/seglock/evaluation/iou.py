@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from seglock.errors import EvaluationError
-
-VOID = 255
+from seglock.evaluation.counting import Targets, check_labels
 
 
 def confusion_matrices(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
@@ -25,21 +23,8 @@ def confusion_matrices(prediction: Tensor, target: Tensor, num_classes: int) -> 
             "prediction and target must have one shape (B, H, W)",
             got=f"{tuple(prediction.shape)} and {tuple(target.shape)}",
         )
-    images, cells = len(target), num_classes * num_classes
-    void, unknown, bins = cells, cells + 1, cells + 2
-    # Bins instead of masks: shapes stay static, so that CUDA need not wait to know them.
-    index = target.long() * num_classes + prediction
-    index = torch.where((target < 0) | (target >= num_classes), unknown, index)
-    index = torch.where(target == VOID, void, index)
-    index += torch.arange(images, device=index.device).view(-1, 1, 1) * bins
-    counts = torch.bincount(index.flatten(), minlength=images * bins).view(images, bins)
-    if counts[:, unknown].any():
-        raise EvaluationError(
-            f"target must be a class from 0 to {num_classes - 1} or 255",
-            got=int(target[target != VOID].max()),
-            fix="run `seglock data check`, then prepare the data again",
-        )
-    return counts[:, :cells].reshape(images, num_classes, num_classes)
+    check_labels(target, num_classes)
+    return Targets(target, num_classes).matrices(prediction)
 
 
 def confusion_matrix(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
@@ -47,14 +32,12 @@ def confusion_matrix(prediction: Tensor, target: Tensor, num_classes: int) -> Te
 
     Void (255) and errors as in ``confusion_matrices``.
 
+    >>> import torch
     >>> prediction = torch.tensor([[[0, 1], [1, 1]]])
     >>> confusion_matrix(prediction, torch.tensor([[[0, 0], [1, 255]]]), num_classes=2).tolist()
     [[1, 1], [0, 1]]
     """
-    flat = (1, 1, -1)
-    if prediction.shape != target.shape:
-        return confusion_matrices(prediction, target, num_classes)[0]
-    return confusion_matrices(prediction.reshape(flat), target.reshape(flat), num_classes)[0]
+    return confusion_matrices(prediction, target, num_classes).sum(dim=0)
 
 
 def iou_per_class(matrix: Tensor | np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from seglock.evaluation.result import AccessResult, KeyScores, PictureScore, Sco
 
 if TYPE_CHECKING:
     from seglock.data import Split
+    from seglock.evaluation.batches import Batch
     from seglock.evaluation.floors import Floors
 
 
@@ -34,25 +35,25 @@ class Tally:
         self.test = test
         self.classes = classes
         self.chosen = spread(len(test), pictures)
-        self.matrices: dict[str, list[np.ndarray]] = {}
-        self.kept: dict[str, dict[int, np.ndarray]] = {}
+        # On the device until the end, so that no pass waits for the one before.
+        self.matrices: dict[str, list[Tensor]] = {}
+        self.kept: dict[str, dict[int, Tensor]] = {}
 
-    def add(self, name: str, rows: slice, prediction: Tensor, target: Tensor) -> None:
-        """Count a batch's predictions, (B, H, W) each, and keep the chosen ones."""
-        counts = confusion_matrices(prediction, target, len(self.classes))
-        self.matrices.setdefault(name, []).append(counts.cpu().numpy())
-        self.keep(name, rows, prediction)
+    def add(self, name: str, batch: Batch, prediction: Tensor) -> None:
+        """Count a batch's predictions, (B, H, W) uint8, and keep the chosen ones."""
+        self.matrices.setdefault(name, []).append(batch.targets.matrices(prediction))
+        self.keep(name, batch.rows, prediction)
 
     def keep(self, name: str, rows: slice, prediction: Tensor) -> None:
         """Keep the chosen images' predictions of a batch."""
         kept = self.kept.setdefault(name, {})
         for index in self.chosen:
             if rows.start <= index < rows.stop:
-                kept[index] = prediction[index - rows.start].to(torch.uint8).cpu().numpy()
+                kept[index] = prediction[index - rows.start].clone()
 
     def result(self, floors: Floors, incorrect: KeyScores | None) -> AccessResult:
         """All figures; raises EvaluationError when the whole split is void."""
-        counts = {name: np.concatenate(parts) for name, parts in self.matrices.items()}
+        counts = {name: torch.cat(parts).cpu().numpy() for name, parts in self.matrices.items()}
         if not counts["plain"].any():
             raise EvaluationError(
                 "the test split must have pixels that are not void",
@@ -74,7 +75,7 @@ class Tally:
         def score(name: str, index: int) -> float | None:
             if name not in self.kept:
                 return None
-            prediction = torch.from_numpy(self.kept[name][index])[None]
+            prediction = self.kept[name][index].cpu()[None]
             target = torch.from_numpy(np.array(self.test.masks[index]))[None]
             value = mean_iou(confusion_matrices(prediction, target, len(self.classes))[0])
             return None if np.isnan(value) else value
@@ -95,6 +96,6 @@ class Tally:
         side = self.test.masks.shape[1:]
         for name in ("plain", "correct", "incorrect"):
             if name in self.kept:
-                kept = [self.kept[name][index] for index in rows]
+                kept = [self.kept[name][index].cpu().numpy() for index in rows]
                 arrays[name] = np.array(kept, np.uint8).reshape(len(rows), *side)
         return arrays

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CTR
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 from seglock.errors import KeyRefusedError
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from seglock.keys.secret import SecretKey
@@ -57,12 +57,16 @@ def derive_positions(key: SecretKey, use: str, size: int, count: int) -> NDArray
 
 
 def _draws(key: SecretKey, use: str, size: int) -> Iterator[NDArray[np.uint64]]:
+    import numpy as np
+
     stream = Cipher(AES256(key.derive(use)), CTR(bytes(16))).encryptor()
     while True:
         yield np.frombuffer(stream.update(bytes(8 * size)), dtype="<u8")
 
 
 def _first_without_tie(draws: Iterator[NDArray[np.uint64]]) -> NDArray[np.int64]:
+    import numpy as np
+
     for draw in draws:
         order = np.argsort(draw, kind="stable")
         ordered = draw[order]

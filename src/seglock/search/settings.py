@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(".seglock") / "search"
 _STUDY = ("space", "objective", "weight", "split", "wrong_keys", "baseline_seeds")
-_MACHINE = {"device", "channels_last", "compile", "data_on_device"}
+_MACHINE = {"device", "channels_last", "compile", "data_on_device", "checkpoint_seconds"}
 _ABSENT = "(absent)"
 
 

@@ -168,7 +168,7 @@ def _judge(
         floors=floors(data.train.masks, split.masks, data.num_classes),
         device=pick_device(params.train.device),
         batch_size=params.evaluate.batch_size,
-        bf16={"auto": None, "bf16": True, "float32": False}[params.train.precision],
+        bf16=params.train.bf16,
     )
 
 

@@ -140,7 +140,6 @@ def _prepare(
         file = root / "data" / "encrypted" / lock / ENCRYPTED_FILE
         encrypted = open_encrypted(file, nonce=encryption_nonce(key, lock))
     device = pick_device(params.train.device)
-    bf16 = {"auto": None, "bf16": True, "float32": False}[params.train.precision]
     model = load_model(root / "data" / "models" / lock / WEIGHTS, params.model, data.num_classes)
 
     def measure() -> AccessResult:
@@ -158,7 +157,7 @@ def _prepare(
                 batch_size=params.evaluate.batch_size,
                 pictures=params.evaluate.pictures,
                 progress=progress,
-                bf16=bf16,
+                bf16=params.train.bf16,
             )
 
     return measure

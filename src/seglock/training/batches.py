@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seglock.data.arrays import read_ahead
 from seglock.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Batch = tuple[Tensor, Tensor]
 _AHEAD = 2
+_CHUNK = 64
 _FREE_SHARE = 0.5
 
 
@@ -58,11 +60,11 @@ class Source(Protocol):
 
 
 class ResidentSource:
-    """The whole split in device memory (on the CPU: the memory-mapped arrays themselves)."""
+    """The whole split in device memory."""
 
     def __init__(self, split: Split, device: torch.device) -> None:
-        self._images = torch.from_numpy(split.images).to(device)
-        self._masks = torch.from_numpy(split.masks).to(device)
+        self._images = _load(split.images, device)
+        self._masks = _load(split.masks, device)
         self._device = device
 
     def batches(self, numbers: Sequence[np.ndarray]) -> Iterator[Batch]:
@@ -71,8 +73,20 @@ class ResidentSource:
             yield self._images.index_select(0, index), self._masks.index_select(0, index)
 
 
+def _load(array: np.ndarray, device: torch.device) -> Tensor:
+    """A memory map in device memory; of the host's, a few images at a time."""
+    loaded = torch.empty(array.shape, dtype=torch.uint8, device=device)
+    for start in range(0, len(array), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        loaded[part].copy_(torch.from_numpy(np.array(array[part])))
+    return loaded
+
+
 class StreamedSource:
-    """Batches read ahead from the memory-mapped arrays by a thread, while others compute."""
+    """Batches read ahead from the memory-mapped arrays by a thread, while others compute.
+
+    Memory holds ``_AHEAD`` batches and the one in use, however many images the split has.
+    """
 
     def __init__(self, split: Split, device: torch.device) -> None:
         self._split = split
@@ -89,8 +103,10 @@ class StreamedSource:
                 yield self._send(waiting.popleft().result())
 
     def _read(self, chosen: np.ndarray) -> Batch:
-        images = torch.from_numpy(np.take(self._split.images, chosen, axis=0))
-        masks = torch.from_numpy(np.take(self._split.masks, chosen, axis=0))
+        read_ahead(self._split.images, chosen)
+        read_ahead(self._split.masks, chosen)
+        images = torch.from_numpy(self._split.images[chosen])
+        masks = torch.from_numpy(self._split.masks[chosen])
         if self._device.type == "cuda":
             return images.pin_memory(), masks.pin_memory()
         return images, masks
@@ -104,10 +120,13 @@ class StreamedSource:
 
 
 def open_source(split: Split, device: torch.device, recipe: TrainParams) -> Source:
-    """The split in device memory where it fits (``data_on_device: auto``), else read ahead."""
+    """The split in device memory where it fits (``data_on_device: auto``), else read ahead.
+
+    The CPU reads ahead unless told otherwise: its memory holds the mapped files as it is.
+    """
     resident = recipe.data_on_device
     if resident == "auto":
-        resident = device.type != "cuda" or _fits(split, device)
+        resident = device.type == "cuda" and _fits(split, device)
     return ResidentSource(split, device) if resident else StreamedSource(split, device)
 
 

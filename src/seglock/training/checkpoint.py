@@ -1,6 +1,6 @@
 """Checkpoints that survive a kill at any moment.
 
-One file an epoch, ``epoch-0007-DIGEST.safetensors``, under a name that carries the SHA-256 of its
+One file each, ``epoch-00007-DIGEST.safetensors``, under a name that carries the SHA-256 of its
 bytes. It is written beside its place and renamed, and the one before stays until it is there.
 Torch's random state is not in it: the loop seeds every epoch anew from (seed, epoch, rank), so an
 epoch depends on nothing but the tensors here. Nothing in it comes from the key.
@@ -31,8 +31,8 @@ _NAME = re.compile(r"epoch-(?P<epoch>\d+)-(?P<digest>[0-9a-f]{16})\.safetensors"
 class Course:
     """How far a training is, and the best it has seen.
 
-    ``best`` is what was kept of epoch ``best_epoch``, on the CPU; ``run_id`` the run that has seen
-    the epochs in ``history``.
+    ``best`` is what was kept of epoch ``best_epoch``; ``run_id`` the run that has seen the epochs
+    in ``history``.
     """
 
     history: list[EpochRow] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Course:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A training between two epochs. Tensors are on the CPU; ``average`` may be empty."""
+    """A training between two epochs; ``average`` may be empty. Tensors may be live."""
 
     course: Course
     model: State
@@ -75,7 +75,7 @@ def encode(snapshot: Snapshot) -> bytes:
     if course.best_epoch != course.epoch:
         parts["best"] = course.best
     tensors = {
-        f"{part}/{name}": tensor.contiguous()
+        f"{part}/{name}": tensor.cpu().contiguous()
         for part, named in parts.items()
         for name, tensor in named.items()
     }

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from seglock.data import VOID
 from seglock.data.augment import augment, draw_augmentation
 from seglock.errors import TrainingError
-from seglock.evaluation import confusion_matrix, mean_iou, reestimate_batch_norm
+from seglock.evaluation import classes_of, confusion_matrix, mean_iou, reestimate_batch_norm
 from seglock.training.batches import epoch_batches, share_of
+from seglock.training.losses import pixel_loss
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 class Loop:
     """What the steps of one training have in common.
 
-    ``network`` is the plain module, ``runner`` the same one compiled and distributed, ``average``
-    the average of its weights, if there is one.
+    ``network`` is the plain module, ``losses`` the same one with its losses, distributed, and
+    ``compiled`` that, compiled; ``average`` is the average of its weights, if there is one.
     """
 
     recipe: TrainParams
@@ -49,7 +49,8 @@ class Loop:
     world: World
     transform: Transform
     network: nn.Module
-    runner: nn.Module
+    losses: nn.Module
+    compiled: nn.Module
     optimizer: Optimizer
     schedule: Schedule
     average: Average | None = None
@@ -58,14 +59,6 @@ class Loop:
     def judged(self) -> nn.Module:
         """The network that is validated and kept: the averaged one where there is one."""
         return self.average.network if self.average else self.network
-
-
-def pixel_loss(logits: Tensor, masks: Tensor) -> Tensor:
-    """Cross-entropy summed over labelled pixels, in float32.
-
-    Shape: logits (B, C, H, W) float, masks (B, H, W) uint8 class index or 255 -> scalar.
-    """
-    return F.cross_entropy(logits.float(), masks.long(), ignore_index=VOID, reduction="sum")
 
 
 def seed_epoch(seed: int, epoch: int, rank: int) -> None:
@@ -85,7 +78,7 @@ def train_epoch(
     """
     recipe, world = loop.recipe, loop.world
     seed_epoch(recipe.seed, epoch, world.rank)
-    loop.runner.train()
+    loop.losses.train()
     whole = epoch_batches(count, recipe, epoch)
     shares = [_own_share(batch, world) for batch in whole]
     sums = torch.zeros(len(whole), 2, dtype=torch.float64, device=loop.runtime.device)
@@ -94,7 +87,9 @@ def train_epoch(
         images, masks = _augmented(loop, batch, len(whole[step]), epoch, step)
         if not shares[step][1]:
             masks = torch.full_like(masks, VOID)
-        sums[step] = _gradients(loop, images, masks)
+        # Nothing is compiled for the size of a last, partial batch.
+        runner = loop.compiled if len(whole[step]) == recipe.batch_size else loop.losses
+        sums[step] = _gradients(loop, runner, images, masks)
         loop.optimizer.step(loop.schedule.lr(first + step))
         if loop.average:
             loop.average.update(first + step)
@@ -132,7 +127,7 @@ def _augmented(loop: Loop, batch: Batch, whole: int, epoch: int, step: int) -> B
     return augment(*batch, own if len(own) else draws[:1])
 
 
-def _gradients(loop: Loop, images: Tensor, masks: Tensor) -> Tensor:
+def _gradients(loop: Loop, runner: nn.Module, images: Tensor, masks: Tensor) -> Tensor:
     """Add up the gradients of this process's share; returns its (loss sum, labelled pixels)."""
     recipe, world = loop.recipe, loop.world
     own = (masks != VOID).sum()
@@ -151,12 +146,12 @@ def _gradients(loop: Loop, images: Tensor, masks: Tensor) -> Tensor:
         with _exchange(loop, last=number == len(parts)):
             inputs = loop.runtime.to_input(loop.transform, some_images)
             with loop.runtime.autocast():
-                outputs = loop.runner(inputs)
-            loss = pixel_loss(outputs["out"], some_masks)
+                losses = runner(inputs, some_masks)
+            loss = losses["out"]
             total += loss.detach()
-            if "aux" in outputs:
-                loss = loss + recipe.aux_loss_weight * pixel_loss(outputs["aux"], some_masks)
-            (loss * scale).backward()  # type: ignore[no-untyped-call]
+            if "aux" in losses:
+                loss = loss + recipe.aux_loss_weight * losses["aux"]
+            (loss * scale).backward()
     return torch.stack([total.double(), own.double()])
 
 
@@ -164,7 +159,7 @@ def _exchange(loop: Loop, *, last: bool) -> contextlib.AbstractContextManager[ob
     """Processes exchange their gradients once a step, with the last part."""
     if loop.world.size == 1 or last:
         return contextlib.nullcontext()
-    return loop.runner.no_sync()  # type: ignore[operator,no-any-return]
+    return loop.losses.no_sync()  # type: ignore[operator,no-any-return]
 
 
 @torch.no_grad()
@@ -185,7 +180,7 @@ def validate(
             logits = network(loop.runtime.to_input(loop.transform, images))["out"]
         sums[0] += pixel_loss(logits, masks)
         sums[1] += (masks != VOID).sum()
-        matrix += confusion_matrix(logits.argmax(1), masks, num_classes)
+        matrix += confusion_matrix(classes_of(logits), masks, num_classes)
     loss, pixels = world.sum_(sums).tolist()
     if not pixels:
         raise TrainingError(

@@ -1,4 +1,4 @@
-"""The training loop: epochs, validation, the best epoch kept, a checkpoint after each."""
+"""The training loop: epochs, validation, the best epoch kept, checkpoints between epochs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import torch
 from seglock.models import build_model, count_parameters, load_initial_weights, save_weights
 from seglock.training.average import Average
 from seglock.training.batches import Source, epoch_batches, open_source
-from seglock.training.checkpoint import CheckpointFolder, Course, Snapshot, State, decode
+from seglock.training.checkpoint import CheckpointFolder, Course, Snapshot, decode
 from seglock.training.distributed import World, join
 from seglock.training.epoch import Loop, not_finite, train_epoch, validate, with_new_statistics
 from seglock.training.job import EpochRow, TrainJob, TrainResult
+from seglock.training.losses import Losses
 from seglock.training.optimizer import Optimizer
 from seglock.training.progress import Display, say
 from seglock.training.runtime import Runtime
@@ -49,7 +50,7 @@ def train(
     runtime = Runtime.of(recipe)
     cuda = [runtime.device] if runtime.device.type == "cuda" else []
     world = join(runtime.device, recipe)
-    with torch.random.fork_rng(devices=cuda):
+    with torch.random.fork_rng(devices=cuda), runtime.fastest_convolutions():
         return _train(job, runtime, world, tracker, progress, on_epoch)
 
 
@@ -63,13 +64,14 @@ def _train(
 ) -> TrainResult:
     recipe, data = job.params.train, job.data
     steps = len(epoch_batches(len(data.train), recipe, 1))
-    loop = _prepare(job, runtime, world, steps)
+    loop = prepare(job, runtime, world, steps)
     checkpoints = CheckpointFolder(job.checkpoints, say)
     course = _resume(loop, checkpoints, tracker) if job.resumable else Course(run_id=tracker.run_id)
     done = course.epoch
     train_source = open_source(data.train, runtime.device, recipe)
     val_source = open_source(data.val, runtime.device, recipe)
     shown = progress and world.first
+    written = time.monotonic()
     with Display(job.lock, epochs=recipe.epochs, steps=steps, done=done, shown=shown) as display:
         for epoch in range(done + 1, recipe.epochs + 1):
             started = time.perf_counter()
@@ -82,15 +84,15 @@ def _train(
             row = EpochRow(
                 epoch=epoch, lr=lr, train_loss=train_loss, val_loss=val_loss, val_miou=val_miou
             )
-            kept = _is_best(row, course, recipe.select)
-            snapshot = _take_in(row, kept, course, loop)
+            kept = _take_in(row, course, loop)
             course.seconds += time.perf_counter() - started
             if world.first:
                 # Before the checkpoint: a kill between the two repeats the epoch with the same
                 # figures, and none is missing.
                 tracker.log_metrics(_figures(row), step=epoch)
-                if job.resumable:
-                    checkpoints.write(snapshot)
+                if job.resumable and time.monotonic() - written >= recipe.checkpoint_seconds:
+                    checkpoints.write(_snapshot(course, loop))
+                    written = time.monotonic()
             display.epoch(row, kept=kept)
             if on_epoch:
                 on_epoch(row)
@@ -112,21 +114,23 @@ def _is_best(row: EpochRow, course: Course, select: str) -> bool:
     return row["val_miou"] > best["val_miou"]
 
 
-def _take_in(row: EpochRow, kept: bool, course: Course, loop: Loop) -> Snapshot:
-    snapshot = Snapshot(
-        course,
-        model=_copied(loop.network.state_dict()),
-        optimizer=_copied(loop.optimizer.state()),
-        average=_copied(loop.average.state()) if loop.average else {},
-    )
+def _take_in(row: EpochRow, course: Course, loop: Loop) -> bool:
+    """Note a new epoch, and its weights if they are the ones to keep; says whether they are."""
+    kept = _is_best(row, course, loop.recipe.select)
     course.history.append(row)
     if kept:
-        course.best, course.best_epoch = snapshot.judged, row["epoch"]
-    return snapshot
+        course.best_epoch = row["epoch"]
+        course.best = {name: t.clone() for name, t in loop.judged.state_dict().items()}
+    return kept
 
 
-def _copied(state: State) -> State:
-    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
+def _snapshot(course: Course, loop: Loop) -> Snapshot:
+    return Snapshot(
+        course,
+        model=loop.network.state_dict(),
+        optimizer=loop.optimizer.state(),
+        average=loop.average.state() if loop.average else {},
+    )
 
 
 def _figures(row: EpochRow) -> dict[str, float]:
@@ -138,7 +142,8 @@ def _figures(row: EpochRow) -> dict[str, float]:
     }
 
 
-def _prepare(job: TrainJob, runtime: Runtime, world: World, steps: int) -> Loop:
+def prepare(job: TrainJob, runtime: Runtime, world: World, steps: int) -> Loop:
+    """Build what a job trains, at its start, for epochs of ``steps`` steps."""
     recipe = job.params.train
     schedule = Schedule.of(recipe, steps)
     torch.manual_seed(recipe.seed % 2**63)
@@ -149,13 +154,15 @@ def _prepare(job: TrainJob, runtime: Runtime, world: World, steps: int) -> Loop:
             say(f"fresh values for {', '.join(fresh)}: the initial weights have other classes")
     network = runtime.place(network)
     average = Average(network, recipe.average) if recipe.average is not None else None
+    losses = world.parallel(Losses(network), runtime.device)
     return Loop(
         recipe=recipe,
         runtime=runtime,
         world=world,
         transform=job.transform,
         network=network,
-        runner=runtime.compiled(world.parallel(network, runtime.device)),
+        losses=losses,
+        compiled=runtime.compiled(losses),
         optimizer=Optimizer(network, recipe),
         schedule=schedule,
         average=average,
@@ -196,7 +203,7 @@ def _reestimated(
     data = job.data
     loop.judged.load_state_dict(course.best)
     network = with_new_statistics(loop, loop.judged, train_source, len(data.train))
-    course.best = _copied(network.state_dict())
+    course.best = network.state_dict()
     val_loss, val_miou = validate(loop, network, val_source, len(data.val), data.num_classes)
     return dataclasses.replace(result, val_loss=val_loss, val_miou=val_miou)
 

@@ -2,7 +2,8 @@
 
 The first ``torch.optim.Optimizer`` of a process imports torch's compiler, 4 to 5 s on a small
 machine and for every lock anew. Its functional form does the same sums without that, and a state
-that is a flat dict of named tensors goes into a checkpoint as it is.
+that is a flat dict of named tensors goes into a checkpoint as it is. Updates are fused: one pass
+over memory instead of one an operation.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Optimizer:
         if recipe.optimizer == "adamw":
             self._state["exp_avg"] = [torch.zeros_like(p) for p in self.parameters]
             self._state["exp_avg_sq"] = [torch.zeros_like(p) for p in self.parameters]
-            self._state["step"] = [torch.zeros(()) for _ in self.parameters]
+            self._state["step"] = [p.new_zeros(()) for p in self.parameters]
         elif recipe.momentum:
             self._state["momentum"] = [torch.zeros_like(p) for p in self.parameters]
 
@@ -57,14 +58,14 @@ class Optimizer:
                 params, grads, self._state["exp_avg"], self._state["exp_avg_sq"], [],
                 self._state["step"], amsgrad=False, beta1=_ADAM_BETAS[0], beta2=_ADAM_BETAS[1],
                 lr=lr, weight_decay=recipe.weight_decay, eps=_ADAM_EPS, maximize=False,
-                decoupled_weight_decay=True,
+                decoupled_weight_decay=True, fused=True,
             )  # fmt: skip
         else:
             buffers: list[Tensor | None] = list(self._state.get("momentum", [None] * len(params)))
             sgd(
                 params, grads, buffers, weight_decay=recipe.weight_decay,
                 momentum=recipe.momentum, lr=lr, dampening=0.0, nesterov=recipe.nesterov,
-                maximize=False,
+                maximize=False, fused=True,
             )  # fmt: skip
         for parameter in self.parameters:
             parameter.grad = None

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from seglock.errors import TransformError
-from seglock.transforms import apply_numpy
+from seglock.transforms import apply_compiled, apply_numpy
 from seglock.transforms.ffx import FFX_RANGE
 from seglock.transforms.input_values import FLOATS
-from seglock.transforms.plan import LEVELS
 from seglock.transforms.recipe import prepare
 from seglock.transforms.rows import array_images, array_rows, tensor_images, tensor_rows
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     import torch
     from numpy.typing import NDArray
 
@@ -30,13 +31,12 @@ def apply_plan(plan: Plan, images: Any) -> Any:
         from seglock.transforms import apply_torch
 
         rows, shape = tensor_rows(images)
-        placed = apply_torch.prepare_on(images.device, plan, "encrypt", shape)
-        return tensor_images(apply_torch.apply(placed, rows), shape)
+        return tensor_images(apply_torch.encrypted(plan, rows, shape), shape)
     values, shape = array_rows(images)
     recipe = prepare(plan, "encrypt", shape)
     encrypted = _flipped(recipe, images, values)
     if encrypted is None:
-        encrypted = apply_numpy.apply(recipe, values)
+        encrypted = _cpu_kernel(recipe, values).apply(recipe, values)
     return _like(images, array_images(encrypted, shape))
 
 
@@ -46,14 +46,13 @@ def undo_plan(plan: Plan, encrypted: Any) -> tuple[Any, int]:
         from seglock.transforms import apply_torch
 
         rows, shape = tensor_rows(encrypted)
-        placed = apply_torch.prepare_on(encrypted.device, plan, "decrypt", shape)
-        images, bad = apply_torch.apply_inverse(placed, rows, LEVELS)
+        images, bad = apply_torch.decrypted(plan, rows, shape)
         return tensor_images(images, shape), bad
     values, shape = array_rows(encrypted)
     recipe = prepare(plan, "decrypt", shape)
     plain, bad = _flipped(recipe, encrypted, values), 0
     if plain is None:
-        plain, bad = apply_numpy.apply_inverse(recipe, values, LEVELS)
+        plain, bad = _cpu_kernel(recipe, values).apply_inverse(recipe, values)
     return _like(encrypted, array_images(plain, shape)), bad
 
 
@@ -73,10 +72,10 @@ def input_of(
         from seglock.transforms import apply_torch
 
         rows, shape = tensor_rows(images, write)
-        placed = apply_torch.prepare_on(images.device, plan, work, shape, name)
-        return tensor_images(apply_torch.apply(placed, rows).view(dtype), shape)
+        return tensor_images(apply_torch.inputs(plan, work, rows, shape, name), shape)
     values, shape = array_rows(images, write)
-    words = apply_numpy.apply(prepare(plan, work, shape, name), values)
+    recipe = prepare(plan, work, shape, name)
+    words = _cpu_kernel(recipe, values).apply(recipe, values)
     return tensor_images(torch.from_numpy(words).view(dtype), shape)
 
 
@@ -95,6 +94,10 @@ def count_outside(encrypted: Any) -> int:
         return apply_torch.count_outside(encrypted, FFX_RANGE)
     values = np.asarray(encrypted).view(np.uint16)  # negative values become large ones
     return int((values >= FFX_RANGE).sum()) if values.max(initial=0) >= FFX_RANGE else 0
+
+
+def _cpu_kernel(recipe: Recipe, values: NDArray[Any]) -> ModuleType:
+    return apply_compiled if apply_compiled.pays(recipe, values) else apply_numpy
 
 
 def _flipped(recipe: Recipe, images: Any, values: NDArray[Any]) -> NDArray[Any] | None:

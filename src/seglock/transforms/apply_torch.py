@@ -1,24 +1,65 @@
-"""The kernel on an accelerator: the same recipe as tensors, gathers only, so it agrees bit for bit.
+"""On an accelerator: Triton's kernel where it can run, else the same recipe as torch's gathers.
 
-Every function also runs on CPU tensors, which is how it is tested without an accelerator.
+Both only move and look up values, so they agree bit for bit with the CPU. The gathers also run on
+CPU tensors, which is how they are tested without an accelerator.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from seglock.transforms import apply_triton
+from seglock.transforms.plan import LEVELS
 from seglock.transforms.recipe import prepare
 
 if TYPE_CHECKING:
     from seglock.transforms.input_values import FloatName
     from seglock.transforms.plan import Plan
     from seglock.transforms.recipe import Recipe, Shape, Work
+
+
+def encrypted(plan: Plan, rows: Tensor, shape: Shape) -> Tensor:
+    """Encrypt uint8 rows ``(B, N)``, which lie as ``shape`` says, into the plan's type."""
+    if _by_triton(plan, rows, shape):
+        dtype = torch.int16 if plan.dtype_name == "int16" else torch.uint8
+        return apply_triton.apply(
+            apply_triton.place(rows.device, plan, "encrypt"), rows, shape, dtype
+        )
+    return apply(prepare_on(rows.device, plan, "encrypt", shape), rows)
+
+
+def decrypted(plan: Plan, rows: Tensor, shape: Shape) -> tuple[Tensor, int]:
+    """Decrypt: uint8 ``(B, N)``, and how many values the plan gives for no pixel."""
+    if _by_triton(plan, rows, shape):
+        return apply_triton.apply_inverse(
+            apply_triton.place(rows.device, plan, "decrypt"), rows, shape
+        )
+    return apply_inverse(prepare_on(rows.device, plan, "decrypt", shape), rows)
+
+
+def inputs(
+    plan: Plan,
+    work: Literal["to_input", "encrypted_to_input"],
+    rows: Tensor,
+    shape: Shape,
+    float_name: FloatName,
+) -> Tensor:
+    """The network's input, of the named type."""
+    dtype: torch.dtype = getattr(torch, float_name)
+    if _by_triton(plan, rows, shape):
+        placed = apply_triton.place(rows.device, plan, work, float_name)
+        return apply_triton.apply(placed, rows, shape, dtype)
+    return apply(prepare_on(rows.device, plan, work, shape, float_name), rows).view(dtype)
+
+
+def _by_triton(plan: Plan, rows: Tensor, shape: Shape) -> bool:
+    return apply_triton.usable(rows.device) and apply_triton.fits(plan, shape)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,7 +104,7 @@ def apply(recipe: DeviceRecipe, rows: Tensor) -> Tensor:
     return moved.clone() if moved is rows else moved
 
 
-def apply_inverse(recipe: DeviceRecipe, rows: Tensor, possible: int) -> tuple[Tensor, int]:
+def apply_inverse(recipe: DeviceRecipe, rows: Tensor) -> tuple[Tensor, int]:
     """Apply a recipe that begins with its lookup (decrypt).
 
     Returns uint8 ``(B, N)`` and how many values no pixel could have given.
@@ -72,7 +113,7 @@ def apply_inverse(recipe: DeviceRecipe, rows: Tensor, possible: int) -> tuple[Te
         return apply(recipe, rows), 0
     inside = (rows >= 0) & (rows < recipe.width)
     plain = _look_up(recipe, rows.clamp(0, recipe.width - 1))
-    bad = int((~inside | (plain >= possible)).sum())
+    bad = int((~inside | (plain >= LEVELS)).sum())
     return _move(recipe, plain.to(torch.uint8)), bad
 
 

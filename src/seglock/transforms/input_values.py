@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from seglock.config.steps import CHANNELS
 
 FloatName = Literal["float32", "float64", "float16", "bfloat16"]
 FLOATS: tuple[FloatName, ...] = get_args(FloatName)
@@ -33,11 +36,59 @@ def input_words(
 
     Integers, because NumPy has no bfloat16: the kernels move bits and never calculate.
     """
-    exact = input_values(values, channel, max_value)
+    return _words(input_values(values, channel, max_value), float_name)
+
+
+def _words(exact: NDArray[np.float64], float_name: FloatName) -> NDArray[Any]:
     if float_name == "bfloat16":
         return _bfloat16_words(exact)
     rounded = exact.astype(float_name)
     return rounded.view(f"int{rounded.itemsize * 8}")
+
+
+def affine_input(
+    values: NDArray[Any], max_value: int, float_name: FloatName
+) -> NDArray[np.float32] | None:
+    """Scale and shift by channel, float32 ``(3, 2)``, that give `input_words` of these values.
+
+    None where ``value * scale + shift`` in float32, fused or not, would round any of them to
+    something else: always for types as fine as float32.
+    """
+    if float_name not in ("bfloat16", "float16"):
+        return None
+    found = []
+    for channel in range(CHANNELS):
+        wanted = input_words(values, channel, max_value, float_name)
+        std, mean = INPUT_STD[channel], INPUT_MEAN[channel]
+        near = product(_around(1 / (max_value * std)), _around(-mean / std))
+        fitting = (pair for pair in near if _gives(wanted, values, *pair, float_name))
+        pair = next(fitting, None)
+        if pair is None:
+            return None
+        found.append(pair)
+    return np.array(found, dtype=np.float32)
+
+
+def _around(value: float) -> tuple[np.float32, ...]:
+    """The nearest float32 and its two neighbours: a tie that one misses, another may not."""
+    nearest = np.float32(value)
+    ends = (np.float32(-np.inf), np.float32(np.inf))
+    return (nearest, *(np.nextafter(nearest, end) for end in ends))
+
+
+def _gives(
+    wanted: NDArray[Any],
+    values: NDArray[Any],
+    scale: np.float32,
+    shift: np.float32,
+    float_name: FloatName,
+) -> bool:
+    fused = (values.astype(np.float64) * np.float64(scale) + np.float64(shift)).astype(np.float32)
+    apart = values.astype(np.float32) * scale + shift
+    return all(
+        np.array_equal(_words(made.astype(np.float64), float_name), wanted)
+        for made in (fused, apart)
+    )
 
 
 def _bfloat16_words(values: NDArray[np.float64]) -> NDArray[np.int16]:

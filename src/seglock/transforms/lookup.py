@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +11,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Scratch = tuple[NDArray[Any], NDArray[np.intp]]
-
-
-BYTE = 256
-_MOST_PAIRED = 4  # larger tables, of 256 KiB each: one megabyte
 
 
 class Lookup:
@@ -35,28 +30,6 @@ class Lookup:
         narrow = np.min_scalar_type(self.tables.size)
         offsets: NDArray[Any] = self.kinds.astype(narrow) * narrow.type(self.width)
         return offsets
-
-    @cached_property
-    def paired(self) -> Lookup | None:
-        """The same for two bytes at a time, giving two results of two bytes; None where not.
-
-        Half the work where neighbours are alike, as in photographs, and about the same in noise.
-        Wider results need tables beyond the processor's cache, which costs more than it saves.
-        """
-        if (self.width, self.tables.itemsize, len(self.kinds) % 2) != (BYTE, 2, 0):
-            return None
-        kinds = self.kinds[0::2].astype(np.intp) * BYTE + self.kinds[1::2]
-        used = np.flatnonzero(np.bincount(kinds))
-        if len(used) > _MOST_PAIRED:
-            return None
-        tables = np.empty((len(used), BYTE, BYTE, 2), dtype=self.tables.dtype)
-        for table, pair in zip(tables, used, strict=True):
-            first, second = self.tables[pair // BYTE], self.tables[pair % BYTE]
-            # Of a pair read as one number, a little-endian machine puts the second byte on top.
-            table[..., 0] = first if sys.byteorder == "little" else first[:, None]
-            table[..., 1] = second[:, None] if sys.byteorder == "little" else second
-        flat = tables.view(np.int32).reshape(len(used), BYTE * BYTE)
-        return Lookup(flat, np.searchsorted(used, kinds).astype(np.uint8))
 
     def scratch(self, size: int) -> Scratch:
         """Room for the indices of ``size`` values: narrow for arithmetic, then as NumPy wants."""

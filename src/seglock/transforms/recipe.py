@@ -61,14 +61,14 @@ def prepare(plan: Plan, work: Work, shape: Shape, float_name: FloatName = "float
         return Recipe(
             source=_layout_change(shape), lookup=_input_lookup(plan, shape, None, float_name)
         )
-    flips, tables, rows = _split(plan)
+    flips, tables, rows = split_tables(plan)
     h, w, m = shape.height, shape.width, plan.block_size
     if work == "decrypt":
         inverse = np.argsort(plan.permutation)
         return Recipe(
             _source(inverse, m, shape),
             _flip(flips[inverse], m, shape),
-            _inverse_lookup(tables, tile(rows, m, h, w, shape.read))
+            Lookup(inverse_tables(tables), tile(rows, m, h, w, shape.read))
             if plan.dtype_name == "int16"
             else None,
         )
@@ -81,7 +81,7 @@ def prepare(plan: Plan, work: Work, shape: Shape, float_name: FloatName = "float
     return Recipe(source, flip, _input_lookup(plan, shape, (tables, kinds), float_name))
 
 
-def _split(plan: Plan) -> tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.uint8]]:
+def split_tables(plan: Plan) -> tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.uint8]]:
     """Write each table as (a table of fewer) after (XOR with 0 or 255).
 
     NP needs no table at all then, and NP before FFX no more tables than FFX alone.
@@ -123,11 +123,12 @@ def _flip(flips: NDArray[np.uint8], block_size: int, shape: Shape) -> NDArray[np
     return tile(flips, block_size, shape.height, shape.width, shape.write)
 
 
-def _inverse_lookup(tables: NDArray[np.int16], kinds: NDArray[np.uint8]) -> Lookup:
+def inverse_tables(tables: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Which pixel each value 0..999 comes from, IMPOSSIBLE where from none."""
     inverse = np.full((len(tables), FFX_RANGE), IMPOSSIBLE, dtype=np.int16)
     for row, table in zip(inverse, tables, strict=True):
         row[table] = IDENTITY
-    return Lookup(inverse, kinds)
+    return inverse
 
 
 def _input_lookup(
