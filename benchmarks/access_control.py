@@ -112,13 +112,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import torch
 
     cases = QUICK if given.quick else CUDA if torch.cuda.is_available() else CPU
-    rows: list[Row] = []
+    rows, measured = list[Row](), list[dict[str, Any]]()
     for case in cases:
         found = {keys: measure(case, keys) for keys in case.keys}
         show_rows(str(case), made := rows_of(case, found))
         rows += made
-    settings = {"cases": [asdict(case) for case in cases]}
-    print(write_rows("access_control", rows, settings=settings, folder=given.out))
+        measured.append(asdict(case))  # written at once: a later case may be stopped
+        settings = {"cases": measured}
+        print(write_rows("access_control", rows, settings=settings, folder=given.out))
 
 
 if __name__ == "__main__":

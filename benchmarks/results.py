@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -94,14 +94,34 @@ def write_rows(
 
 
 def describe_run(module: str) -> dict[str, Any]:
-    """The command of this process, its device and versions, as every result file begins."""
+    """The command of this process, its device and versions, as every result file begins.
+
+    Without ``--out``: where the file went says nothing of its figures.
+    """
     environment = describe_environment()
     return {
-        "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", module, *_without(sys.argv[1:], "--out")]),
         "device": environment["device"],
         "processor": processor(),
         "environment": environment,
     }
+
+
+def _without(arguments: Sequence[str], option: str) -> list[str]:
+    """The arguments but for one option and its value.
+
+    >>> _without(["--quick", "--out", "here", "--batch", "4"], "--out")
+    ['--quick', '--batch', '4']
+    """
+    kept, skipped = list[str](), False
+    for argument in arguments:
+        if skipped or argument.startswith(f"{option}="):
+            skipped = False
+        elif argument == option:
+            skipped = True
+        else:
+            kept.append(argument)
+    return kept
 
 
 def show_rows(title: str, rows: Iterable[Row]) -> None:

@@ -276,11 +276,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for case in cases:
         with tempfile.TemporaryDirectory() as folder:
             found, about = measure(case, Path(folder), workers)
+        show_rows(case.name, found)
         rows += found
-        settings.append(about)
-    show_rows("Training", rows)
+        settings.append(about)  # written at once: a later case may be stopped
+        write_rows("training", rows, settings={"lock": LOCK, "cases": settings}, folder=given.out)
     print("aims on one H200 at 256 pixels, batch 256: 3 times the recipe, 0.30 of the product")
-    write_rows("training", rows, settings={"lock": LOCK, "cases": settings}, folder=given.out)
 
 
 if __name__ == "__main__":
