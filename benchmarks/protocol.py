@@ -84,6 +84,25 @@ class Protocol:
         shutil.rmtree(checkpoints)
         return figures
 
+    def weights(self, cell: Cell) -> Path:
+        """The trained weights of a cell, trained now where they are not there. Raises OutOfTime."""
+        kept = self.folder / "weights" / f"{cell.name}.safetensors"
+        if not kept.is_file():
+            params, data = cell.params(self.params), cell.data(self.data)
+            checkpoints = self.folder / "checkpoints" / cell.name
+            checkpoints.mkdir(parents=True, exist_ok=True)
+            trained = self._train(cell, params, data, self.transform(cell), checkpoints)
+            kept.parent.mkdir(exist_ok=True)
+            files.write_bytes(kept, trained.weights.read_bytes())
+            shutil.rmtree(checkpoints)
+        return kept
+
+    def transform(self, cell: Cell) -> Transform:
+        """The lock of a cell under its public key; the identity for the baseline."""
+        params = cell.params(self.params)
+        key = public_key(cell.repeat) if cell.steps(params) else None
+        return lock_transform(params.locks[cell.lock], key)
+
     @property
     def cells(self) -> Path:
         """Where each finished cell's figures lie."""
@@ -185,7 +204,8 @@ def open_protocol(name: str, params: Params, root: Path, minutes: float | None) 
     from seglock.data import PreparedData
     from seglock.stages import data
 
-    said = json.dumps(params.model_dump(mode="json"), sort_keys=True)
+    # What attacks may spend says nothing of the networks.
+    said = json.dumps(params.model_dump(mode="json", exclude={"attack"}), sort_keys=True)
     folder = root / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
     if not (folder / "data" / "prepared").is_dir():
         _console.print(f"preparing {params.data.dataset} in {folder}")
@@ -240,7 +260,8 @@ def _said(figures: Kept) -> str:
 
 
 @contextlib.contextmanager
-def _one_message() -> Iterator[None]:
+def one_message() -> Iterator[None]:
+    """A user's error as its one message and exit 2; Ctrl-C as exit 130."""
     try:
         yield
     except SeglockError as error:
@@ -267,7 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = sorted(set(asked) - set(VARIANTS))
     if unknown:
         parser.error(f"--variants must be of {', '.join(VARIANTS)}, got {', '.join(unknown)}")
-    with _one_message():
+    with one_message():
         params = load_params(REPOSITORY / "profiles" / f"{given.profile}.yaml")
         params = changed(params, given.set)
         import torch  # noqa: F401 - so that the device's name is known

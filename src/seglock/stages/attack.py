@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from seglock.attacks import Attack, Facts, Judge, Material
     from seglock.config import LockParams
     from seglock.data import PreparedData, Split
-    from seglock.keys import SecretKey
+    from seglock.transforms import Transform
 
 Progress = Callable[[str, int, int], None]
 
@@ -60,7 +60,8 @@ def attack_lock(
     from seglock.tracking import open_run, project_root
 
     data = PreparedData.open(root / "data" / "prepared")
-    scene = Scene(lock, params, definition, key, data, root)
+    weights = root / "data" / "models" / lock / WEIGHTS
+    scene = Scene(lock, params, definition, lock_transform(definition, key), data, weights)
     attacks = scene.attacks(list(only))
     work = root / ".seglock" / "attacks" / f"{lock}-{_digest(params, training, data)}"
     with (
@@ -76,7 +77,7 @@ def attack_lock(
         if tracker.run_id != training["run_id"]:
             tracker.set_tags(machine_tags(root))
             retell_training(tracker, params, lock, root / "data" / "models" / lock)
-        results = list(_results(scene, attacks, work, progress))
+        results = list(attack_results(scene, attacks, work, progress))
         written = write_results(root, lock, tracker.run_id, results, keep=bool(only))
         record_results(tracker, written, results)
     shutil.rmtree(work, ignore_errors=True)
@@ -84,26 +85,24 @@ def attack_lock(
 
 
 class Scene:
-    """One lock with all that its attacks and their judge need, opened once."""
+    """One trained lock with all that its attacks and their judge need, opened once."""
 
     def __init__(
         self,
         lock: str,
         params: Params,
         definition: LockParams,
-        key: SecretKey,
+        transform: Transform,
         data: PreparedData,
-        root: Path,
+        weights: Path,
     ) -> None:
         from seglock.attacks import Facts
         from seglock.models import load_model, pick_device
 
         self.lock, self.params, self.data = lock, params, data
         self.device = pick_device(params.train.device)
-        self.network = load_model(
-            root / "data" / "models" / lock / WEIGHTS, params.model, data.num_classes
-        )
-        self.transform = lock_transform(definition, key)
+        self.network = load_model(weights, params.model, data.num_classes)
+        self.transform = transform
         self.facts: Facts = Facts(
             self.transform.steps,
             definition.ffx_password,
@@ -157,14 +156,18 @@ class Scene:
             floors(data.train.masks, data.test.masks, data.num_classes).floor,
             self.device,
             self.params.evaluate.batch_size,
-            {"auto": None, "bf16": True, "float32": False}[self.params.train.precision],
+            self.params.train.bf16,
             seen=Pairs(plain, self.transform.encrypt(plain)),
         )
 
 
-def _results(
-    scene: Scene, attacks: list[Attack], work: Path, progress: Progress | None
+def attack_results(
+    scene: Scene, attacks: Iterable[Attack], work: Path, progress: Progress | None
 ) -> Iterator[dict[str, Any]]:
+    """The result of each attack in turn, kept in ``work`` as soon as it is there.
+
+    What ``work`` has already is not done again.
+    """
     from seglock.attacks import Budget, run_attack
 
     settings: AttackParams = scene.params.attack
