@@ -6,8 +6,9 @@
 
 It does what stages ``train`` and ``attack`` of the profile would, and leaves DVC and MLflow out, as
 `benchmarks.protocol` does, whose networks and public keys it takes. ``--lock`` adds a lock by its
-steps. A network that is trained is not trained again, an attack that is done not done again; one
-under way begins anew. The figures so far are in docs/results/attacks-NAME.json after each attack.
+steps. A network that is trained is not trained again, an attack that is done not done again, and
+one that was stopped goes on. The figures so far are in docs/results/attacks-NAME.json after each
+attack.
 """
 
 from __future__ import annotations
@@ -30,23 +31,33 @@ from benchmarks.protocol import (
     changed,
     one_message,
     open_protocol,
+    public_key,
 )
 from benchmarks.protocol_cells import MAIN, Cell
 from benchmarks.results import REPOSITORY, RESULTS, describe_run, device_slug
 from seglock import files
 from seglock.config import BASELINE, Params, check_params, load_params
-from seglock.stages.attack import Scene, attack_results
+from seglock.stages.attack import SEAL, Scene, attack_results
 
 Result = dict[str, Any]
 _console = Console(stderr=True)
 
 
 def with_locks(params: Params, added: Sequence[str]) -> Params:
-    """The profile with a lock for each ``STEP+STEP``, called so."""
+    """The profile with a lock for each ``STEP+STEP``, called as `named` says."""
     plain = params.model_dump(mode="json")
-    for name in added:
-        plain["locks"][name] = {"steps": name.split("+")}
+    for steps in added:
+        plain["locks"][named(steps)] = {"steps": steps.split("+")}
     return check_params(plain, where="the profile with --lock")
+
+
+def named(steps: str) -> str:
+    """A lock's name for its steps.
+
+    >>> named("np-4+shf-4")
+    'np-4-shf-4'
+    """
+    return steps.replace("+", "-")
 
 
 def attacked(protocol: Protocol, lock: str) -> Iterator[Result]:
@@ -57,7 +68,7 @@ def attacked(protocol: Protocol, lock: str) -> Iterator[Result]:
         lock, params, params.locks[lock], protocol.transform(cell), protocol.data, weights
     )
     work = protocol.folder / "attacks" / _digest(params) / lock
-    results = attack_results(scene, scene.attacks([]), work, None)
+    results = attack_results(scene, scene.attacks([]), work, public_key(0).derive(SEAL))
     while monotonic() < protocol.deadline:
         result = next(results, None)
         if result is None:
@@ -141,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             protocol.deadline,
         )
         with files.exclusive(protocol.folder, what=f"attacks {name}"):
-            done = run(protocol, [*asked, *given.lock], given.out)
+            done = run(protocol, [*asked, *map(named, given.lock)], given.out)
     print("done" if done else "not done: the same command goes on")
     return 0 if done else 3
 

@@ -99,7 +99,8 @@ def _settle_channels(
     near = [p for p, error in zip(orders, errors, strict=True) if error <= _NEAR * min(errors)]
     if len(near) == 1:
         return near[0]
-    judged = Signals(material)([Guess(p, found.kinds, None) for p in near])
+    guesses = [Guess(p, found.kinds, None) for p in near]
+    judged = Signals(material, guesses)(guesses)
     return near[int(judged.argmin())]
 
 

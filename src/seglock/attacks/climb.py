@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,23 +28,31 @@ class Found:
     score: float
     course: tuple[tuple[int, float], ...]
 
+    @classmethod
+    def after(cls, before: Found | None, guess: Guess, score: float, meter: Meter) -> Found:
+        """A gain over what was best before."""
+        course = () if before is None else before.course
+        return cls(guess, score, (*course, (meter.queries, score)))
+
 
 def draw_best(
     facts: Facts, judged: Judged, meter: Meter, seed: int, *, share: float = 1.0, at_once: int = 8
 ) -> Found:
     """The best of random guesses, until ``share`` of the budget is spent; one pass at least."""
-    best, course, drawn = None, [], 0
-    while best is None or (meter.share < share and not meter.exhausted):
+    found, about = _recalled(meter, "draws")
+    drawn = int(about.get("drawn", 0))
+    while found is None or (meter.share < share and not meter.exhausted):
         count = max(1, min(at_once, meter.left))
         guesses = [guess(facts, seed, drawn + i) for i in range(count)]
         scores = judged(guesses)
         drawn += count
         meter.spend(count)
         first = int(scores.argmin())
-        if best is None or float(scores[first]) < best[1]:
-            best = (guesses[first], float(scores[first]))
-            course.append((meter.queries, best[1]))
-    return Found(*best, tuple(course))
+        if found is None or float(scores[first]) < found.score:
+            found = Found.after(found, guesses[first], float(scores[first]), meter)
+        _keep(meter, "draws", found, drawn=drawn)
+    _keep(meter, "draws", found, last=True, drawn=drawn)
+    return found
 
 
 def climb(
@@ -56,25 +64,40 @@ def climb(
     also tried together, since near the start most gains add up.
     """
     rng = np.random.default_rng([seed, 1])
-    best, score, course = start.guess, start.score, list(start.course)
+    recalled, about = _recalled(meter, "climb")
+    best = recalled or start
+    rng.bit_generator.state = about.get("rng", rng.bit_generator.state)
     while not meter.exhausted:
         count = max(1, min(at_once, meter.left))
-        guesses = [neighbour(facts, best, rng) for _ in range(count)]
+        guesses = [neighbour(facts, best.guess, rng) for _ in range(count)]
         scores = judged(guesses)
         meter.spend(count)
-        better = [i for i in np.argsort(scores.numpy()) if float(scores[i]) < score]
-        if not better:
-            continue
-        taken, least = guesses[better[0]], float(scores[better[0]])
-        if len(better) > 1 and not meter.exhausted:
-            joined = _joined(best, [guesses[i] for i in better])
-            (together,) = judged([joined]).tolist()
-            meter.spend()
-            if together < least:
-                taken, least = joined, together
-        best, score = taken, least
-        course.append((meter.queries, score))
-    return Found(best, score, tuple(course))
+        better = [i for i in np.argsort(scores.numpy()) if float(scores[i]) < best.score]
+        if better:
+            taken, least = guesses[better[0]], float(scores[better[0]])
+            if len(better) > 1 and not meter.exhausted:
+                joined = _joined(best.guess, [guesses[i] for i in better])
+                (together,) = judged([joined]).tolist()
+                meter.spend()
+                if together < least:
+                    taken, least = joined, together
+            best = Found.after(best, taken, least, meter)
+        _keep(meter, "climb", best, rng=rng.bit_generator.state)
+    return best
+
+
+def _keep(meter: Meter, name: str, found: Found, *, last: bool = False, **more: Any) -> None:
+    about = {"score": found.score, "course": [list(point) for point in found.course], **more}
+    meter.keep(name, found.guess.tensors(), about, last=last)
+
+
+def _recalled(meter: Meter, name: str) -> tuple[Found | None, Mapping[str, Any]]:
+    kept = meter.recall(name)
+    if kept is None:
+        return None, {}
+    course = tuple((int(queries), float(score)) for queries, score in kept.about["course"])
+    found = Found(Guess.of_tensors(kept.tensors), float(kept.about["score"]), course)
+    return found, kept.about
 
 
 def _joined(start: Guess, changed: Sequence[Guess]) -> Guess:

@@ -30,17 +30,20 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     plans = small_space(facts.steps, facts.ffx_password, 2**LIMIT_BITS)
     assert plans is not None
     judged = by_labels(material, max(meter.budget.labelled))
-    best, least, done = plans[0], float("inf"), 0
+    best, least, done = 0, float("inf"), 0
+    if kept := meter.recall("plans"):
+        best, least, done = (kept.about[name] for name in ("best", "least", "done"))
     while done < len(plans) and (not done or not meter.exhausted):
         some = plans[done : done + max(1, min(_AT_ONCE, meter.left))]
         scores = judged([as_guess(plan) for plan in some])
         meter.spend(len(some))
-        done += len(some)
         if float(scores.min()) < least:
-            best, least = some[int(scores.argmin())], float(scores.min())
+            best, least = done + int(scores.argmin()), float(scores.min())
+        done += len(some)
+        meter.keep("plans", {}, {"best": best, "least": least, "done": done}, last=False)
     # As an estimate like all others, so that a divisor that is public is used.
     about = {"plans": len(plans), "share": done / len(plans), "cross_entropy": least}
-    return Finding((Candidate(as_guess(best).plan(facts)),), about=about)
+    return Finding((Candidate(as_guess(plans[best]).plan(facts)),), about=about)
 
 
 ATTACK = Attack("exhaustive", "T1", "keys", run, why_not)

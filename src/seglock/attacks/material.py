@@ -31,11 +31,13 @@ def hand_over(
     labelled_of: int,
     device: torch.device,
     batch_size: int,
+    bf16: bool | None = None,
 ) -> Material:
     """The material of a tier, with a copy of the network: no attack can spoil the next one's.
 
     split: the attacker's images, never the test split. encrypt: what the owner's client does. It
-    is handed over to T3 alone, as an oracle; T2 gets some of its answers.
+    is handed over to T3 alone, as an oracle; T2 gets some of its answers. bf16: whether to compute
+    in bfloat16; None: on CUDA.
 
     Raises AttackError where the split has too few images, or is the test split.
     """
@@ -50,7 +52,15 @@ def hand_over(
             fix="raise data.val_split, or set attack.images: train",
         )
     stolen, images = copy.deepcopy(network).to(device).eval(), np.asarray(split.images)
-    own = Material(facts, stolen, device, images, labelled_of=labelled_of, batch_size=batch_size)
+    own = Material(
+        facts,
+        stolen,
+        device,
+        images,
+        labelled_of=labelled_of,
+        batch_size=batch_size,
+        bf16=device.type == "cuda" if bf16 is None else bf16,
+    )
     if tier == "T1":
         return _with(own, masks=np.asarray(split.masks))
     if tier == "T2":

@@ -69,7 +69,8 @@ class Material:
 
     photos: (N, 3, S, S) uint8 plain images. masks: T1, (N, S, S) uint8 labels of the photos.
     ciphertexts: T2, other images, encrypted. pairs and oracle: T3.
-    labelled_of: how many labelled images the task has, which shares are shares of.
+    labelled_of: how many labelled images the task has, which shares are shares of. bf16: whether
+    the network computes in bfloat16.
     """
 
     facts: Facts
@@ -82,6 +83,7 @@ class Material:
     oracle: Oracle | None = None
     labelled_of: int = 0
     batch_size: int = 64
+    bf16: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from seglock.attacks.meter import Budget, Meter, Progress
 from seglock.errors import AttackError
 
 if TYPE_CHECKING:
+    from seglock.attacks.journal import Journal
     from seglock.attacks.judge import Judge
     from seglock.attacks.protocol import Attack, Facts, Finding, Material
 
@@ -31,12 +32,15 @@ def run_attack(
     correct: float,
     seed: int = 0,
     progress: Progress | None = None,
+    journal: Journal | None = None,
 ) -> dict[str, Any]:
     """Run an attack and judge what it found; the result is plain values for its JSON.
 
+    With a ``journal`` it goes on from where an earlier run of the same budget and seed stopped.
+
     Raises AttackError where the attack does not apply to the lock, or its tier's material lacks.
     """
-    meter = Meter(budget, progress)
+    meter = Meter(budget, progress, journal=journal)
     return judge.judge(
         attack, find(attack, material, meter, seed), meter, lock=lock, correct=correct
     )
@@ -53,7 +57,11 @@ def find(attack: Attack, material: Material, meter: Meter, seed: int) -> Finding
                 fix=f"hand over the material of tier {attack.tier}",
             )
     cuda = [material.device] if material.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
+    # The cache of cast weights would outlive an optimizer's step: autocast is held over all of it.
+    bf16 = torch.autocast(
+        material.device.type, torch.bfloat16, enabled=material.bf16, cache_enabled=False
+    )
+    with torch.random.fork_rng(devices=cuda), bf16:
         torch.manual_seed(seed)
         return attack.run(material, meter, seed)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from seglock.attacks.labels import labelled
 from seglock.attacks.meter import Meter
@@ -39,20 +40,46 @@ def over_shares(
             ("theft", stolen, trained, lr),
             ("scratch", fresh(material.network), None, _SCRATCH_LR),
         ):
-            loss = fit(
-                network,
-                network.parameters() if parameters is None else parameters,
-                inputs,
-                target,
-                lr=rate,
-                seed=seed,
-                meter=meter,
-                parts=left,
+            about = {"from": source, "labelled": count, "share": share}
+            candidates.append(
+                _trained(
+                    network,
+                    network.parameters() if parameters is None else parameters,
+                    inputs,
+                    target,
+                    lr=rate,
+                    seed=seed,
+                    meter=meter,
+                    parts=left,
+                    about=about,
+                )
             )
             left -= 1
-            about = {"from": source, "labelled": count, "share": share, "cross_entropy": loss}
-            candidates.append(Candidate(network=network, about=about))
     return Finding(tuple(candidates), len(candidates) - 2, beside=len(candidates) - 1)
+
+
+def _trained(
+    network: nn.Module,
+    parameters: Iterable[nn.Parameter],
+    images: Tensor,
+    masks: Tensor,
+    *,
+    about: Mapping[str, Any],
+    seed: int,
+    meter: Meter,
+    **how: Any,
+) -> Candidate:
+    """One training, or what the journal has of it; draws anew, whatever was drawn before."""
+    name = f"{about['labelled']}-{about['from']}"
+    kept = meter.recall(name)
+    if kept is not None:
+        network.load_state_dict(kept.tensors)
+        network.eval()
+        return Candidate(network=network, about={**about, "cross_entropy": kept.about["loss"]})
+    torch.manual_seed(seed)
+    loss = fit(network, parameters, images, masks, seed=seed, meter=meter, **how)
+    meter.keep(name, network.state_dict(), {"loss": loss}, last=True)
+    return Candidate(network=network, about={**about, "cross_entropy": loss})
 
 
 def _sets(

@@ -21,9 +21,9 @@ wrong, and only settle what statistics leave open."""
 
 
 class Signals:
-    """The three signals of guesses on some photos, each beside its size for random guesses."""
+    """The three signals of guesses on some photos, each beside its size for ``usual`` guesses."""
 
-    def __init__(self, material: Material) -> None:
+    def __init__(self, material: Material, usual: Sequence[Guess]) -> None:
         images = np.ascontiguousarray(spread(material.photos, PHOTOS))
         self._straight, self._mirrored = (
             Photos(some, material.facts, material.device)
@@ -31,19 +31,22 @@ class Signals:
         )
         self._network = material.network
         self._at_once = max(1, material.batch_size // len(images))
-        self._usual: dict[str, float] = {}
+        sizes = self._signals(usual)
+        self._usual = {name: float(values.mean()) or 1.0 for name, values in sizes.items()}
 
     def __call__(self, guesses: Sequence[Guess]) -> Tensor:
-        """The weighted signals of each guess, (K,): about 1.6 for the first guesses."""
+        """The weighted signals of each guess, (K,): about 1.6 for usual ones."""
+        found = self._signals(guesses)
+        total = sum(_WEIGHTS[name] * found[name] / self._usual[name] for name in found)
+        assert isinstance(total, Tensor)
+        return total.cpu()
+
+    def _signals(self, guesses: Sequence[Guess]) -> dict[str, Tensor]:
         parts = [
             self._measure(guesses[i : i + self._at_once])
             for i in range(0, len(guesses), self._at_once)
         ]
-        found = {name: torch.cat([part[name] for part in parts]).double() for name in parts[0]}
-        self._usual = self._usual or {n: float(v.mean()) or 1.0 for n, v in found.items()}
-        total = sum(_WEIGHTS[name] * found[name] / self._usual[name] for name in found)
-        assert isinstance(total, Tensor)
-        return total.cpu()
+        return {name: torch.cat([part[name] for part in parts]).double() for name in parts[0]}
 
     @torch.inference_mode()
     def _measure(self, guesses: Sequence[Guess]) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """Stage ``attack@LOCK``: what thieves of each tier get out of a trained lock.
 
-Each attack's result is kept as soon as it is there: a run that was stopped goes on with the next.
+Each attack's result is kept as soon as it is there, and its journal before that: a run that was
+stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from seglock.stages.evaluate_record import retell_training
 from seglock.stages.locks import lock_transform
 from seglock.stages.outputs import sole_writer
 from seglock.stages.run import lock_tags, machine_tags, run_name
+from seglock.stages.sealed_journal import SealedJournal
 
 if TYPE_CHECKING:
     from seglock.attacks import Attack, Facts, Judge, Material
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from seglock.transforms import Transform
 
 Progress = Callable[[str, int, int], None]
+SEAL = "attack-journal"
+"""What the subkey is for that seals the journals."""
 
 
 def attack_lock(
@@ -77,7 +81,7 @@ def attack_lock(
         if tracker.run_id != training["run_id"]:
             tracker.set_tags(machine_tags(root))
             retell_training(tracker, params, lock, root / "data" / "models" / lock)
-        results = list(attack_results(scene, attacks, work, progress))
+        results = list(attack_results(scene, attacks, work, key.derive(SEAL), progress))
         written = write_results(root, lock, tracker.run_id, results, keep=bool(only))
         record_results(tracker, written, results)
     shutil.rmtree(work, ignore_errors=True)
@@ -116,6 +120,10 @@ class Scene:
         """The split that the attacker's images come from."""
         return self.data.val if self.params.attack.images == "val" else self.data.train
 
+    @property
+    def _bf16(self) -> bool | None:
+        return self.params.train.bf16
+
     def attacks(self, only: list[str]) -> list[Attack]:
         """The attacks to run; each of ``only`` must apply to the lock."""
         from seglock.attacks import ATTACKS, applicable, check_applies, find_attack
@@ -138,6 +146,7 @@ class Scene:
             labelled_of=len(self.data.train),
             device=self.device,
             batch_size=self.params.evaluate.batch_size,
+            bf16=self._bf16,
         )
 
     def judge(self) -> Judge:
@@ -156,17 +165,22 @@ class Scene:
             floors(data.train.masks, data.test.masks, data.num_classes).floor,
             self.device,
             self.params.evaluate.batch_size,
-            self.params.train.bf16,
+            self._bf16,
             seen=Pairs(plain, self.transform.encrypt(plain)),
         )
 
 
 def attack_results(
-    scene: Scene, attacks: Iterable[Attack], work: Path, progress: Progress | None
+    scene: Scene,
+    attacks: Iterable[Attack],
+    work: Path,
+    seal: bytes,
+    progress: Progress | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The result of each attack in turn, kept in ``work`` as soon as it is there.
 
-    What ``work`` has already is not done again.
+    What ``work`` has already is not done again, and an attack that was stopped goes on from its
+    journal, which is sealed under ``seal``, 32 bytes derived from the owner's key.
     """
     from seglock.attacks import Budget, run_attack
 
@@ -178,6 +192,7 @@ def attack_results(
     for attack in attacks:
         done = work / f"{attack.name}.json"
         if not done.is_file():
+            journal = work / f"{attack.name}.journal"
             result = run_attack(
                 attack,
                 scene.material(attack),
@@ -187,8 +202,10 @@ def attack_results(
                 correct=correct,
                 seed=settings.seed,
                 progress=_named(progress, attack.name),
+                journal=SealedJournal(journal, seal),
             )
             files.write_json(done, result)
+            shutil.rmtree(journal, ignore_errors=True)
         yield files.read_json(done, error=AttackError, fix=f"remove {work}")
 
 
