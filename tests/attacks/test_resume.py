@@ -17,7 +17,7 @@ BUDGET = Budget(queries=80, seconds=600.0, labelled=(0.25, 0.5))
     "name", ["random-search", "hill-climb", "unsupervised", "exhaustive", "finetune"]
 )
 def test_what_was_done_is_not_done_again(name: str) -> None:
-    made, attack, journal = scene("np-1"), find_attack(name), Memory()
+    made, attack, journal = scene("np-2"), find_attack(name), Memory()
     seen: list[int] = []
 
     def meter() -> Meter:
