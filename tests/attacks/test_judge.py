@@ -58,6 +58,8 @@ def test_without_a_choice_the_figure_is_the_95th_percentile(
     monkeypatch.setattr(Judge, "_miou", lambda *given: next(scores))
     result = judged(scene("np-2"), Finding((Candidate(),) * 3, None))
     assert result["miou"] == pytest.approx(0.57)
+    assert result["mean"] == pytest.approx(1.1 / 3)
+    assert result["max"] == 0.6
     assert result["plan_agreement"] is None
 
 

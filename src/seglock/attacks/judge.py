@@ -59,7 +59,8 @@ class Judge:
 
         Mean IoU is on the test split. ``regained`` is the share of the owner's gain over the
         floor, None where there is none; the floor itself is open to all, so below 0 counts as
-        it comes.
+        it comes. Where nothing was chosen ``miou`` is the 95th percentile of the candidates, beside
+        their ``mean`` and ``max``.
         """
         seconds = meter.seconds
         lines = [self._line(candidate, attack) for candidate in finding.candidates]
@@ -70,6 +71,8 @@ class Judge:
         about: dict[str, Any] = {"plan_agreement": None}
         if chosen is not None:
             about |= {name: value for name, value in lines[chosen].items() if name != "miou"}
+        else:
+            about |= {"mean": float(np.mean(scores)), "max": max(scores)}
         if finding.beside is not None:
             about["scratch_miou"] = scores[finding.beside]
         return {

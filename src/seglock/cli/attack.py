@@ -23,9 +23,14 @@ def attack_command(
     ] = None,
     queries: Annotated[
         int | None,
-        typer.Option(help="Budget of each attack in queries, in place of params.yaml's."),
+        typer.Option(
+            "--budget", "--queries", help="Queries of each attack, in place of params.yaml's."
+        ),
     ] = None,
-    seconds: Annotated[float | None, typer.Option(help="Budget of each attack in seconds.")] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="Seconds of each attack; whichever of the two comes first ends it."),
+    ] = None,
     labelled: Annotated[
         list[float] | None,
         typer.Option(help="Percent of labelled images a thief may use; may be given repeatedly."),
