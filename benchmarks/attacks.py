@@ -68,13 +68,13 @@ def attacked(protocol: Protocol, lock: str) -> Iterator[Result]:
         lock, params, params.locks[lock], protocol.transform(cell), protocol.data, weights
     )
     work = protocol.folder / "attacks" / _digest(params) / lock
-    results = attack_results(scene, scene.attacks([]), work, public_key(0).derive(SEAL))
-    while monotonic() < protocol.deadline:
-        result = next(results, None)
-        if result is None:
-            return
-        yield result
-    raise OutOfTime
+
+    def in_time(_attack: str, _done: int, _total: int) -> None:
+        if monotonic() > protocol.deadline:
+            raise OutOfTime
+
+    seal = public_key(0).derive(SEAL)
+    return attack_results(scene, scene.attacks([]), work, seal, in_time)
 
 
 def _digest(params: Params) -> str:

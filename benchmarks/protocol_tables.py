@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.markdown import NONE, figure, table
 from benchmarks.protocol_cells import Kept
 from benchmarks.protocol_findings import Figures, findings
 from seglock.config import BASELINE
 from seglock.report.paper import PAPER_METHODS, published_table
 
 Document = Mapping[str, Any]
-NONE = "-"
+_LEFT = ("lock", "figures", "here")
 
 
 def table1(document: Document) -> str:
@@ -26,7 +27,7 @@ def table1(document: Document) -> str:
         line = [str(side)]
         for method in PAPER_METHODS:
             cell = figures.of(f"{method}-{side}")
-            line += [_number(cell and cell["owner_miou"]), _number(published.get((side, method)))]
+            line += [figure(cell and cell["owner_miou"]), figure(published.get((side, method)))]
         lines.append(line)
     floors = figures.baseline["floors"]
     below = (
@@ -34,7 +35,7 @@ def table1(document: Document) -> str:
         f"(the paper's {published_baseline:.4f}); floors: {floors['constant']:.4f} for the best "
         f"single class, {floors['prior']:.4f} for each pixel's majority class."
     )
-    return f"{_table(header, lines)}\n\n{below}"
+    return f"{table(header, lines, _LEFT)}\n\n{below}"
 
 
 def access(document: Document) -> str:
@@ -53,14 +54,14 @@ def access(document: Document) -> str:
         lines.append(
             [
                 f"`{name}`",
-                _number(cell["owner_miou"]),
-                _number(plain - cell["owner_miou"]),
-                _number(cell["plain"]),
-                _number(cell["plain_bn"]),
+                figure(cell["owner_miou"]),
+                figure(plain - cell["owner_miou"]),
+                figure(cell["plain"]),
+                figure(cell["plain_bn"]),
                 f"{wrong['mean']:.4f} ± {wrong['std']:.4f}",
-                _number(wrong["p95"]),
-                _number(wrong["max"]),
-                _number(cell["unauthorised"]),
+                figure(wrong["p95"]),
+                figure(wrong["max"]),
+                figure(cell["unauthorised"]),
                 NONE if cell["regained"] is None else f"{cell['regained']:.2f}",
                 f"{'≥ ' if bits >= 256 else ''}{bits:.0f} bits",
             ]
@@ -69,7 +70,7 @@ def access(document: Document) -> str:
     wrong_keys = f"{max(keys)} wrong keys" if keys else "no lock measured yet"
     most = "; all other plans where there are fewer" if len(keys) > 1 else ""
     below = f"{wrong_keys}{most}. Drops are from the baselines' mean, {plain:.4f}."
-    return f"{_table(header, lines)}\n\n{below}"
+    return f"{table(header, lines, _LEFT)}\n\n{below}"
 
 
 def ablations(document: Document) -> str:
@@ -87,7 +88,7 @@ def ablations(document: Document) -> str:
                 (before["regained"], cell["regained"]),
             ]
             lines.append([f"`{variant}`", f"`{name}`", *(_change(*pair) for pair in pairs)])
-    return _table(header, lines)
+    return table(header, lines, _LEFT)
 
 
 def luck(document: Document) -> str:
@@ -97,17 +98,17 @@ def luck(document: Document) -> str:
     for name, cells in figures.repeated.items():
         what = "seeds" if name == BASELINE else "keys"
         owner = [cell["owner_miou"] for cell in cells]
-        line = [f"`{name}`, {len(cells)} {what}", ", ".join(map(_number, owner))]
+        line = [f"`{name}`, {len(cells)} {what}", ", ".join(map(figure, owner))]
         thief = [cell["unauthorised"] for cell in cells]
-        line.append(NONE if None in thief else ", ".join(map(_number, thief)))
+        line.append(NONE if None in thief else ", ".join(map(figure, thief)))
         lines.append(line)
-    return _table(["networks", "owner", "unauthorised"], lines)
+    return table(["networks", "owner", "unauthorised"], lines, _LEFT)
 
 
 def claims(document: Document) -> str:
     """The paper's findings, whether they hold here, and the figures that say so."""
     lines = [[found.claim, found.verdict, found.figures] for found in findings(document)]
-    return _table(["the paper's finding", "here", "figures"], lines)
+    return table(["the paper's finding", "here", "figures"], lines, _LEFT)
 
 
 PARTS: Mapping[str, Callable[[Document], str]] = {
@@ -119,13 +120,6 @@ PARTS: Mapping[str, Callable[[Document], str]] = {
 }
 
 
-def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rule = [":--"] + [
-        "--:" if name not in ("lock", "figures", "here") else ":--" for name in header[1:]
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *lines))
-
-
 def _wrong(cell: Kept) -> float | None:
     return cell["incorrect"] and float(cell["incorrect"]["mean"])
 
@@ -134,10 +128,6 @@ def _change(before: float | None, after: float | None) -> str:
     if before is None or after is None:
         return NONE
     return f"{before:.3f} → {after:.3f}"
-
-
-def _number(value: float | None) -> str:
-    return NONE if value is None else f"{value:.4f}"
 
 
 def _mean_of(cells: Sequence[Kept], key: str) -> str:

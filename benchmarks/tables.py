@@ -10,7 +10,7 @@ A page shows a file between two comments, and its heading is kept above them:
 
 Words after the file's name keep the rows that have them in theirs, as in
 ``<!-- results: transforms-cpu.json encrypt -->``. Of a protocol's file they name the part: table1,
-access, ablations, luck or claims.
+access, ablations, luck or claims; of the attacks' leaderboard, labels or plans.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.protocol_tables import PARTS
+from benchmarks import attack_tables, protocol_tables
 from benchmarks.recipe_table import recipe_table
 from benchmarks.results import HEADER, LEFT, REPOSITORY, RESULTS, cells
 from seglock.files import read_json, write_bytes
 
+_PARTS = {"protocol": protocol_tables.PARTS, "attacks": attack_tables.PARTS}
 _PLACE = re.compile(
     r"<!-- results: (?P<file>\S+?)(?: (?P<words>[^\n]+?))? -->\n.*?<!-- end of results -->",
     flags=re.DOTALL,
@@ -39,8 +40,8 @@ def render(document: Mapping[str, Any], words: str = "") -> str:
     """
     if document["benchmark"] == "recipe":
         return f"{recipe_table(document)}\n\n{_source(document)}\n"
-    if document["benchmark"] == "protocol":
-        return f"{PARTS[words](document)}\n\n{_source(document)}\n"
+    if document["benchmark"] in _PARTS:
+        return f"{_PARTS[document['benchmark']][words](document)}\n\n{_source(document)}\n"
     rows = [cells(row) for row in document["rows"] if words in row["name"]]
     used = [i for i in range(len(HEADER)) if i < 2 or any(row[i] for row in rows)]
     rule = [":--" if HEADER[i] in LEFT else "--:" for i in used]

@@ -1,0 +1,118 @@
+"""The attack suite as Markdown: locks by attacks, what labels give, how much of a plan is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from benchmarks.markdown import NONE, figure, table
+
+Document = Mapping[str, Any]
+Result = Mapping[str, Any]
+ANALYSIS = "analysis"
+
+
+def leaderboard(document: Document) -> str:
+    """Mean IoU of each attack by lock, with the share of the owner's advantage it regained."""
+    locks = _locks(document)
+    found = _found(document)
+    lines = [
+        ["owner", "", *(figure(next(iter(found[lock].values()))["correct"]) for lock in locks)]
+    ]
+    for attack, tier in _attacks(document):
+        cells = [_cell(found[lock].get(attack)) for lock in locks]
+        lines.append([f"`{attack}`", tier, *cells])
+    floor = document["results"][0]["floor"]
+    below = f"Mean IoU, in brackets `regained`; the floor is {floor:.4f}."
+    return f"{table(['attack', 'tier', *map(_code, locks)], lines)}\n\n{below}"
+
+
+def labels(document: Document) -> str:
+    """What training with labels gives by their number: from the theft, and from scratch."""
+    locks, found = _locks(document), _found(document)
+    names = [name for name, _ in _attacks(document) if _shares(found, name)]
+    lines = []
+    for name in names:
+        for count in sorted(_shares(found, name)):
+            line = [f"`{name}`", str(count)]
+            line += [_beside(found[lock].get(name), count) for lock in locks]
+            lines.append(line)
+    below = "Mean IoU from the theft / from scratch on the same images."
+    return f"{table(['attack', 'labelled', *map(_code, locks)], lines)}\n\n{below}"
+
+
+def plans(document: Document) -> str:
+    """How much of the true plan each attack had in the end, beside chance."""
+    locks, found = _locks(document), _found(document)
+    lines = []
+    for name, tier in _attacks(document):
+        results = [found[lock].get(name) for lock in locks]
+        if any(result and result["plan_agreement"] is not None for result in results):
+            lines.append([f"`{name}`", tier, *map(_agreement, results)])
+    below = "Share of positions that are right; in brackets what a random plan has."
+    return f"{table(['attack', 'tier', *map(_code, locks)], lines)}\n\n{below}"
+
+
+PARTS: Mapping[str, Callable[[Document], str]] = {
+    "leaderboard": leaderboard,
+    "labels": labels,
+    "plans": plans,
+}
+
+
+def _found(document: Document) -> dict[str, dict[str, Result]]:
+    found: dict[str, dict[str, Result]] = {}
+    for result in document["results"]:
+        found.setdefault(result["lock"], {})[result["attack"]] = result
+    return found
+
+
+def _locks(document: Document) -> list[str]:
+    measured = {result["lock"] for result in document["results"]}
+    return [lock for lock in document["locks"] if lock in measured]
+
+
+def _attacks(document: Document) -> list[tuple[str, str]]:
+    """Names and tiers, by tier and then as they were run."""
+    names = {
+        result["attack"]: result["tier"]
+        for result in document["results"]
+        if result["tier"] != ANALYSIS
+    }
+    return sorted(names.items(), key=lambda item: item[1])
+
+
+def _cell(result: Result | None) -> str:
+    if result is None:
+        return NONE
+    regained = result["regained"]
+    return figure(result["miou"]) + (f" ({regained:.2f})" if regained is not None else "")
+
+
+def _shares(found: Mapping[str, Mapping[str, Result]], name: str) -> set[int]:
+    return {
+        line["labelled"]
+        for results in found.values()
+        if name in results
+        for line in results[name]["curve"]
+        if "from" in line
+    }
+
+
+def _beside(result: Result | None, count: int) -> str:
+    if result is None:
+        return NONE
+    scores = {
+        line["from"]: line["miou"] for line in result["curve"] if line.get("labelled") == count
+    }
+    return f"{figure(scores.get('theft'))} / {figure(scores.get('scratch'))}"
+
+
+def _agreement(result: Result | None) -> str:
+    if result is None or result["plan_agreement"] is None:
+        return NONE
+    return f"{result['plan_agreement']:.2f} ({result['chance']:.2g})"
+
+
+def _code(name: str) -> str:
+    return f"`{name}`"
