@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Judged = Callable[[Sequence[Guess]], "Tensor"]
 """Scores guesses (K,), the lower the better; on the thief's own data."""
+Moves = Callable[[Guess, int], Sequence[Guess]]
+"""At most so many guesses that change the one that is given; none where there is nothing left."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,16 @@ def draw_best(
 
 
 def climb(
-    facts: Facts, judged: Judged, meter: Meter, seed: int, start: Found, *, at_once: int = 8
+    facts: Facts,
+    judged: Judged,
+    meter: Meter,
+    seed: int,
+    start: Found,
+    *,
+    at_once: int = 8,
+    moves: Moves | None = None,
 ) -> Found:
-    """Change the best guess as long as the budget lasts.
+    """Change the best guess as long as the budget lasts; ``moves``: random exchanges, or others.
 
     Each pass tries several exchanges apart and takes the best; those that help by themselves are
     also tried together, since near the start most gains add up.
@@ -59,9 +68,14 @@ def climb(
     best, score, course = start.guess, start.score, list(start.course)
     while not meter.exhausted:
         count = max(1, min(at_once, meter.left))
-        guesses = [neighbour(facts, best, rng) for _ in range(count)]
+        if moves is None:
+            guesses: Sequence[Guess] = [neighbour(facts, best, rng) for _ in range(count)]
+        else:
+            guesses = moves(best, count)
+        if not guesses:
+            break
         scores = judged(guesses)
-        meter.spend(count)
+        meter.spend(len(guesses))
         better = [i for i in np.argsort(scores.numpy()) if float(scores[i]) < score]
         if not better:
             continue
