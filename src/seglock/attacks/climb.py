@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Judged = Callable[[Sequence[Guess]], "Tensor"]
 """Scores guesses (K,), the lower the better; on the thief's own data."""
+Moves = Callable[[Guess, int], Sequence[Guess]]
+"""At most so many guesses that change the one that is given; none where there is nothing left."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def draw_best(
     facts: Facts, judged: Judged, meter: Meter, seed: int, *, share: float = 1.0, at_once: int = 8
 ) -> Found:
     """The best of random guesses, until ``share`` of the budget is spent; one pass at least."""
-    found, about = _recalled(meter, "draws")
+    found, about = recall_found(meter, "draws")
     drawn = int(about.get("drawn", 0))
     while found is None or (meter.share < share and not meter.exhausted):
         count = max(1, min(at_once, meter.left))
@@ -50,28 +52,41 @@ def draw_best(
         first = int(scores.argmin())
         if found is None or float(scores[first]) < found.score:
             found = Found.after(found, guesses[first], float(scores[first]), meter)
-        _keep(meter, "draws", found, drawn=drawn)
-    _keep(meter, "draws", found, last=True, drawn=drawn)
+        keep_found(meter, "draws", found, drawn=drawn)
+    keep_found(meter, "draws", found, last=True, drawn=drawn)
     return found
 
 
 def climb(
-    facts: Facts, judged: Judged, meter: Meter, seed: int, start: Found, *, at_once: int = 8
+    facts: Facts,
+    judged: Judged,
+    meter: Meter,
+    seed: int,
+    start: Found,
+    *,
+    at_once: int = 8,
+    moves: Moves | None = None,
 ) -> Found:
-    """Change the best guess as long as the budget lasts.
+    """Change the best guess as long as the budget lasts; ``moves``: random exchanges, or others.
 
     Each pass tries several exchanges apart and takes the best; those that help by themselves are
     also tried together, since near the start most gains add up.
     """
     rng = np.random.default_rng([seed, 1])
-    recalled, about = _recalled(meter, "climb")
+    recalled, about = recall_found(meter, "climb") if moves is None else (None, {})
     best = recalled or start
     rng.bit_generator.state = about.get("rng", rng.bit_generator.state)
     while not meter.exhausted:
         count = max(1, min(at_once, meter.left))
-        guesses = [neighbour(facts, best.guess, rng) for _ in range(count)]
+        guesses = (
+            [neighbour(facts, best.guess, rng) for _ in range(count)]
+            if moves is None
+            else moves(best.guess, count)
+        )
+        if not guesses:
+            break
         scores = judged(guesses)
-        meter.spend(count)
+        meter.spend(len(guesses))
         better = [i for i in np.argsort(scores.numpy()) if float(scores[i]) < best.score]
         if better:
             taken, least = guesses[better[0]], float(scores[better[0]])
@@ -82,16 +97,19 @@ def climb(
                 if together < least:
                     taken, least = joined, together
             best = Found.after(best, taken, least, meter)
-        _keep(meter, "climb", best, rng=rng.bit_generator.state)
+        if moves is None:  # others have a state of their own
+            keep_found(meter, "climb", best, rng=rng.bit_generator.state)
     return best
 
 
-def _keep(meter: Meter, name: str, found: Found, *, last: bool = False, **more: Any) -> None:
+def keep_found(meter: Meter, name: str, found: Found, *, last: bool = False, **more: Any) -> None:
+    """Enter the best guess so far in the journal."""
     about = {"score": found.score, "course": [list(point) for point in found.course], **more}
     meter.keep(name, found.guess.tensors(), about, last=last)
 
 
-def _recalled(meter: Meter, name: str) -> tuple[Found | None, Mapping[str, Any]]:
+def recall_found(meter: Meter, name: str) -> tuple[Found | None, Mapping[str, Any]]:
+    """The best guess of an earlier run and what was entered with it."""
     kept = meter.recall(name)
     if kept is None:
         return None, {}

@@ -47,10 +47,13 @@ def spaced(length: int, wanted: int) -> NDArray[np.int64]:
     return np.arange(wanted) * length // wanted
 
 
-def by_labels(material: Material, share: float) -> Judged:
-    """The cross-entropy of guesses on labelled images: what a search with labels makes less."""
+def by_labels(material: Material, share: float, most: int = SCORED) -> Judged:
+    """The cross-entropy of guesses on labelled images: what a search with labels makes less.
+
+    most: labelled images that each is scored on, at most.
+    """
     images, masks = labelled(material, share)
-    some = spaced(len(images), SCORED)
+    some = spaced(len(images), most)
     photos = Photos(images[some], material.facts, material.device)
     score = cross_entropy(torch.from_numpy(masks[some]).to(material.device))
 

@@ -87,7 +87,7 @@ def fit(
     allowance, kept, least, checked = Allowance(meter, parts), _state(network), np.inf, 0.0
     while True:
         network.train()
-        batch, target = _drawn(rng, images[~held], masks[~held])
+        batch, target = drawn(rng, images[~held], masks[~held])
         loss = F.cross_entropy(network(batch)["out"], target.long(), ignore_index=VOID)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step(lr * _rate(allowance.pace))
@@ -133,7 +133,7 @@ def _rate(spent: float) -> float:
     return float((1 + np.cos(np.pi * (spent - 0.1) / 0.9)) / 2)
 
 
-def _drawn(rng: np.random.Generator, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+def drawn(rng: np.random.Generator, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     """A batch, each image mirrored half of the time; two images at least, for batch norm."""
     numbers = rng.choice(len(images), max(2, min(_BATCH, len(images))), replace=len(images) < 2)
     chosen = torch.from_numpy(numbers).to(images.device)

@@ -1,0 +1,117 @@
+"""Exchanges of two positions that the gradient promises most from: what a guided climb tries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seglock.attacks.block_adapter import from_rows
+from seglock.attacks.guesses import Guess, neighbour
+from seglock.attacks.parts import inputs_under, parts_of
+from seglock.data import VOID
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from seglock.attacks.meter import Meter
+    from seglock.attacks.protocol import Facts
+
+_SIDE = 128
+"""Positions of each kind among whose pairs exchanges of kinds are ranked."""
+_RANKED = 4096
+_KICKS = (2, 5)
+"""Exchanges made at once where none helps by itself: from, and below."""
+
+Exchange = tuple[float, bool, int, int]
+"""The change of the loss to expect, whether kinds change places or sources do, two positions."""
+
+
+class GuidedMoves:
+    """Neighbours of the best guess, those first that a gradient at it says help most.
+
+    Each gradient is a query. Where all exchanges have been tried, several at once, by chance.
+    """
+
+    def __init__(
+        self, facts: Facts, network: nn.Module, rows: Tensor, masks: Tensor, meter: Meter, seed: int
+    ) -> None:
+        """rows: (B, h, w, n) blocks of grey levels; masks: (B, S, S) their labels."""
+        self._facts, self._network, self._meter = facts, network, meter
+        self._rows, self._masks = rows, masks
+        self._rng = np.random.default_rng([seed, 3])
+        self._of: Guess | None = None
+        self._ranked: list[Exchange] = []
+
+    def __call__(self, best: Guess, count: int) -> Sequence[Guess]:
+        """Up to ``count`` changed guesses; none where the gradient took the last query."""
+        if best is not self._of:
+            self._of, self._ranked = best, self._rank(best)
+            count = min(count, self._meter.left)
+        some, self._ranked = self._ranked[:count], self._ranked[count:]
+        return [_exchanged(best, move) for move in some] or [
+            self._kicked(best) for _ in range(count)
+        ]
+
+    def _kicked(self, best: Guess) -> Guess:
+        for _ in range(self._rng.integers(*_KICKS)):
+            best = neighbour(self._facts, best, self._rng)
+        return best
+
+    def _rank(self, best: Guess) -> list[Exchange]:
+        parts = parts_of(best, self._facts, self._rows.device)
+        inputs = from_rows(inputs_under(parts, self._rows, self._facts), self._facts.block_size)
+        logits = self._network(inputs)["out"].float()
+        loss = F.cross_entropy(logits, self._masks.long(), ignore_index=VOID)
+        own = [part for part in (parts.order, parts.negated, parts.encrypted) if part is not None]
+        found = iter(torch.autograd.grad(loss, own))
+        self._meter.spend()
+        order, negated, encrypted = (
+            None if part is None else next(found).double().cpu().numpy()
+            for part in (parts.order, parts.negated, parts.encrypted)
+        )
+        moves = [] if order is None else _sources(best, order[0])
+        moves += _kinds(best, negated, encrypted)
+        return sorted(moves)
+
+
+def _exchanged(of: Guess, move: Exchange) -> Guess:
+    _, is_kind, *pair = move
+    permutation, kinds = of.permutation.copy(), of.kinds.copy()
+    changed = kinds if is_kind else permutation
+    changed[pair] = changed[pair[::-1]]
+    return Guess(permutation, kinds, of.table)
+
+
+def _sources(of: Guess, slope: NDArray[np.float64]) -> list[Exchange]:
+    """The best exchanges of sources; slope: (n, n), of the loss by position and source."""
+    other = slope[:, of.permutation]
+    own = other.diagonal()
+    first, second = np.triu_indices(len(own), 1)
+    change = (other + other.T - own[:, None] - own[None])[first, second]
+    kept = np.argsort(change, kind="stable")[:_RANKED]
+    return [(float(change[i]), False, int(first[i]), int(second[i])) for i in kept]
+
+
+def _kinds(
+    of: Guess, negated: NDArray[np.float64] | None, encrypted: NDArray[np.float64] | None
+) -> list[Exchange]:
+    """The best exchanges of kinds of table, from slopes (n,) of the loss by each mask."""
+    moves: list[Exchange] = []
+    zero = np.zeros(len(of.kinds))
+    first, second = (zero if slope is None else slope for slope in (negated, encrypted))
+    for one, other in combinations(np.unique(of.kinds).tolist(), 2):
+        toward = (other % 2 - one % 2) * first + (other // 2 - one // 2) * second
+        sides = [np.flatnonzero(of.kinds == kind) for kind in (one, other)]
+        a = sides[0][np.argsort(toward[sides[0]], kind="stable")[:_SIDE]]
+        b = sides[1][np.argsort(-toward[sides[1]], kind="stable")[:_SIDE]]
+        change = toward[a][:, None] - toward[b][None]
+        kept = np.argsort(change, axis=None, kind="stable")[:_RANKED]
+        pairs = zip(*np.unravel_index(kept, change.shape), strict=True)
+        moves += [(float(change[i, j]), True, int(a[i]), int(b[j])) for i, j in pairs]
+    return moves

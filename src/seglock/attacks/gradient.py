@@ -1,0 +1,107 @@
+"""T1, `gradient`: the plan by gradient descent through the network, on labelled images.
+
+Masks and permutation are relaxed to logits, hardened again and again, and the hardened plan with
+the least cross-entropy kept. Then it is improved by exchanges that the gradient at it proposes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seglock.attacks.block_adapter import from_rows, to_rows
+from seglock.attacks.climb import Found, Judged, climb, draw_best, keep_found, recall_found
+from seglock.attacks.exchanges import GuidedMoves
+from seglock.attacks.labels import by_labels, labelled, spaced
+from seglock.attacks.meter import Meter
+from seglock.attacks.parts import inputs_under
+from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, needs_steps
+from seglock.attacks.relaxed import RelaxedPlan
+from seglock.attacks.tuning import drawn
+from seglock.config import TrainParams
+from seglock.data import VOID
+from seglock.training.optimizer import Optimizer
+
+SHUFFLED_LIMIT = 3072
+"""Positions whose order can be relaxed: n = 3072 (M = 32) are 9.4 million logits."""
+_RANDOM_SHARE = 0.05
+_RELAXED_SHARE = 0.6
+_CHECKS = 25
+_LR = 0.3
+SCORED = 32
+"""Labelled images that plans are scored on, at most: a gradient fits fewer too well."""
+_WARM, _COLD = 1.0, 0.2
+
+
+def why_not(facts: Facts) -> str | None:
+    """Shuffled blocks too large for one logit for each position and source."""
+    if needs_steps(facts):
+        return needs_steps(facts)
+    if "shf" in facts.methods and facts.positions > SHUFFLED_LIMIT:
+        n = facts.positions
+        return f"a relaxed permutation of {n} positions has {n**2} logits"
+    return None
+
+
+def run(material: Material, meter: Meter, seed: int) -> Finding:
+    """Random keys, the relaxed plan, then exchanges; a query is one pass of labelled images."""
+    facts, share = material.facts, max(meter.budget.labelled)
+    material.network.requires_grad_(False)
+    judged = by_labels(material, share, SCORED)
+    found = draw_best(facts, judged, meter, seed, share=_RANDOM_SHARE)
+    images, masks = (torch.from_numpy(a).to(material.device) for a in labelled(material, share))
+    found = _descended(material, meter, seed, images, masks, judged, found)
+    some = torch.from_numpy(spaced(len(images), SCORED)).to(material.device)
+    rows = to_rows(images[some].float(), facts.block_size)
+    moves = GuidedMoves(facts, material.network, rows, masks[some], meter, seed)
+    found = climb(facts, judged, meter, seed, found, moves=moves)
+    about = {"cross_entropy": found.score, "course": [list(point) for point in found.course]}
+    return Finding((Candidate(found.guess.plan(facts)),), about=about)
+
+
+def _descended(
+    material: Material,
+    meter: Meter,
+    seed: int,
+    images: Tensor,
+    masks: Tensor,
+    judged: Judged,
+    start: Found,
+) -> Found:
+    """The best hardened plan on the way down, or the start where none is better."""
+    recalled, _ = recall_found(meter, "descended")
+    if recalled is not None:
+        return recalled
+    facts = material.facts
+    plan = RelaxedPlan(facts).to(material.device)
+    optimizer = Optimizer(plan, TrainParams(optimizer="adamw", weight_decay=0))
+    if not optimizer.parameters:
+        return start
+    rng = np.random.default_rng([seed, 2])
+    best = start
+    began, checked = meter.share, 0.0
+    while meter.share < _RELAXED_SHARE and not meter.exhausted:
+        pace = (meter.share - began) / (_RELAXED_SHARE - began)
+        batch, target = drawn(rng, images, masks)
+        rows = to_rows(batch.float(), facts.block_size)
+        parts = plan.draw(len(rows), _WARM * (_COLD / _WARM) ** pace)
+        inputs = from_rows(inputs_under(parts, rows, facts), facts.block_size)
+        logits = material.network(inputs)["out"].float()
+        F.cross_entropy(logits, target.long(), ignore_index=VOID).backward()  # type: ignore[no-untyped-call]
+        optimizer.step(_LR * (1.1 - pace))
+        meter.spend()
+        if pace < checked or meter.exhausted:
+            continue
+        checked = pace + 1 / _CHECKS
+        hardened = plan.hardened()
+        (now,) = judged([hardened]).tolist()
+        meter.spend()
+        if now < best.score:
+            best = Found.after(best, hardened, now, meter)
+    keep_found(meter, "descended", best, last=True)
+    return best
+
+
+ATTACK = Attack("gradient", "T1", "steps", run, why_not)
