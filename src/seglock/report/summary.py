@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from seglock import __version__
-from seglock.report.attacks import AttackResult, leaderboard
+from seglock.report.attacks import AttackResult
+from seglock.report.leaderboard import leaderboard
 from seglock.report.results import LockResult
 from seglock.report.searchsummary import summarise_study
 from seglock.report.series import baseline_of

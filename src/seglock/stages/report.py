@@ -13,7 +13,7 @@ from seglock import files
 from seglock.config import load_params
 from seglock.errors import ReportError
 from seglock.report import read_results
-from seglock.report.attacks import read_attacks
+from seglock.report.attacks import read_analyses, read_attacks
 from seglock.report.exports import to_csv, to_latex
 from seglock.report.illustrations import illustrate
 from seglock.report.page import LOCAL_UI, render_page
@@ -27,7 +27,15 @@ REPORT_FOLDER = Path("data/reports")
 PAGE = "report.html"
 PARETO_PAGE = "pareto.html"
 LEADERBOARD = "leaderboard.json"
-_PICTURES = ("access_control.png", "transforms.png", "predictions.png", "pareto.png")
+_PICTURES = (
+    "access_control.png",
+    "transforms.png",
+    "predictions.png",
+    "pareto.png",
+    "attack_shares.png",
+    "attack_courses.png",
+    "key_proximity.png",
+)
 
 
 def write_report(root: Path) -> dict[str, Any]:
@@ -42,13 +50,14 @@ def write_report(root: Path) -> dict[str, Any]:
     study = read_study_file(root)
     if study:
         require_same_data(study, results[0].evaluation.dataset_digest)
-    summary = summarise(results, study, read_attacks(root, params.locks))
+    attacks, analyses = read_attacks(root, params.locks), read_analyses(root, params.locks)
+    summary = summarise(results, study, attacks)
     with (
         sole_writer(root, "reports"),
         tempfile.TemporaryDirectory(prefix="seglock-report-") as scratch,
         files.replacing_folder(root / REPORT_FOLDER) as out,
     ):
-        illustrations = illustrate(results, Path(scratch), study)
+        illustrations = illustrate(results, Path(scratch), study, attacks, analyses)
         page = render_page(results, summary, illustrations, study=study, ui=mlflow_ui())
         files.write_text(out / PAGE, page)
         files.write_text(out / "table.csv", to_csv(summary))
