@@ -63,6 +63,11 @@ def render_page(
     )
 
 
+def render_leaderboard(summary: Mapping[str, Any]) -> str:
+    """The attacks of a summary as an HTML document of its own; it links to report.html."""
+    return render("leaderboard.html", summary=summary, attacks=summary["attacks"])
+
+
 def _per_class(results: Sequence[LockResult]) -> list[dict[str, Any]]:
     """The per-class tables: for the owner, and for a thief with plain images."""
     return [

@@ -39,7 +39,7 @@ def summarise(
         "epochs": sorted({result.training.epochs for result in results}),
         "locks": locks,
         "search": summarise_study(study, locks) if study else None,
-        "attacks": leaderboard(attacks),
+        "attacks": leaderboard(attacks, locks),
     }
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock.report import numbers
-from seglock.report.leaderboard import agreement_text, shade
+from seglock.report.countermeasures import verdict_text
+from seglock.report.leaderboard import agreement_text, by_tier, shade, spent_text
 from seglock.report.looks import lock_text
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ def _environment() -> Environment:
         "lock_text": lock_text,
         "shade": shade,
         "agreement": agreement_text,
+        "spent": spent_text,
+        "by_tier": by_tier,
+        "signed": numbers.signed,
+        "moved": verdict_text,
     }
     environment.tests["searchable"] = numbers.is_searchable
     return environment

@@ -16,7 +16,7 @@ from seglock.report import read_results
 from seglock.report.attacks import read_analyses, read_attacks
 from seglock.report.exports import to_csv, to_latex
 from seglock.report.illustrations import illustrate
-from seglock.report.page import LOCAL_UI, render_page
+from seglock.report.page import LOCAL_UI, render_leaderboard, render_page
 from seglock.report.paper import table1
 from seglock.report.pareto_html import write_pareto_html
 from seglock.report.study import read_study_file, require_same_data
@@ -27,6 +27,7 @@ REPORT_FOLDER = Path("data/reports")
 PAGE = "report.html"
 PARETO_PAGE = "pareto.html"
 LEADERBOARD = "leaderboard.json"
+LEADERBOARD_PAGE = "leaderboard.html"
 _PICTURES = (
     "access_control.png",
     "transforms.png",
@@ -65,6 +66,7 @@ def write_report(root: Path) -> dict[str, Any]:
         files.write_json(out / "summary.json", summary)
         if summary["attacks"]:
             files.write_json(out / LEADERBOARD, summary["attacks"])
+            files.write_text(out / LEADERBOARD_PAGE, render_leaderboard(summary))
         if study:
             write_pareto_html(study, out / PARETO_PAGE)
         for name in _PICTURES:
