@@ -92,7 +92,15 @@ def test_a_key_that_is_refused_exits_3(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "profile",
-    ["camvid", "camvid-small", "paper", "synthetic", "voc-animals", "voc-animals-small"],
+    [
+        "camvid",
+        "camvid-small",
+        "countermeasures",
+        "paper",
+        "synthetic",
+        "voc-animals",
+        "voc-animals-small",
+    ],
 )
 def test_profiles_are_listed_and_used(tmp_path: Path, profile: str) -> None:
     from seglock.stages.profile import list_profiles, use_profile

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from pydantic import ValidationError
 
-from seglock.config import check_params, find_lock, load_params
+from seglock.config import AttackParams, check_params, find_lock, load_params
 from seglock.errors import ConfigError
+from seglock.keys import SecretKey
+from seglock.transforms import compose
 
 ROOT = Path(__file__).parents[2]
 LOCKS: dict[str, Any] = {"baseline": {"steps": []}, "shf-4": {"steps": ["shf-4"]}}
@@ -40,6 +43,30 @@ def test_paper_profile_is_the_papers_experiment() -> None:
     assert (train.lr, train.momentum, train.weight_decay) == (0.1, 0.9, 0.005)
     assert (train.epochs, train.batch_size, train.restart_epochs) == (100, 256, 10)
     assert (params.data.val_split, params.evaluate.wrong_keys) == (146, 100)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "profiles").glob("*")), ids=lambda path: path.stem)
+def test_every_profile_says_how_its_locks_are_attacked(path: Path) -> None:
+    import yaml
+
+    written = yaml.safe_load(path.read_text())["attack"]
+    assert set(written) == set(AttackParams.model_fields)
+
+
+def test_countermeasures_are_the_synthetic_recipe_with_the_parts_of_each_lock() -> None:
+    params = load_params(ROOT / "profiles" / "countermeasures.yaml")
+    demo = load_params(ROOT / "profiles" / "synthetic.yaml")
+    for section in ("data", "model", "train", "evaluate"):
+        assert getattr(params, section) == getattr(demo, section)
+    assert params.search.trials == 0
+    alone = {step for lock in params.locks.values() if len(lock.steps) == 1 for step in lock.steps}
+    joined = [lock for lock in params.locks.values() if len(lock.steps) > 1]
+    assert {step for lock in joined for step in lock.steps} <= alone
+    for name, lock in params.locks.items():
+        assert name == ("_".join(lock.steps) or "baseline")
+        transform = compose(lock.steps, SecretKey.from_bytes(bytes(range(32))))
+        images = torch.zeros(1, 3, params.data.image_side, params.data.image_side).byte()
+        assert torch.equal(transform.decrypt(transform.encrypt(images)), images)
 
 
 def test_all_faults_are_reported_together_with_nearest_names() -> None:

@@ -1,7 +1,8 @@
+"""Results of attacks and analyses as they are read, and what the report makes of them."""
+
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,82 +10,127 @@ from typing import Any
 import pytest
 
 from seglock.errors import ReportError
-from seglock.report.attacks import leaderboard, read_attacks
+from seglock.report.attacks import read_analyses, read_attacks
 from seglock.stages.report import write_report
 from tests.report.conftest import DEMO
+from tests.report.suites import (
+    make_attack,
+    make_proximity,
+    make_searched,
+    make_suite,
+    make_trained,
+    put,
+)
+from tests.report.test_page import check_self_contained, read_page
 
-
-def put(root: Path, lock: str, attack: str, tier: str, **changes: Any) -> None:
-    values = {
-        "attack": attack, "tier": tier, "lock": lock, "unit": "keys", "queries": 7, "seconds": 1.5,
-        "budget": {}, "miou": 0.4, "floor": 0.1, "correct": 0.7, "regained": 0.5,
-        "plan_agreement": None,
-    } | changes  # fmt: skip
-    path = root / "data" / "attacks" / lock / f"{attack}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(values))
-
-
-@pytest.fixture
-def plain_project(make_project: Callable[..., Path]) -> Path:
-    return make_project(DEMO)
+FIGURES = ("attack_shares.png", "attack_courses.png", "key_proximity.png")
 
 
 @pytest.fixture
-def attacked(plain_project: Path) -> Path:
-    demo = plain_project
-    put(demo, "np-4", "hill-climb", "T1", miou=0.3, regained=1 / 3, plan_agreement=0.6, chance=0.5)
-    put(demo, "np-4", "finetune", "T1", miou=0.5, regained=2 / 3, scratch_miou=0.2)
-    put(demo, "np-4", "ciphertext-only", "T2", miou=0.7, regained=1.0)
-    put(demo, "shf-4", "finetune", "T1", miou=0.05, regained=-0.1)
-    return demo
+def project(make_project: Callable[..., Path]) -> Path:
+    return make_project(DEMO, pictures=0)
 
 
-def test_the_best_attack_of_each_tier_stands_for_it(attacked: Path) -> None:
-    board = leaderboard(read_attacks(attacked, ["baseline", "shf-4", "np-4"]))
-    assert board is not None
-    assert list(board["locks"]) == ["shf-4", "np-4"]
-    np4 = board["locks"]["np-4"]
-    assert {tier: best["attack"] for tier, best in np4["tiers"].items()} == {
-        "T1": "finetune", "T2": "ciphertext-only",
+def page_of(root: Path) -> str:
+    return (root / "data/reports/report.html").read_text(encoding="utf-8")
+
+
+def test_an_analysis_is_no_attack(tmp_path: Path) -> None:
+    put(tmp_path, make_suite(["np-4"]))
+    attacks, analyses = read_attacks(tmp_path, ["np-4"]), read_analyses(tmp_path, ["np-4"])
+    assert [found.attack for found in analyses] == ["key-proximity"]
+    assert len(attacks) == len(list((tmp_path / "data/attacks/np-4").glob("*.json"))) - 1
+    assert "key-proximity" not in {result.attack for result in attacks}
+    assert [point.changes for point in analyses[0].curve][:3] == [0, 1, 2]
+
+
+def test_results_come_by_tier_then_by_lock(tmp_path: Path) -> None:
+    put(tmp_path, make_suite(["shf-4", "np-4"]))
+    results = read_attacks(tmp_path, ["shf-4", "np-4"])
+    assert [result.tier for result in results] == sorted(result.tier for result in results)
+    assert [r.lock for r in results if r.tier == "T2"] == ["shf-4", "np-4"]
+
+
+def test_the_score_of_a_course_is_named(tmp_path: Path) -> None:
+    put(tmp_path, [make_searched("unsupervised", "np-4"), make_searched("hill-climb", "np-4")])
+    put(tmp_path, [make_attack("random-search", "T1", "np-4", course=[[8, 1.0]])])
+    scores = {result.attack: result.score for result in read_attacks(tmp_path, ["np-4"])}
+    assert scores == {
+        "unsupervised": "signal", "hill-climb": "cross-entropy", "random-search": "score",
     }  # fmt: skip
-    assert board["attacks"] == {
-        "finetune": "T1", "hill-climb": "T1", "ciphertext-only": "T2",
-    }  # fmt: skip
 
 
-def test_the_report_shows_it_and_writes_the_leaderboard(attacked: Path) -> None:
-    summary = write_report(attacked)
-    folder = attacked / "data/reports"
-    assert json.loads((folder / "leaderboard.json").read_text()) == summary["attacks"]
-    page = (folder / "report.html").read_text()
-    words = " ".join(re.sub(r"<[^>]+>", " ", page).split())
-    assert "0.5000 (0.6667) finetune" in words
-    assert "plan 0.6000 (chance 0.5000)" in page
-    assert "from scratch on the same images 0.2000" in page
-    assert page.count("rgba(214, 69, 65, 0.70)") == 2  # regained whole, in both tables
-    assert "these figures do not cover that" not in page
-
-
-def test_without_attacks_there_is_no_section(plain_project: Path) -> None:
-    demo = plain_project
-    summary = write_report(demo)
-    assert summary["attacks"] is None
-    page = (demo / "data/reports/report.html").read_text()
-    assert 'id="attacks"' not in page
-    assert not (demo / "data/reports/leaderboard.json").exists()
-
-
-@pytest.mark.parametrize("damage", ["{", '{"attack": "finetune"}'])
-def test_damaged_results_name_the_stage(attacked: Path, damage: str) -> None:
-    (attacked / "data/attacks/np-4/finetune.json").write_text(damage)
+@pytest.mark.parametrize(
+    "damage",
+    ["{", "[]", '{"attack": "finetune"}', json.dumps(make_attack("finetune", "T4", "np-4"))],
+    ids=["no JSON", "no object", "fields missing", "unknown tier"],
+)
+def test_damaged_results_name_the_stage(tmp_path: Path, damage: str) -> None:
+    put(tmp_path, make_suite(["np-4"]))
+    (tmp_path / "data/attacks/np-4/finetune.json").write_text(damage)
     with pytest.raises(ReportError, match="dvc repro attack@np-4"):
-        read_attacks(attacked, ["np-4"])
+        read_attacks(tmp_path, ["np-4"])
 
 
-def test_results_of_another_lock_are_refused(attacked: Path) -> None:
-    put(attacked, "np-4", "plain", "T0")
-    text = (attacked / "data/attacks/np-4/plain.json").read_text().replace("np-4", "shf-4")
-    (attacked / "data/attacks/np-4/plain.json").write_text(text)
+@pytest.mark.parametrize("read", [read_attacks, read_analyses])
+def test_results_of_another_lock_are_refused(tmp_path: Path, read: Callable[..., Any]) -> None:
+    put(tmp_path, [make_attack("plain", "T0", "np-4"), make_proximity("np-4")])
+    for path in (tmp_path / "data/attacks/np-4").glob("*.json"):
+        path.write_text(path.read_text().replace("np-4", "shf-4"))
     with pytest.raises(ReportError, match="must be about lock np-4"):
-        read_attacks(attacked, ["np-4"])
+        read(tmp_path, ["np-4"])
+
+
+def test_the_report_shows_attacks_with_their_curves(project: Path) -> None:
+    summary = write_report(put(project, make_suite(["shf-4", "np-4"])))
+    folder = project / "data/reports"
+    assert json.loads((folder / "leaderboard.json").read_text()) == summary["attacks"]
+    page = read_page(project)
+    check_self_contained(page)
+    for name in FIGURES:
+        assert (folder / name).stat().st_size > 0
+    words = " ".join(page.text.split())
+    assert "What labels buy" in words
+    assert "What queries buy" in words
+    assert "How nearly right a key must be" in words
+    assert "plan 0.6200 (chance 0.5000)" in page_of(project)
+    assert "these figures do not cover that" not in words
+
+
+def test_without_attacks_there_is_no_section(project: Path) -> None:
+    summary = write_report(project)
+    assert summary["attacks"] is None
+    assert 'id="attacks"' not in page_of(project)
+    written = {path.name for path in (project / "data/reports").iterdir()}
+    assert not written & {"leaderboard.json", "leaderboard.html", *FIGURES}
+
+
+def test_what_cannot_be_drawn_is_left_out(project: Path) -> None:
+    write_report(put(project, [make_attack("plain", "T0", "np-4", unit="images")]))
+    page = read_page(project)
+    assert "attacks" in page.ids
+    assert not any(name in page.text for name in ("What labels buy", "What queries buy"))
+    assert not any((project / "data/reports" / name).exists() for name in FIGURES)
+
+
+def test_an_analysis_alone_is_a_curve_and_no_table(project: Path) -> None:
+    summary = write_report(put(project, [make_proximity("np-4")]))
+    assert summary["attacks"] is None
+    page = read_page(project)
+    check_self_contained(page)
+    assert "How nearly right a key must be" in page.text
+    assert "leaderboard" not in page.ids
+
+
+def test_names_of_attacks_stay_text(project: Path) -> None:
+    odd = "<script>alert('x')</script> & $x_1$"
+    suite = [
+        make_trained("finetune", "np-4", scratch_miou=0.2),
+        make_trained("hers", "np-4") | {"attack": odd, "unit": odd},
+    ]
+    put(project, suite[:1])
+    (project / "data/attacks/np-4/odd.json").write_text(json.dumps(suite[1]))
+    write_report(project)
+    page = read_page(project)
+    check_self_contained(page)
+    assert odd in page.text

@@ -1,30 +1,56 @@
-"""The leaderboard of attacks: what each got out of each lock, read from data/attacks."""
+"""The results of attacks and of analyses, read from data/attacks and checked as they are read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from seglock import files
 from seglock.errors import ReportError
-from seglock.report.numbers import four
-from seglock.report.schema import Section, checked
+from seglock.report.schema import Kind, Section, checked
 
-TIERS = {
+Tier = Literal["T0", "T1", "T2", "T3"]
+TIERS: dict[Tier, str] = {
     "T0": "the model and photos without labels",
     "T1": "also labelled plain images",
     "T2": "the model, photos and encrypted images",
     "T3": "also pairs of both, or an oracle that encrypts",
 }
+ANALYSIS = "analysis"
+"""The tier of what knows the secret: it shows how a lock behaves, and is no attack."""
+
+
+class Budget(Section):
+    """What one attack might spend; ``labelled`` are shares of the task's labelled images."""
+
+    queries: int
+    seconds: float
+    labelled: tuple[float, ...] = ()
+
+
+class Line(Section):
+    """One candidate of an attack; ``source`` is theft or scratch where it was trained."""
+
+    miou: float
+    source: str | None = Field(default=None, alias="from")
+    labelled: int | None = None
+    share: float | None = None
 
 
 class AttackResult(Section):
-    """One attack's JSON, as far as the report shows it."""
+    """One attack's JSON, as far as the report shows it.
+
+    course: (queries, best score so far) at each gain, lower is better; empty for attacks that do
+    not search. curve: every candidate, in the order of the attack.
+    """
 
     attack: str
-    tier: str
+    tier: Tier
     lock: str
+    budget: Budget
     unit: str
     queries: int
     seconds: float
@@ -35,62 +61,62 @@ class AttackResult(Section):
     plan_agreement: float | None
     chance: float | None = None
     scratch_miou: float | None = None
+    cross_entropy: float | None = None
+    signal: float | None = None
+    course: tuple[tuple[float, float], ...] = ()
+    curve: tuple[Line, ...] = ()
+
+    @property
+    def score(self) -> str:
+        """What the course counts, in words."""
+        if self.signal is not None:
+            return "signal"
+        return "score" if self.cross_entropy is None else "cross-entropy"
+
+
+class Point(Section):
+    """Plans at one distance from the right one: mean IoU over them, and its range."""
+
+    miou: float
+    changes: float | None = None
+    min: float | None = None
+    max: float | None = None
+
+
+class Analysis(Section):
+    """The JSON of what starts from the secret itself."""
+
+    attack: str
+    tier: Literal["analysis"]
+    lock: str
+    floor: float
+    correct: float
+    curve: tuple[Point, ...] = ()
 
 
 def read_attacks(root: Path, locks: Iterable[str]) -> list[AttackResult]:
-    """The results of ``locks``, lock by lock; none where none were attacked.
+    """The attacks on ``locks``, by tier, then lock by lock; none where none were attacked.
 
     Raises ReportError, naming the stage to run, for a file that is damaged or of another lock.
     """
-    results = []
-    for lock in locks:
-        fix = f"run dvc repro attack@{lock}"
-        for path in sorted((root / "data" / "attacks" / lock).glob("*.json")):
-            value = files.read_json(path, error=ReportError, fix=fix)
-            result = checked(AttackResult, value, where=str(path), fix=fix)
-            if result.lock != lock:
-                raise ReportError(f"{path} must be about lock {lock}", got=result.lock, fix=fix)
-            results.append(result)
+    results = list(_read(root, locks, AttackResult, analyses=False))
     return sorted(results, key=lambda result: list(TIERS).index(result.tier))
 
 
-def leaderboard(results: Sequence[AttackResult]) -> dict[str, Any] | None:
-    """Locks by attacks, and locks by tiers with the best attack of each; None without results.
-
-    >>> leaderboard([])
-    """
-    if not results:
-        return None
-    locks: dict[str, dict[str, Any]] = {}
-    for result in results:
-        lock = locks.setdefault(
-            result.lock,
-            {"correct": result.correct, "floor": result.floor, "attacks": {}, "tiers": {}},
-        )
-        lock["attacks"][result.attack] = result.model_dump(exclude={"lock", "correct", "floor"})
-        best = lock["tiers"].get(result.tier)
-        if best is None or result.miou > best["miou"]:
-            lock["tiers"][result.tier] = lock["attacks"][result.attack]
-    names = {result.attack: result.tier for result in results}
-    return {"attacks": names, "tiers": dict(TIERS), "locks": locks}
+def read_analyses(root: Path, locks: Iterable[str]) -> list[Analysis]:
+    """The analyses of ``locks``, lock by lock; raises what `read_attacks` raises."""
+    return list(_read(root, locks, Analysis, analyses=True))
 
 
-def shade(regained: float | None) -> str:
-    """A cell's colour: none at 0 or below, full at 1 and above.
-
-    >>> shade(0.0), shade(0.5), shade(None)
-    ('', 'background: rgba(214, 69, 65, 0.35)', '')
-    """
-    share = min(1.0, max(0.0, regained or 0.0))
-    return f"background: rgba(214, 69, 65, {0.7 * share:.2f})" if share else ""
-
-
-def agreement_text(result: dict[str, Any]) -> str:
-    """The plan's share that was found, beside what chance gives.
-
-    >>> agreement_text({"plan_agreement": 0.75, "chance": 0.5})
-    '0.7500 (chance 0.5000)'
-    """
-    if result["plan_agreement"] is None:
-        return four(None)
-    return f"{four(result['plan_agreement'])} (chance {four(result['chance'])})"
+def _read(root: Path, locks: Iterable[str], kind: type[Kind], *, analyses: bool) -> Iterator[Kind]:
+    for lock in locks:
+        fix = f"run dvc repro attack@{lock}"
+        for path in sorted((root / "data" / "attacks" / lock).glob("*.json")):
+            value: Any = files.read_json(path, error=ReportError, fix=fix)
+            is_analysis = isinstance(value, dict) and value.get("tier") == ANALYSIS
+            if is_analysis != analyses:
+                continue
+            result = checked(kind, value, where=str(path), fix=fix)
+            if value["lock"] != lock:
+                raise ReportError(f"{path} must be about lock {lock}", got=value["lock"], fix=fix)
+            yield result

@@ -70,7 +70,7 @@ def draw_access_control(results: Sequence[LockResult], path: Path, *, theme: The
             axes.grid(axis="y")
             if place % columns == 0:
                 axes.set_ylabel("mean IoU")
-        _one_legend(figure, columns)
+        one_legend(figure, columns)
         save(figure, path)
 
 
@@ -172,7 +172,8 @@ def _only_baseline(figure: Figure, results: Sequence[LockResult]) -> None:
     )
 
 
-def _one_legend(figure: Figure, columns: int) -> None:
+def one_legend(figure: Figure, columns: int) -> None:
+    """One legend below all panels, each label once."""
     named: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -202,7 +203,7 @@ def draw_curves(results: Sequence[LockResult], path: Path, *, theme: Theme = LIG
             upper, lower = grid[2 * band][column], grid[2 * band + 1][column]
             if baseline and not group.results[0].evaluation.is_baseline:
                 _draw_run(upper, lower, baseline, theme.faint, "baseline")
-            for result, colour in zip(group.results, _ramp(len(group.results), theme), strict=True):
+            for result, colour in zip(group.results, ramp(len(group.results), theme), strict=True):
                 _draw_run(upper, lower, result, colour, result.lock)
             upper.set_title(group.label)
             upper.set_ylim(0, _highest(results, lambda e: e.val_miou))
@@ -220,7 +221,8 @@ def draw_curves(results: Sequence[LockResult], path: Path, *, theme: Theme = LIG
         save(figure, path)
 
 
-def _ramp(count: int, theme: Theme) -> list[tuple[float, float, float, float]]:
+def ramp(count: int, theme: Theme) -> list[tuple[float, float, float, float]]:
+    """Colours for ``count`` lines in order, from dark to light, as RGBA in 0..1."""
     import matplotlib
 
     low = 0.35 if theme.is_dark else 0.15

@@ -7,14 +7,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seglock.report.attackcharts import with_changes, with_shares
+from seglock.report.attacks import Analysis, AttackResult
+from seglock.report.coursecharts import with_course
 from seglock.report.figures import (
     draw_access_control,
+    draw_courses,
     draw_curves,
     draw_hypervolume,
     draw_importances,
     draw_lock_figure,
     draw_pareto,
     draw_predictions,
+    draw_proximity,
+    draw_shares,
     draw_transforms,
 )
 from seglock.report.gallery import draw_scene
@@ -57,6 +63,15 @@ class SearchIllustrations:
 
 
 @dataclass(frozen=True)
+class AttackIllustrations:
+    """The figures of attacks, each None where there is nothing to draw."""
+
+    shares: Illustration | None
+    courses: Illustration | None
+    proximity: Illustration | None
+
+
+@dataclass(frozen=True)
 class Illustrations:
     """The figures of the page. ``predictions`` is empty where no test images were kept."""
 
@@ -67,11 +82,16 @@ class Illustrations:
     every_lock: Illustration | None
     locks: tuple[tuple[str, Illustration], ...]
     from_test_image: bool
+    attacks: AttackIllustrations
     search: SearchIllustrations | None = None
 
 
 def illustrate(
-    results: Sequence[LockResult], folder: Path, study: Study | None = None
+    results: Sequence[LockResult],
+    folder: Path,
+    study: Study | None = None,
+    attacks: Sequence[AttackResult] = (),
+    analyses: Sequence[Analysis] = (),
 ) -> Illustrations:
     """Draw all figures into ``folder``: access_control.png, transforms.png, predictions.png, ..."""
     first = results[0].pictures
@@ -120,7 +140,44 @@ def illustrate(
             if not result.evaluation.is_baseline
         ),
         from_test_image=bool(len(first)),
+        attacks=_illustrate_attacks(results, attacks, analyses, folder),
         search=_illustrate_study(study, folder) if study else None,
+    )
+
+
+def _illustrate_attacks(
+    results: Sequence[LockResult],
+    attacks: Sequence[AttackResult],
+    analyses: Sequence[Analysis],
+    folder: Path,
+) -> AttackIllustrations:
+    steps = {result.lock: result.evaluation.steps for result in results}
+    trained, searched, near = with_shares(attacks), with_course(attacks), with_changes(analyses)
+    return AttackIllustrations(
+        shares=_draw(
+            folder,
+            "attack_shares",
+            "Mean IoU of networks trained on growing shares of labelled images, by lock",
+            lambda path, theme: draw_shares(trained, path, theme=theme),
+        )
+        if trained
+        else None,
+        courses=_draw(
+            folder,
+            "attack_courses",
+            "The best score of each search for the key over the queries spent",
+            lambda path, theme: draw_courses(searched, steps, path, theme=theme),
+        )
+        if searched
+        else None,
+        proximity=_draw(
+            folder,
+            "key_proximity",
+            "Mean IoU of keys over their number of changes from the right one, by lock",
+            lambda path, theme: draw_proximity(near, path, theme=theme),
+        )
+        if near
+        else None,
     )
 
 

@@ -26,12 +26,17 @@ LOOKS_OF_PAPER = {
 }
 
 
+def look(label: str, place: int) -> Access:
+    """How the line at ``place`` among others looks; from the ninth on looks repeat."""
+    return Access(label, *_LOOKS[place % len(_LOOKS)])
+
+
 def method_looks(trials: Sequence[Trial]) -> dict[str, Access]:
     """The label, colours and marker of each method among ``trials``, the single ones first."""
     methods = sorted({trial.method for trial in trials}, key=_rank)
     labels = {trial.method: _plain_label(trial) for trial in trials}
     return {
-        method: Access(labels[method], *_LOOKS[place % len(_LOOKS)])
+        method: look(labels[method], place)
         for method, place in zip(methods, _places(methods), strict=True)
     }
 

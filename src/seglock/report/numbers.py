@@ -24,6 +24,16 @@ def four(value: float | None, nothing: str = NOTHING) -> str:
     return "0.0000" if text == "-0.0000" else text
 
 
+def signed(value: float) -> str:
+    """A difference, with its sign.
+
+    >>> signed(0.25), signed(-0.25), signed(0.0)
+    ('+0.2500', '-0.2500', '0.0000')
+    """
+    text = four(value)
+    return f"+{text}" if value > 0 and float(text) else text
+
+
 def bits(value: float | None, nothing: str = NOTHING) -> str:
     """A key space in bits; the transforms report 256 at most.
 

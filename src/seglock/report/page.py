@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from seglock.report import numbers
-from seglock.report.attacks import agreement_text, shade
 from seglock.report.columns import COLUMNS
 from seglock.report.findings import findings, warnings
 from seglock.report.illustrations import Illustrations
-from seglock.report.looks import lock_text
 from seglock.report.paper import table1
 from seglock.report.results import LockResult
 from seglock.report.searchsummary import effort_sentence
 from seglock.report.study import Study
+from seglock.report.templating import render
 
-TEMPLATES = Path(__file__).parent / "templates"
 LOCAL_UI = "http://127.0.0.1:5000"
 
 
@@ -42,30 +38,11 @@ def render_page(
 ) -> str:
     """The report as one HTML document. ``ui`` is where the MLflow UI answers.
 
-    With a ``study`` it links to pareto.html beside it.
+    With a ``study`` it links to pareto.html beside it, with attacks to leaderboard.html.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "four": numbers.four,
-        "bits": numbers.bits,
-        "plans": numbers.plans,
-        "duration": numbers.duration,
-        "search_effort": numbers.search_effort,
-        "lock_text": lock_text,
-        "shade": shade,
-        "agreement": agreement_text,
-    }
-    environment.tests["searchable"] = numbers.is_searchable
     first = results[0].evaluation
-    return environment.get_template("report.html").render(
+    return render(
+        "report.html",
         summary=summary,
         search=summary["search"],
         attacks=summary["attacks"],
@@ -84,6 +61,11 @@ def render_page(
         run_url=lambda run_id: run_url(ui, run_id),
         local_ui=ui == LOCAL_UI,
     )
+
+
+def render_leaderboard(summary: Mapping[str, Any]) -> str:
+    """The attacks of a summary as an HTML document of its own; it links to report.html."""
+    return render("leaderboard.html", summary=summary, attacks=summary["attacks"])
 
 
 def _per_class(results: Sequence[LockResult]) -> list[dict[str, Any]]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from seglock import __version__
-from seglock.report.attacks import AttackResult, leaderboard
+from seglock.report.attacks import AttackResult
+from seglock.report.leaderboard import leaderboard
 from seglock.report.results import LockResult
 from seglock.report.searchsummary import summarise_study
 from seglock.report.series import baseline_of
@@ -38,7 +39,7 @@ def summarise(
         "epochs": sorted({result.training.epochs for result in results}),
         "locks": locks,
         "search": summarise_study(study, locks) if study else None,
-        "attacks": leaderboard(attacks),
+        "attacks": leaderboard(attacks, locks),
     }
 
 

@@ -13,10 +13,10 @@ from seglock import files
 from seglock.config import load_params
 from seglock.errors import ReportError
 from seglock.report import read_results
-from seglock.report.attacks import read_attacks
+from seglock.report.attacks import read_analyses, read_attacks
 from seglock.report.exports import to_csv, to_latex
 from seglock.report.illustrations import illustrate
-from seglock.report.page import LOCAL_UI, render_page
+from seglock.report.page import LOCAL_UI, render_leaderboard, render_page
 from seglock.report.paper import table1
 from seglock.report.pareto_html import write_pareto_html
 from seglock.report.study import read_study_file, require_same_data
@@ -27,7 +27,16 @@ REPORT_FOLDER = Path("data/reports")
 PAGE = "report.html"
 PARETO_PAGE = "pareto.html"
 LEADERBOARD = "leaderboard.json"
-_PICTURES = ("access_control.png", "transforms.png", "predictions.png", "pareto.png")
+LEADERBOARD_PAGE = "leaderboard.html"
+_PICTURES = (
+    "access_control.png",
+    "transforms.png",
+    "predictions.png",
+    "pareto.png",
+    "attack_shares.png",
+    "attack_courses.png",
+    "key_proximity.png",
+)
 
 
 def write_report(root: Path) -> dict[str, Any]:
@@ -42,13 +51,14 @@ def write_report(root: Path) -> dict[str, Any]:
     study = read_study_file(root)
     if study:
         require_same_data(study, results[0].evaluation.dataset_digest)
-    summary = summarise(results, study, read_attacks(root, params.locks))
+    attacks, analyses = read_attacks(root, params.locks), read_analyses(root, params.locks)
+    summary = summarise(results, study, attacks)
     with (
         sole_writer(root, "reports"),
         tempfile.TemporaryDirectory(prefix="seglock-report-") as scratch,
         files.replacing_folder(root / REPORT_FOLDER) as out,
     ):
-        illustrations = illustrate(results, Path(scratch), study)
+        illustrations = illustrate(results, Path(scratch), study, attacks, analyses)
         page = render_page(results, summary, illustrations, study=study, ui=mlflow_ui())
         files.write_text(out / PAGE, page)
         files.write_text(out / "table.csv", to_csv(summary))
@@ -56,6 +66,7 @@ def write_report(root: Path) -> dict[str, Any]:
         files.write_json(out / "summary.json", summary)
         if summary["attacks"]:
             files.write_json(out / LEADERBOARD, summary["attacks"])
+            files.write_text(out / LEADERBOARD_PAGE, render_leaderboard(summary))
         if study:
             write_pareto_html(study, out / PARETO_PAGE)
         for name in _PICTURES:

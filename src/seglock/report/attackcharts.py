@@ -1,0 +1,167 @@
+"""Figures with a panel for each attacked lock: shares of labels, and keys that are nearly right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seglock.report.attacks import Analysis, AttackResult
+from seglock.report.charts import one_legend
+from seglock.report.looks import lock_text, look
+from seglock.report.style import LIGHT, Theme, canvas, save
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Inches of a panel by how many stand in a row; four from ten panels on.
+_PANELS = {1: (6.4, 3.3), 2: (4.8, 3.0), 3: (3.5, 2.5), 4: (2.75, 1.95)}
+_MANY = 10
+_ROOM = 1.08
+_FINE = 100  # up to here an axis of counts has ticks at 2 and 5 too
+
+Points = list[tuple[float, float]]
+
+
+def with_shares(results: Iterable[AttackResult]) -> list[AttackResult]:
+    """The attacks that trained on shares of labelled images, beside training from scratch."""
+    return [result for result in results if _shares(result, "theft")]
+
+
+def with_changes(analyses: Iterable[Analysis]) -> list[Analysis]:
+    """The analyses that changed the right key by more and more."""
+    return [found for found in analyses if any(p.changes is not None for p in found.curve)]
+
+
+def draw_shares(results: Sequence[AttackResult], path: Path, *, theme: Theme = LIGHT) -> None:
+    """Draw mean IoU over the share of labelled images, one panel a lock, as a PNG.
+
+    results: of `with_shares`. Solid: training from the stolen network; dashed: from scratch.
+    """
+    attacks = list(dict.fromkeys(result.attack for result in results))
+    looks = {name: look(f"{name}: stolen network", place) for place, name in enumerate(attacks)}
+    every = [p for r in results for source in ("theft", "scratch") for p in _shares(r, source)]
+    ticks = {f"{percent:.2g}": percent for percent, _ in every}
+    locks = list(dict.fromkeys(result.lock for result in results))
+    with canvas(*_size(len(locks)), theme, layout="constrained") as figure:
+        for axes, lock in _panels(figure, locks, "labelled images, % of all"):
+            mine = [result for result in results if result.lock == lock]
+            for result in mine:
+                access = looks[result.attack]
+                style: dict[str, Any] = {"marker": access.marker, "markersize": 4.5}
+                style["color"] = theme.colour(access)
+                if scratch := _shares(result, "scratch"):
+                    axes.plot(*zip(*scratch, strict=True), "--", lw=1.1, mfc=theme.paper, **style)
+                stolen = zip(*_shares(result, "theft"), strict=True)
+                axes.plot(*stolen, lw=1.6, label=access.label, **style)
+            axes.plot([], [], "--", color=theme.faint, lw=1.1, label="The same from scratch")
+            _draw_levels(axes, mine[-1], theme)
+            axes.set_xscale("log")
+            axes.set_xticks(list(ticks.values()), list(ticks), minor=False)
+            axes.minorticks_off()
+            axes.margins(x=0.08)
+            axes.set_ylim(0, _ROOM * max(*(y for _, y in every), *(r.correct for r in results)))
+        one_legend(figure, _columns(len(locks)))
+        save(figure, path)
+
+
+def draw_proximity(analyses: Sequence[Analysis], path: Path, *, theme: Theme = LIGHT) -> None:
+    """Draw mean IoU over the number of changes from the right key, one panel a lock, as a PNG.
+
+    analyses: of `with_changes`. The line is the mean of several keys at each distance, the band
+    their range; the axis is linear up to one change and logarithmic from there.
+    """
+    by_lock = {found.lock: found for found in analyses}
+    access = look("Keys so far from the right one, mean", 3)
+    reached = [max(p.miou, p.max or 0.0) for found in analyses for p in found.curve]
+    farthest = max(p.changes or 0 for found in analyses for p in found.curve)
+    with canvas(*_size(len(by_lock)), theme, layout="constrained") as figure:
+        for axes, lock in _panels(figure, list(by_lock), "changes from the right key"):
+            points = sorted(
+                (p.changes, p.miou, p.miou if p.min is None else p.min, p.max or p.miou)
+                for p in by_lock[lock].curve
+                if p.changes is not None
+            )
+            changes, mean, low, high = zip(*points, strict=True)
+            colour = theme.colour(access)
+            axes.fill_between(
+                changes, low, high, color=colour, alpha=0.25, lw=0, label="Least to most of them"
+            )
+            axes.plot(
+                changes, mean, marker="o", markersize=3.5, lw=1.6, color=colour, label=access.label
+            )
+            _draw_levels(axes, by_lock[lock], theme)
+            count_axis(axes, -0.15, farthest)
+            axes.set_ylim(0, _ROOM * max(*reached, *(found.correct for found in analyses)))
+        one_legend(figure, _columns(len(by_lock)))
+        save(figure, path)
+
+
+def count_axis(axes: Axes, least: float, most: float) -> None:
+    """A horizontal axis of counts: linear up to one, logarithmic from there, plain numbers."""
+    fractions = (1, 2, 5) if most <= _FINE else (1,)
+    ticks = [0, *(f * 10**power for power in range(9) for f in fractions)]
+    shown = [tick for tick in ticks if least <= tick <= most]
+    axes.set_xscale("symlog", base=10, linthresh=1, linscale=0.4)
+    axes.set_xticks(shown, [count_text(tick) for tick in shown], minor=False)
+    axes.minorticks_off()
+    axes.set_xlim(least, 1.25 * max(most, 1))
+
+
+def count_text(count: int) -> str:
+    """A count as an axis has room for it.
+
+    >>> count_text(500), count_text(20_000), count_text(1_000_000)
+    ('500', '20k', '1M')
+    """
+    for size, letter in ((1_000_000, "M"), (1000, "k")):
+        if count >= size:
+            return f"{count // size}{letter}"
+    return str(count)
+
+
+def _shares(result: AttackResult, source: str) -> Points:
+    """(percent of labelled images, mean IoU), ascending, of what was trained from ``source``."""
+    return sorted(
+        (100 * line.share, line.miou)
+        for line in result.curve
+        if line.source == source and line.share
+    )
+
+
+def _columns(count: int) -> int:
+    return 4 if count >= _MANY else min(count, 3)
+
+
+def _size(count: int) -> tuple[float, float]:
+    columns = _columns(count)
+    width, height = _PANELS[columns]
+    return columns * width + 0.4, math.ceil(count / columns) * height + 0.7
+
+
+def _panels(figure: Figure, locks: Sequence[str], x_label: str) -> Iterator[tuple[Axes, str]]:
+    """A panel a lock; numbers stand at the left and under the last panel of each column only."""
+    columns = _columns(len(locks))
+    rows = math.ceil(len(locks) / columns)
+    for place, lock in enumerate(locks):
+        axes = figure.add_subplot(rows, columns, place + 1)
+        axes.set_title(lock_text(lock))
+        axes.grid(axis="y")
+        yield axes, lock
+        if place % columns == 0:
+            axes.set_ylabel("mean IoU")
+        else:
+            axes.tick_params(labelleft=False)
+        if place + columns >= len(locks):
+            axes.set_xlabel(x_label)
+        else:
+            axes.tick_params(labelbottom=False)
+
+
+def _draw_levels(axes: Axes, result: AttackResult | Analysis, theme: Theme) -> None:
+    axes.axhline(result.correct, color=theme.ink, linestyle="--", linewidth=1.2, label="Owner")
+    axes.axhline(
+        result.floor, color=theme.faint, linestyle=":", linewidth=1.6, label="Floor (no model)"
+    )

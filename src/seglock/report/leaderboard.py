@@ -1,0 +1,123 @@
+"""The leaderboard of attacks: what each got out of each lock, and the best of each tier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seglock.report.attacks import TIERS, AttackResult
+from seglock.report.countermeasures import MOVED, countermeasures
+from seglock.report.numbers import four
+
+_LAST = 2.0
+_NO_LOCK = "no lock: plain images are the right ones"
+_NOT_RUN = "not attacked"
+
+Figures = Mapping[str, Any]
+
+
+def leaderboard(
+    results: Sequence[AttackResult], locks: Mapping[str, Figures] | None = None
+) -> dict[str, Any] | None:
+    """Locks by attacks, and locks by tiers with the best attack of each; None without results.
+
+    locks: summary.json's. ``ranking`` has the attacked locks by what the strongest attack
+    regained, least first; locks that show the same to four decimals by what the best attacks of
+    the other tiers regained. ``not_attacked`` says why the others are not in it.
+
+    >>> leaderboard([])
+    """
+    if not results:
+        return None
+    locks = locks or {}
+    attacked: dict[str, dict[str, Any]] = {}
+    for result in results:
+        lock = attacked.setdefault(
+            result.lock,
+            {
+                "correct": result.correct,
+                "floor": result.floor,
+                "strongest": None,
+                "attacks": {},
+                "tiers": {},
+            },
+        )
+        values = result.model_dump(
+            mode="json", exclude={"lock", "correct", "floor", "course", "curve"}
+        )
+        lock["attacks"][result.attack] = values
+        best = lock["tiers"].get(result.tier)
+        if best is None or result.miou > best["miou"]:
+            lock["tiers"][result.tier] = values
+    for lock in attacked.values():
+        lock["strongest"] = max(lock["tiers"].values(), key=lambda best: best["miou"])["attack"]
+    return {
+        "attacks": {result.attack: result.tier for result in results},
+        "tiers": dict(TIERS),
+        "locks": attacked,
+        "ranking": sorted(attacked, key=lambda name: _standing(attacked[name])),
+        "not_attacked": {
+            name: _NOT_RUN if figures["steps"] else _NO_LOCK
+            for name, figures in locks.items()
+            if name not in attacked
+        },
+        "countermeasures": {
+            "moved_from": MOVED,
+            "groups": countermeasures(attacked, locks) if locks else [],
+        },
+    }
+
+
+def _standing(lock: Figures) -> list[float]:
+    """What each tier's best attack regained, most first; last where there is nothing to regain."""
+    regained = [best["regained"] for best in lock["tiers"].values()]
+    return sorted((_LAST if r is None else round(r, 4) for r in regained), reverse=True)
+
+
+def by_tier(attacks: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """The attacks of each tier that has some, in order.
+
+    >>> by_tier({"plain": "T0", "finetune": "T1", "hill-climb": "T1"})
+    [('T0', ['plain']), ('T1', ['finetune', 'hill-climb'])]
+    """
+    tiers = [(tier, [name for name, own in attacks.items() if own == tier]) for tier in TIERS]
+    return [(tier, names) for tier, names in tiers if names]
+
+
+def shade(regained: float | None) -> str:
+    """A cell's colour: none at 0 or below, full at 1 and above.
+
+    >>> shade(0.0), shade(0.5), shade(None)
+    ('', 'background: rgba(214, 69, 65, 0.35)', '')
+    """
+    share = min(1.0, max(0.0, regained or 0.0))
+    return f"background: rgba(214, 69, 65, {0.7 * share:.2f})" if share else ""
+
+
+def agreement_text(result: Figures) -> str:
+    """The plan's share that was found, beside what chance gives.
+
+    >>> agreement_text({"plan_agreement": 0.75, "chance": 0.5})
+    '0.7500 (chance 0.5000)'
+    """
+    if result["plan_agreement"] is None:
+        return four(None)
+    return f"{four(result['plan_agreement'])} (chance {four(result['chance'])})"
+
+
+def spent_text(result: Figures) -> str:
+    """What an attack spent of its budget, with the labelled images where its tier has labels.
+
+    >>> budget = {"queries": 2000, "seconds": 30.0, "labelled": [0.01, 0.5]}
+    >>> spent = {"tier": "T1", "queries": 1500, "unit": "keys", "seconds": 12.345}
+    >>> spent_text(spent | {"budget": budget})
+    '1500/2000 keys, 12.3/30 s, 50% labelled'
+    """
+    budget = result["budget"]
+    parts = [
+        f"{result['queries']}/{budget['queries']} {result['unit']}",
+        f"{result['seconds']:.1f}/{budget['seconds']:g} s",
+    ]
+    if result["tier"] == "T1" and budget["labelled"]:
+        parts.append(f"{100 * max(budget['labelled']):g}% labelled")
+    return ", ".join(parts)
