@@ -73,7 +73,7 @@ def test_another_thief_is_another_study(study_root: Path, changed: dict[str, Any
     def named(**thief: Any) -> str:
         return name_of(study_root, thief={"tier": "T1"} | thief)
 
-    assert named(**changed) != named() == named(seconds=2.0)
+    assert named(**changed) != named() == named(seconds=10.0)
 
 
 def test_a_study_names_its_thief_with_each_attack(

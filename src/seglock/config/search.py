@@ -127,8 +127,8 @@ class ThiefParams(Section):
 
     tier: Literal["T0", "T1", "T2", "T3"] | None = None
     attacks: Attacks = "all"
-    queries: PositiveInt = 200
-    seconds: Positive = 2.0
+    queries: PositiveInt = 100
+    seconds: Positive = 10.0
     labelled: Percent = 10.0
 
 
