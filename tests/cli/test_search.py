@@ -18,6 +18,7 @@ from seglock.search.observer import Totals
 from seglock.search.outcome import StudyOutcome
 from seglock.search.point import Point
 from tests.report.outcomes import make_outcome
+from tests.report.studies import THIEF
 
 POINT = Point("np+shf", 16, 25, 0.2, 0.0, 12, 64)
 ROW: Any = {"epoch": 7, "lr": 0.1, "train_loss": 1.0, "val_loss": 1.0, "val_miou": 0.5}
@@ -62,6 +63,27 @@ def test_options_replace_only_what_was_given(found: dict[str, Any]) -> None:
     assert found["called"] == "run"
     assert found["overrides"] == {"trials": 24, "max_drop": 0.05, "storage": "sqlite:///x.db"}
     assert found["ray"] == "auto"
+
+
+def test_a_thief_is_named_by_its_tier(found: dict[str, Any]) -> None:
+    invoke("--thief", "T1")
+    assert found["overrides"] == {"thief.tier": "T1"}
+    invoke("--thief", "none", "--show")
+    assert found["overrides"] == {"thief.tier": None}
+
+
+def test_an_unknown_tier_is_told_in_a_line() -> None:
+    done = invoke("--thief", "T7", "--show", check=False)
+    assert "search.thief.tier: must be 'T0', 'T1', 'T2' or 'T3', got 'T7'" in str(done.exception)
+
+
+def test_whose_figure_the_objective_is(found: dict[str, Any]) -> None:
+    assert "strongest attack" not in invoke("--show").output
+    found["outcome"] = outcome = make_outcome(strongest="hill-climb", strongest_tier="T1")
+    outcome.about["thief"] = THIEF
+    output = " ".join(invoke("--show").output.split())
+    assert "strongest attack up to T1, 200 queries, 2 s each" in output
+    assert "for np-2 + shf-2 it is hill-climb (T1)" in output
 
 
 def test_the_result_fits_80_columns_and_has_every_figure(found: dict[str, Any]) -> None:

@@ -62,7 +62,7 @@ def test_every_shipped_file_writes_every_knob(path: Path) -> None:
     written = yaml.safe_load(path.read_text())["search"]
     params = load_params(path).search
     assert set(written) == set(type(params).model_fields)
-    for name in ("space", "resources"):
+    for name in ("space", "resources", "thief"):
         assert set(written[name]) == set(type(getattr(params, name)).model_fields)
 
 
@@ -106,6 +106,15 @@ def test_every_shipped_file_writes_every_knob(path: Path) -> None:
         ({"space": {"lr": [0, 0.1]}}, "search.space.lr must be above 0, got 0.0"),
         ({"space": {"lr": [0.1, 0.1]}}, "search.space.lr must name each choice once, got [0.1, 0."),
         ({"space": {"ffx_password": "mine"}}, "search.space.ffx_password: must be 'from_key' or '"),
+        ({"thief": {"tier": "T4"}}, "search.thief.tier: must be 'T0', 'T1', 'T2' or 'T3', got 'T"),
+        ({"thief": {"teir": "T1"}}, "search.thief.teir: no such parameter; did you mean 'tier'?"),
+        ({"thief": {"attacks": "some"}}, "search.thief.attacks must be all or a list of attacks'"),
+        ({"thief": {"attacks": []}}, "search.thief.attacks must be all or a list of attacks'"),
+        ({"thief": {"attacks": [3]}}, "search.thief.attacks must be all or a list of attacks'"),
+        ({"thief": {"attacks": ["plain", "plain"]}}, "search.thief.attacks must be all or a list "),
+        ({"thief": {"queries": 0}}, "search.thief.queries: must be greater than or equal to 1"),
+        ({"thief": {"seconds": 0}}, "search.thief.seconds: must be greater than 0, got 0"),
+        ({"thief": {"labelled": 101}}, "search.thief.labelled: must be less than or equal to 100"),
         ({"pruner": "median"}, "search.pruner median must have search.objective: scalar, got pare"),
         ({"storage": "studies.db"}, "search.storage must be the URL of a database, got 'studies.d"),
     ],
@@ -238,6 +247,15 @@ def test_a_password_in_params_is_refused_and_never_shown(url: str) -> None:
 def test_what_is_no_url_is_shown_without_what_may_be_a_password() -> None:
     listed = faults({"storage": "me:hunter2@host/studies"})
     assert "search.storage must be the URL of a database, got '***@host/studies'" in listed[0]
+
+
+def test_one_value_of_a_part_can_be_overridden() -> None:
+    params = checked({"thief": {"tier": "T0", "queries": 7}})
+    thief = override_search(params, **{"thief.tier": "T2"}).search.thief
+    assert (thief.tier, thief.queries) == ("T2", 7)
+    assert override_search(params, **{"thief.tier": None}).search.thief.tier is None
+    with pytest.raises(ConfigError, match=r"search\.thief\.tier: must be .*'T3', got 'T9'"):
+        override_search(params, **{"thief.tier": "T9"})
 
 
 def test_overrides_keep_the_same_rules() -> None:

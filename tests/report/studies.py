@@ -98,6 +98,15 @@ def _area(trials: list[dict[str, Any]], owner: float, thief: float) -> float:
     return area
 
 
+THIEF = {
+    "tier": "T1",
+    "attacks": ["unsupervised", "hill-climb"],
+    "queries": 200,
+    "seconds": 2.0,
+    "labelled": 10.0,
+}
+
+
 def trials_of(trials: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
     """Trials by number."""
     return {t["number"]: t for t in trials}

@@ -17,7 +17,7 @@ from seglock.report.pareto import draw_pareto
 from seglock.report.searchcharts import draw_hypervolume, draw_importances
 from seglock.report.study import Study, check_study
 from seglock.report.style import DARK, LIGHT, canvas
-from tests.report.studies import FLOOR, make_study
+from tests.report.studies import FLOOR, THIEF, make_study
 
 
 @pytest.fixture
@@ -60,6 +60,14 @@ def test_baseline_floor_and_the_chosen_lock_are_marked(drawn: Any) -> None:
     assert {x for x, _ in curves(axes, "Floor (no model)")} == {FLOOR}
     chosen = study.trial(study.recommendation.trial)
     assert curves(axes, "Recommended") == [(chosen.unauthorised, chosen.owner_miou)]
+
+
+def test_the_axis_says_whose_figure_it_is(drawn: Any) -> None:
+    values = make_study()
+    assert drawn(check_study(values)).axes[0].get_xlabel().endswith("mean IoU without the key")
+    values["about"] |= {"thief": THIEF | {"queries": 1, "seconds": 0.5}}
+    label = drawn(check_study(values)).axes[0].get_xlabel()
+    assert label == "unauthorised: strongest attack up to T1, 1 query, 0.5 s each"
 
 
 def test_what_is_shaded_is_what_the_limits_allow(drawn: Any) -> None:

@@ -15,7 +15,7 @@ from seglock.report.searchsummary import advice_sentence, effort_sentence, keys_
 from seglock.report.study import STUDY_FILE, check_study
 from seglock.stages.report import write_report
 from tests.report.conftest import DEMO, write_project
-from tests.report.studies import make_study
+from tests.report.studies import THIEF, make_study
 from tests.report.test_page import check_self_contained, read_page
 from tests.report.test_stages import FILES, run
 
@@ -80,6 +80,27 @@ def test_summary_json_has_the_study(searched: Path) -> None:
     assert search["recommendation"]["lock"] == "np-2_shf-2"
     assert search["recommendation"]["trained_as"] is None
     assert search["hypervolume"]["baseline"] == values["hypervolume"]["baseline"]["values"][-1][1]
+
+
+def test_whose_attacks_the_objective_counts_is_told(make_project: Make, searched: Path) -> None:
+    root = make_project({"baseline": []}, pictures=0)
+    values = make_study()
+    values["about"] |= {"thief": THIEF}
+    for trial in values["trials"]:
+        if trial["state"] == "complete":
+            trial |= {"strongest": "hill-climb", "strongest_tier": "T1"}
+    add_study(root, values)
+    assert write_report(root)["search"]["thief"] == THIEF
+    words = " ".join(read_page(root).text.split())
+    assert "Unauthorised is the strongest attack up to T1, 200 queries, 2 s each, or what" in words
+    assert "for np-2 + shf-2 it is hill-climb (T1)." in words
+    assert words.count("hill-climb (T1)") == 1 + sum(
+        t["state"] == "complete" for t in values["trials"]
+    )
+    pointed = (root / "data/reports/pareto.html").read_text()
+    assert "unauthorised: strongest attack up to T1, 200 queries, 2 s each" in pointed
+    assert "strongest: hill-climb (T1)" in pointed
+    assert "trongest attack" not in read_page(searched).text
 
 
 def test_a_recommended_lock_that_was_trained_is_pointed_at(make_project: Make) -> None:

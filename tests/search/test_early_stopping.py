@@ -123,6 +123,15 @@ def test_a_stop_keeps_what_the_rules_promise(curve, finished) -> None:
             assert max(curve) < mean_best(baseline, len(curve)) - 0.07
 
 
+@given(CURVE, st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=5), st.floats(0, 1))
+def test_a_stronger_thief_stops_nobody_that_a_weaker_one_let_go_on(curve, finished, more) -> None:
+    weaker = [make_trial(number, *point) for number, point in enumerate(finished)]
+    stronger = [make_trial(number, o, u + more) for number, (o, u) in enumerate(finished)]
+
+    if should_stop(curve, make_baseline(), weaker, SEARCH) is None:
+        assert should_stop(curve, make_baseline(), stronger, SEARCH) is None
+
+
 def test_a_replay_stops_in_order_and_counts_what_that_saves() -> None:
     trials = [
         make_trial(0, 0.585, 0.09),

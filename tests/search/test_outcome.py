@@ -174,11 +174,12 @@ def test_the_outputs_are_five_files_that_agree(tmp_path: Path) -> None:
     assert json.loads((folder / "metrics.json").read_text()) == metrics(document)
 
 
-def test_every_field_of_a_record_is_in_the_table_but_the_curve(tmp_path: Path) -> None:
+def test_every_field_of_a_record_is_in_the_table_but_curve_and_attacks(tmp_path: Path) -> None:
     write_outputs(outcome(), tmp_path)
 
     columns = set(rows(tmp_path / "trials.csv")[0])
-    expected = {field.name for field in dataclasses.fields(TrialRecord)} - {"stopped", "curve"}
+    left_out = {"stopped", "curve", "attacks"}
+    expected = {field.name for field in dataclasses.fields(TrialRecord)} - left_out
     assert columns == expected | {"stopped_rule", "stopped_epoch"}
 
 

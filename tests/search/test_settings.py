@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from seglock.errors import DataError
+from seglock.attacks import ATTACKS
+from seglock.errors import ConfigError, DataError
 from seglock.files import write_json
 from seglock.search.settings import differences, study_settings
 from tests.search.small_study import study_params
@@ -31,6 +33,7 @@ def test_a_name_of_ones_own_is_kept(study_root: Path) -> None:
         {"split": "test"},
         {"wrong_keys": 9},
         {"baseline_seeds": 3},
+        {"thief": {"tier": "T0"}},
         {"enqueue": ["np-4+shf-4"]},  # one more lock that Optuna may choose
     ],
 )
@@ -49,10 +52,53 @@ def test_what_changes_the_study(study_root: Path, changed: dict[str, Any]) -> No
         {"workers": 2, "retries": 9, "resources": {"cpus": 2.0}},
         {"storage": "sqlite:///x.db", "storage_timeout_seconds": 5.0},
         {"enqueue": ["np-4"]},
+        {"thief": {"attacks": ["hill-climb"], "queries": 9, "labelled": 50.0}},  # nobody is there
     ],
 )
 def test_what_may_change_while_it_goes_on(study_root: Path, changed: dict[str, Any]) -> None:
     assert name_of(study_root, **changed) == name_of(study_root)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"tier": "T2"},
+        {"attacks": ["hill-climb"]},
+        {"queries": 201},
+        {"seconds": 2.5},
+        {"labelled": 11.0},
+    ],
+)
+def test_another_thief_is_another_study(study_root: Path, changed: dict[str, Any]) -> None:
+    def named(**thief: Any) -> str:
+        return name_of(study_root, thief={"tier": "T1"} | thief)
+
+    assert named(**changed) != named() == named(seconds=10.0)
+
+
+def test_a_study_names_its_thief_with_each_attack(
+    study_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = study_settings(study_params(), study_root)
+    assert "thief" not in before.fingerprint["search"]  # as studies had it before there were any
+    assert before.about["thief"] is None
+    params = study_params(thief={"tier": "T1", "queries": 7})
+    after = study_settings(params, study_root)
+    assert "search.thief.tier: (absent) -> T1" in differences(before.fingerprint, after.fingerprint)
+    assert after.about["thief"] == after.fingerprint["search"]["thief"]
+    assert {"unsupervised", "hill-climb"} < set(after.about["thief"]["attacks"])
+    new = dataclasses.replace(ATTACKS["unsupervised"], name="new")
+    monkeypatch.setitem(ATTACKS, "new", new)
+    assert study_settings(params, study_root).fingerprint != after.fingerprint
+    with pytest.raises(ConfigError, match=r"search\.thief\.tier: \(absent\) -> T1"):
+        after.check("small", before.fingerprint)
+
+
+def test_a_thief_that_cannot_be_is_refused_before_any_work(study_root: Path) -> None:
+    with pytest.raises(ConfigError, match=r"attacks that the suite has, got 'hil.*'hill-climb'"):
+        name_of(study_root, thief={"tier": "T1", "attacks": ["hil-climb"]})
+    with pytest.raises(ConfigError, match=r"up to search\.thief\.tier, T0, got hill-climb of T1"):
+        name_of(study_root, thief={"tier": "T0", "attacks": ["unsupervised", "hill-climb"]})
 
 
 def test_data_recipe_and_weights_are_part_of_it_and_the_machine_is_not(study_root: Path) -> None:

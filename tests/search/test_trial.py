@@ -15,6 +15,7 @@ import torch
 from seglock import evaluation
 from seglock.data import PreparedData
 from seglock.errors import (
+    AttackError,
     ConfigError,
     DataError,
     EvaluationError,
@@ -227,6 +228,7 @@ def test_batch_norm_is_reestimated_from_256_images_spread_evenly() -> None:
         (ModelError("x"), True),
         (ConfigError("x"), True),
         (TransformError("x"), True),
+        (AttackError("x"), True),
         (DataError("x"), False),
         (StorageError("x"), False),
         (OSError(28, "x"), False),

@@ -50,6 +50,14 @@ def search_command(
             help="What others may regain of the owner's lead, 0 to 1.", rich_help_panel=SPACE
         ),
     ] = None,
+    thief: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIER",
+            help="T0 to T3: judge by the strongest attack up to that tier; none: by no attack.",
+            rich_help_panel=SPACE,
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option("--workers", "-w", help="Processes on this machine.", rich_help_panel=COMPUTE),
@@ -94,7 +102,9 @@ def search_command(
         "trials": trials, "study": study, "sampler": sampler, "pruner": pruner, "workers": workers,
         "max_drop": max_drop, "max_regained": max_regained, "storage": storage,
     }  # fmt: skip
-    overrides = {name: value for name, value in given.items() if value is not None}
+    overrides: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if thief is not None:
+        overrides["thief.tier"] = None if thief == "none" else thief
     root = Path.cwd()
     if show:
         outcome = show_study(root, overrides=overrides)
@@ -135,7 +145,7 @@ def _print_study(outcome: StudyOutcome, root: Path) -> None:
     from rich.console import Console
 
     from seglock.report.numbers import duration
-    from seglock.report.searchsummary import keys_sentence
+    from seglock.report.searchsummary import keys_sentence, objective_sentence
     from seglock.report.study import check_study
     from seglock.search.database import dashboard_command
 
@@ -162,10 +172,13 @@ def _print_study(outcome: StudyOutcome, root: Path) -> None:
             f"Baseline {baseline.mean:.4f} ({len(baseline.owner_miou)} seeds, "
             f"{baseline.spread:.4f} apart), floor {baseline.floor:.4f}."
         )
+    study = check_study(outcome.document())
+    if objective := objective_sentence(study):
+        _say(objective)
     typer.echo("")
     verdict = _verdict(outcome)
     _say(verdict[:1].upper() + verdict[1:])
-    tried = keys_sentence(check_study(outcome.document()))
+    tried = keys_sentence(study)
     if tried:
         _say(tried)
     typer.echo("")

@@ -24,7 +24,13 @@ from seglock.config.schema import (
     TrackingParams,
     TrainParams,
 )
-from seglock.config.search import RangeParams, ResourceParams, SearchParams, SpaceParams
+from seglock.config.search import (
+    RangeParams,
+    ResourceParams,
+    SearchParams,
+    SpaceParams,
+    ThiefParams,
+)
 
 __all__ = [
     "BASELINE",
@@ -43,6 +49,7 @@ __all__ = [
     "SearchParams",
     "SpaceParams",
     "SyntheticParams",
+    "ThiefParams",
     "TrackingParams",
     "TrainParams",
     "add_lock",

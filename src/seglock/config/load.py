@@ -68,6 +68,8 @@ def check_params(values: Any, *, where: str = "params") -> Params:
 def override_search(params: Params, **values: Any) -> Params:
     """The same params with some values of the ``search`` section replaced, checked again.
 
+    A dotted name, such as ``thief.tier``, replaces one value of a part and keeps the others.
+
     Raises ConfigError as for a file; the rules do not care where a value was written.
     """
     return _override(params, "search", values)
@@ -80,7 +82,12 @@ def override_attack(params: Params, **values: Any) -> Params:
 
 def _override(params: Params, section: str, values: dict[str, Any]) -> Params:
     plain = params.model_dump()
-    plain[section] |= values
+    for name, value in values.items():
+        *parts, last = name.split(".")
+        place = plain[section]
+        for part in parts:
+            place = place[part]
+        place[last] = value
     return check_params(plain, where=section)
 
 

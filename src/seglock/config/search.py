@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from seglock.config.attack import Percent
 from seglock.config.search_locks import PUBLISHED
 from seglock.config.search_rules import (
     enqueue_faults,
@@ -21,6 +22,7 @@ from seglock.config.search_rules import (
     pattern_faults,
     range_faults,
     search_faults,
+    thief_faults,
 )
 from seglock.config.section import Name, PositiveInt, Section, refuse
 from seglock.config.steps import METHODS, FfxPassword
@@ -41,9 +43,15 @@ def _check_enqueue(enqueue: Any) -> Any:
     return enqueue
 
 
+def _check_attacks(attacks: Any) -> Any:
+    refuse(thief_faults(attacks))
+    return attacks
+
+
 Pattern = Annotated[str, AfterValidator(_check_pattern)]
 Fraction = Annotated[int | Literal["published"], BeforeValidator(_check_fraction)]
 Enqueue = Annotated[list[str] | Literal["published"], BeforeValidator(_check_enqueue)]
+Attacks = Annotated[list[str] | Literal["all"], BeforeValidator(_check_attacks)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
@@ -106,6 +114,24 @@ class ResourceParams(Section):
     memory_gib: Positive | None = None
 
 
+class ThiefParams(Section):
+    """Whom a trial's ``unauthorised`` is of, beside plain images and wrong keys.
+
+    ``tier``: the strongest attack up to it counts as well, since a thief of one tier has all that
+    those below have; None: no attack is run. ``attacks``: all of them, but for those that every
+    trial tries anyway (plain images, new statistics, wrong keys), or some by name; one that does
+    not apply to a trial's lock is left out there. ``queries`` and ``seconds`` are each attack's,
+    whichever comes first; ``labelled`` is the percent of the training images' number that a thief
+    with labels has.
+    """
+
+    tier: Literal["T0", "T1", "T2", "T3"] | None = None
+    attacks: Attacks = "all"
+    queries: PositiveInt = 100
+    seconds: Positive = 10.0
+    labelled: Percent = 10.0
+
+
 class SearchParams(Section):
     """The study: its space, how it is sampled, when a trial is stopped, and what is recommended."""
 
@@ -119,6 +145,7 @@ class SearchParams(Section):
     weight: NotNegative = 1.0
     split: Literal["val", "test"] = "val"
     wrong_keys: Annotated[int, Field(ge=8)] = 8
+    thief: ThiefParams = ThiefParams()
     baseline_seeds: PositiveInt = 3
     confirm: Annotated[int, Field(ge=0)] = 2
     max_drop: NotNegative = 0.02

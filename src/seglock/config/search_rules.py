@@ -81,6 +81,22 @@ def enqueue_faults(enqueue: object) -> list[str]:
     return faults
 
 
+def thief_faults(attacks: object) -> list[str]:
+    """``all``, or attacks by their names, each once; whether the suite has them is not known here.
+
+    >>> thief_faults("all"), thief_faults(["hill-climb"])
+    ([], [])
+    """
+    if attacks == "all":
+        return []
+    rule = "search.thief.attacks must be all or a list of attacks' names, each once"
+    if not isinstance(attacks, list) or not attacks:
+        return [_fault(rule, repr(attacks), "write for example [hill-climb, finetune]")]
+    if not all(isinstance(name, str) for name in attacks) or len({*attacks}) < len(attacks):
+        return [_fault(rule, repr(attacks))]
+    return []
+
+
 def range_faults(low: float, high: float) -> list[str]:
     """A range has an inside."""
     return [] if low < high else [_fault("low must be less than high", f"{low} and {high}")]

@@ -120,7 +120,7 @@ def _figure(study: Study) -> Figure:
     _add_ring(figure, study)
     lay_out(
         figure,
-        x={"title": {"text": "unauthorised: mean IoU without the key"}},
+        x={"title": {"text": escape(study.about.unauthorised_text)}},
         y={"title": {"text": "owner: mean IoU with the key"}},
     )
     return figure
@@ -210,6 +210,7 @@ def _hover(study: Study, found: Measured) -> str:
         ("owner", four(found.owner)),
         ("drop", four(trial.drop)),
         ("unauthorised", four(found.unauthorised)),
+        *([("strongest", trial.strongest_text)] if trial.strongest_text else []),
         ("regained", four(trial.regained)),
         ("key space", f"{bits(trial.key_space_bits)} bits"),
         ("learning rate, weight decay", f"{trial.lr:g}, {trial.weight_decay:g}"),

@@ -26,7 +26,7 @@ def draw_view(axes: Axes, study: Study, view: View, looks: Looks, theme: Theme) 
     axes.set_xlim(view[0], view[1])
     axes.set_ylim(view[2], view[3])
     axes.grid(visible=True)
-    axes.set_xlabel("unauthorised: mean IoU without the key")
+    axes.set_xlabel(study.about.unauthorised_text)
     axes.set_ylabel("owner: mean IoU with the key")
     baseline = study.baseline
     if baseline:

@@ -29,6 +29,8 @@ def summarise_study(study: Study, locks: Mapping[str, Mapping[str, Any]]) -> dic
         "study": study.study,
         "split": study.about.split,
         "wrong_keys": study.about.wrong_keys,
+        "thief": study.about.thief and study.about.thief.model_dump(mode="json"),
+        "objective_sentence": objective_sentence(study),
         "sampler": study.sampler,
         "objective": study.objective,
         "counts": study.counts.model_dump(),
@@ -70,6 +72,17 @@ def advice_sentence(study: Study) -> str:
     if advice.status == "recommended" and advice.lock:
         return f"Recommended: {lock_text(advice.lock)}. {reason[:1].upper()}{reason[1:]}."
     return f"{_VERDICTS[advice.status]}: {reason}."
+
+
+def objective_sentence(study: Study) -> str | None:
+    """Whose figure ``unauthorised`` is, and of the chosen lock which attack's; None without any."""
+    thief, chosen = study.about.thief, study.trial(study.recommendation.chosen)
+    if thief is None:
+        return None
+    text = f"Unauthorised is the {thief.text}, or what plain images and wrong keys give if more"
+    if chosen is not None and chosen.strongest_text:
+        text += f"; for {lock_text(chosen.lock)} it is {chosen.strongest_text}"
+    return f"{text}."
 
 
 def keys_sentence(study: Study) -> str | None:

@@ -13,6 +13,22 @@ STUDY_FILE = Path("data/search/study.json")
 _FIX = "run dvc repro search"
 
 
+class Thief(Section):
+    """Whose attacks ``unauthorised`` counts, beside plain images and wrong keys; each a budget."""
+
+    tier: str
+    attacks: tuple[str, ...]
+    queries: int
+    seconds: float
+    labelled: float
+
+    @property
+    def text(self) -> str:
+        """In words, for labels and captions."""
+        queries = "1 query" if self.queries == 1 else f"{self.queries} queries"
+        return f"strongest attack up to {self.tier}, {queries}, {self.seconds:g} s each"
+
+
 class About(Section):
     """What all trials of a study share."""
 
@@ -24,6 +40,13 @@ class About(Section):
     split: str
     epochs: int
     wrong_keys: int | None = None
+    thief: Thief | None = None
+
+    @property
+    def unauthorised_text(self) -> str:
+        """What ``unauthorised`` is, as an axis says it."""
+        whose = self.thief.text if self.thief else "mean IoU without the key"
+        return f"unauthorised: {whose}"
 
 
 class Limits(Section):
@@ -71,11 +94,18 @@ class Trial(Section):
     unauthorised: float | None = None
     drop: float | None = None
     regained: float | None = None
+    strongest: str | None = None
+    strongest_tier: str | None = None
     key_space_bits: float | None = None
     run_id: str | None = None
     seconds: float | None = None
     stopped: Stopped | None = None
     reason: str | None = None
+
+    @property
+    def strongest_text(self) -> str | None:
+        """Whose figure ``unauthorised`` is; None in a study without attacks."""
+        return f"{self.strongest} ({self.strongest_tier})" if self.strongest else None
 
     @property
     def recipe(self) -> tuple[object, ...]:

@@ -53,7 +53,8 @@ def should_stop(
     only the judging is left. ``behind``: the best so far is below the baselines' mean by more than
     ``max_drop`` and ``margin``. ``dominated``: a finished trial beats what this one could still
     become, were it to gain what the baselines gained from here on, and a thief to stay at the
-    floor.
+    floor. A stronger thief leaves that best case as it is, and only makes it rarer that a finished
+    trial beats it.
     """
     epoch = len(curve)
     if epoch <= search.warmup_epochs or epoch >= baseline.epochs:

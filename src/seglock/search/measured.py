@@ -95,6 +95,9 @@ def measured_values(
             "incorrect_p95": incorrect and incorrect["p95"],
             "drop": baseline.mean - scores["owner_miou"],
             "regained": scores["regained"],
+            "strongest": scores.get("strongest"),
+            "strongest_tier": scores.get("strongest_tier"),
+            "attacks": scores.get("attacks"),
             "floor": scores["floors"]["floor"],
         }
     return found

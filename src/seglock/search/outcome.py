@@ -33,6 +33,7 @@ _FRONT_FIELDS = (
     "drop",
     "unauthorised",
     "regained",
+    "strongest",
     "method",
     "block_size",
     "fraction",
@@ -51,10 +52,11 @@ class StudyOutcome:
 
     name: the study's. storage: where it is kept, as shown to people, never with a password.
     about: ``dataset``, ``dataset_digest``, ``image_side``, ``classes``, ``model``, ``split``,
-    ``epochs`` and ``wrong_keys``; side and epochs are params.yaml's own. trials: those that count.
-    asked: how many trials the study shall have. running: how many are not at their end. run_id:
-    the parent run's. seconds: this command's, None where nothing was run; for the terminal only,
-    since a study that is done must leave the same files whenever they are written again.
+    ``epochs``, ``wrong_keys`` and ``thief`` (None where no attack is run); side and epochs are
+    params.yaml's own. trials: those that count. asked: how many trials the study shall have.
+    running: how many are not at their end. run_id: the parent run's. seconds: this command's,
+    None where nothing was run; for the terminal only, since a study that is done must leave the
+    same files whenever they are written again.
     """
 
     name: str
@@ -201,8 +203,9 @@ def _early_stopping(trials: Sequence[TrialRecord]) -> dict[str, int]:
 
 
 def _trials_csv(trials: Iterable[TrialRecord]) -> str:
-    """One line a trial, with every field but the curve, which study.json has."""
-    plain = [f.name for f in fields(TrialRecord) if f.name not in ("stopped", "curve")]
+    """One line a trial, with every field but the curve and the attacks, which study.json has."""
+    left_out = ("stopped", "curve", "attacks")
+    plain = [f.name for f in fields(TrialRecord) if f.name not in left_out]
     rows = []
     for trial in trials:
         stop = trial.stopped or {}

@@ -16,7 +16,9 @@ class TrialRecord:
     the mean of the baselines of equal cost minus ``owner_miou``; ``regained`` is DESIGN's, None
     where the owner is no better than the floor. ``stopped`` says which rule ended it, and when:
     ``{"rule": "behind" | "dominated" | "pruner", "epoch": 4, "reason": "..."}``. ``curve`` is the
-    validation mean IoU after each epoch.
+    validation mean IoU after each epoch. With ``search.thief``, ``attacks`` has each attack's tier
+    and figures by its name, and ``strongest`` names whose mean IoU ``unauthorised`` is: an
+    attack, or ``plain``, ``plain_bn`` or ``incorrect_p95``.
     """
 
     number: int
@@ -38,6 +40,9 @@ class TrialRecord:
     incorrect_p95: float | None = None
     drop: float | None = None
     regained: float | None = None
+    strongest: str | None = None
+    strongest_tier: str | None = None
+    attacks: dict[str, dict[str, Any]] | None = None
     floor: float | None = None
     key_id: str | None = None
     key_hash: str | None = None

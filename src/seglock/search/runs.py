@@ -140,6 +140,8 @@ class StudyRuns:
         figures = {name: getattr(record, name) for name in _FIGURES}
         if record.state == "complete" and record.regained is None:
             figures["regained"] = 1.0  # as the study counts it: no lead over the floor is left
+        for attack, found in (record.attacks or {}).items():
+            figures |= {f"attack/{attack}/{name}": v for name, v in found.items() if name != "tier"}
         tracker.log_metrics({name: value for name, value in figures.items() if value is not None})
         tags = {
             "state": record.state,
@@ -147,6 +149,8 @@ class StudyRuns:
             "key_hash": record.key_hash or "none",
             "worker": record.worker or "none",
         }
+        if record.strongest:
+            tags["strongest"] = f"{record.strongest} ({record.strongest_tier})"
         if record.stopped:
             tags |= {"stopped": record.stopped["rule"], "reason": record.stopped["reason"]}
         if record.reason:

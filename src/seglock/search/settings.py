@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from seglock.errors import ConfigError, ModelError
 from seglock.files import read_json
 from seglock.search.space import search_space
+from seglock.search.thief import attacker_rows, thief_settings
 from seglock.tracking.limits import flatten
 
 if TYPE_CHECKING:
@@ -61,15 +62,22 @@ class Settings:
 def study_settings(params: Params, root: Path) -> Settings:
     """Read what is prepared in ``root`` and name the study.
 
-    Raises DataError when ``data/prepared`` is missing.
+    Raises DataError when ``data/prepared`` is missing or has too few images for ``search.thief``,
+    ConfigError when that names an attack that cannot be one of its tier.
     """
     from seglock.data import PreparedData
 
     data = PreparedData.open(Path(root) / "data" / "prepared", verify=False)
+    search = params.search.model_dump(mode="json", include=set(_STUDY))
+    thief = thief_settings(params.search)
+    if thief is not None:  # else a study of before there were thieves could not go on
+        search["thief"] = thief
+        judged = {"val": data.val, "test": data.test}[params.search.split]
+        attacker_rows(data, judged, params.search.thief.labelled)
     fingerprint = _plain(
         {
             "data": {"dataset": data.dataset, "digest": data.digest},
-            "search": params.search.model_dump(mode="json", include=set(_STUDY)),
+            "search": search,
             "parameters": _parameters(params),
             "model": params.model.model_dump(mode="json"),
             "train": params.train.model_dump(mode="json", exclude=_MACHINE),
@@ -85,6 +93,7 @@ def study_settings(params: Params, root: Path) -> Settings:
         "split": params.search.split,
         "epochs": params.train.epochs,
         "wrong_keys": params.search.wrong_keys,
+        "thief": thief,
     }
     return Settings(params.search.study or default_name(fingerprint), fingerprint, about)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from seglock.errors import (
+    AttackError,
     ConfigError,
     EvaluationError,
     ModelError,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from seglock.config import Params
     from seglock.data import PreparedData
-    from seglock.evaluation import AccessResult
     from seglock.keys import SecretKey
     from seglock.training import EpochRow, TrainResult
     from seglock.transforms import Transform
@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 UNLABELLED = 256
 """From how many plain images, at most, a thief re-estimates batch norm."""
 
-PERMANENT = (TrainingError, EvaluationError, ModelError, ConfigError, TransformError)
+PERMANENT = (
+    TrainingError, EvaluationError, ModelError, ConfigError, TransformError, AttackError,
+)  # fmt: skip
 _LONGEST_REASON = 400
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 
@@ -82,7 +84,7 @@ def run_trial(
         between = time.perf_counter()
         if trained is not None:
             model = trained.weights
-            scores = _judge(params, data, model, key, transform, job.steps).to_dict()
+            scores = _judge(job, params, data, model, key, transform)
         ended = time.perf_counter()
     return TrialResult(
         job=job.id,
@@ -139,26 +141,29 @@ def _train(
 
 
 def _judge(
+    job: TrialJob,
     params: Params,
     data: PreparedData,
     weights: Path,
     key: SecretKey | None,
     transform: Transform,
-    steps: tuple[str, ...],
-) -> AccessResult:
+) -> dict[str, Any]:
+    """What the owner and others get; under a lock, with ``search.thief``, its attacks too."""
     from seglock.evaluation import evaluate_lock, floors
     from seglock.models import load_model, pick_device
+    from seglock.search.thief import attacked
     from seglock.transforms import incorrect_transforms
 
     search = params.search
     split = {"val": data.val, "test": data.test}[search.split]
+    network = load_model(weights, params.model, data.num_classes)
     wrong = (
-        incorrect_transforms(steps, key, search.wrong_keys, search.space.ffx_password)
+        incorrect_transforms(job.steps, key, search.wrong_keys, search.space.ffx_password)
         if key
         else []
     )
-    return evaluate_lock(
-        load_model(weights, params.model, data.num_classes),
+    scores = evaluate_lock(
+        network,
         test=split,
         unlabelled=unlabelled(data),
         transform=transform if key else None,
@@ -169,7 +174,13 @@ def _judge(
         device=pick_device(params.train.device),
         batch_size=params.evaluate.batch_size,
         bf16=params.train.bf16,
-    )
+    ).to_dict()
+    if key is None or search.thief.tier is None:
+        return scores
+    return attacked(
+        scores, network=network, transform=transform, judged=split, data=data, params=params,
+        lock=job.id,
+    )  # fmt: skip
 
 
 def unlabelled(data: PreparedData) -> np.ndarray:
@@ -226,7 +237,7 @@ def failure(error: BaseException) -> tuple[str, bool]:
 
 
 def _is_near_secrets(error: BaseException) -> bool:
-    """Whether the error passed through code that holds a key or a plan."""
-    rooms = ("seglock.keys", "seglock.transforms")
+    """Whether the error passed through code that holds a key or a plan, or guesses one."""
+    rooms = ("seglock.keys", "seglock.transforms", "seglock.attacks")
     frames = traceback.walk_tb(error.__traceback__)
     return any(frame.f_globals.get("__name__", "").startswith(rooms) for frame, _ in frames)

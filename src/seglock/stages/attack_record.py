@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from seglock.tracking import Tracker
 
 ATTACKS_FOLDER = Path("data/attacks")
-_FIGURES = ("miou", "regained", "plan_agreement", "queries", "seconds")
 _NOTE = "README.txt"
 
 
@@ -57,4 +56,6 @@ def record_results(tracker: Tracker, folder: Path, results: Sequence[dict[str, A
 
 
 def _figures(result: dict[str, Any]) -> dict[str, float]:
-    return {name: result[name] for name in _FIGURES if result[name] is not None}
+    from seglock.attacks.figures import figures  # its room imports torch
+
+    return figures(result)
