@@ -204,8 +204,8 @@ def open_protocol(name: str, params: Params, root: Path, minutes: float | None) 
     from seglock.data import PreparedData
     from seglock.stages import data
 
-    # What attacks may spend says nothing of the networks.
-    said = json.dumps(params.model_dump(mode="json", exclude={"attack"}), sort_keys=True)
+    # Attacks and studies say nothing of the networks.
+    said = json.dumps(params.model_dump(mode="json", exclude={"attack", "search"}), sort_keys=True)
     folder = root / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
     if not (folder / "data" / "prepared").is_dir():
         _console.print(f"preparing {params.data.dataset} in {folder}")
