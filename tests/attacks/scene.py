@@ -60,6 +60,8 @@ def splits(side: int, count: int, seed: int = 0) -> tuple[Split, Split, Split]:
     parts = list(generate(params, 6 * count))
     images = np.concatenate([part[0] for part in parts]).transpose(0, 3, 1, 2).copy()
     masks = np.concatenate([part[1] for part in parts])
+    for array in (images, masks):
+        array.setflags(write=False)  # as those of prepared data
     cuts = {
         "train": slice(0, 4 * count),
         "val": slice(4 * count, 5 * count),
@@ -93,7 +95,7 @@ def scene(
 
 def fit(network: nn.Module, transform: Transform, train: Split, epochs: int) -> None:
     """A few epochs of SGD: enough for the right key to be told from wrong ones."""
-    images, masks = torch.from_numpy(train.images), torch.from_numpy(train.masks)
+    images, masks = torch.tensor(train.images), torch.tensor(train.masks)
     optimizer = Optimizer(network, TrainParams(lr=0.1))
     inputs = transform.to_input(images)
     network.train()

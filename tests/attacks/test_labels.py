@@ -101,7 +101,7 @@ def test_an_adapter_begins_as_plain_images_and_leaves_the_network_alone() -> Non
 
 def test_training_keeps_the_best_state_and_its_budget() -> None:
     made = scene("np-2")
-    inputs, masks = identity().to_input(made.attacker.images), torch.from_numpy(made.attacker.masks)
+    inputs, masks = identity().to_input(made.attacker.images), torch.tensor(made.attacker.masks)
     network, meter = fresh(made.network), Meter(Budget(12, 600.0), clock=lambda: 0.0)
     loss = fit(network, network.parameters(), inputs, masks, lr=0.01, seed=0, meter=meter, parts=3)
     assert meter.queries == 4

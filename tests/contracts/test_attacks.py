@@ -229,13 +229,14 @@ def test_time_ends_it(attack: Attack, attacked: Scene) -> None:
 @every_lock
 @pytest.mark.parametrize("stops", [1, 4])
 def test_stopped_and_resumed_it_finds_the_same(attack: Attack, attacked: Scene, stops: int) -> None:
-    journal = Memory()
-    stopped = Meter(BUDGET, stop_at(stops), clock=lambda: 0.0, journal=journal, every=0)
+    journal, budget = Memory(), replace(BUDGET, labelled=(0.25, 0.5))
+    stopped = Meter(budget, stop_at(stops), clock=lambda: 0.0, journal=journal, every=0)
     with contextlib.suppress(KeyboardInterrupt):
         find(attack, attacked.material(attack.tier), stopped, 3)
-    resumed = Meter(BUDGET, clock=lambda: 0.0, journal=journal, every=0)
+    resumed = Meter(budget, clock=lambda: 0.0, journal=journal, every=0)
     finding = find(attack, attacked.material(attack.tier), resumed, 3)
-    assert same(finding, found(attack, attacked, seed=3))
+    alone = Meter(budget, clock=lambda: 0.0)
+    assert same(finding, find(attack, attacked.material(attack.tier), alone, 3))
     assert resumed.queries <= BUDGET.queries
 
 

@@ -51,7 +51,7 @@ def hand_over(
             got=f"{len(split)} in split {split.name}",
             fix="raise data.val_split, or set attack.images: train",
         )
-    stolen, images = copy.deepcopy(network).to(device).eval(), np.asarray(split.images)
+    stolen, images = copy.deepcopy(network).to(device).eval(), np.array(split.images)
     own = Material(
         facts,
         stolen,
@@ -62,7 +62,7 @@ def hand_over(
         bf16=device.type == "cuda" if bf16 is None else bf16,
     )
     if tier == "T1":
-        return _with(own, masks=np.asarray(split.masks))
+        return _with(own, masks=np.array(split.masks))
     if tier == "T2":
         return _with(own, photos=images[::_PHOTOS_OF], ciphertexts=encrypt(unseen(images)))
     if tier == "T3":

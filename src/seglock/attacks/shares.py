@@ -35,6 +35,7 @@ def over_shares(
         target = torch.from_numpy(masks).to(material.device)
         share = count / max(1, material.labelled_of)
         left = 2 * (len(sets) - number)
+        torch.manual_seed(seed)  # whatever was drawn, or was in the journal, before
         stolen, trained = prepare(material)
         for source, network, parameters, rate in (
             ("theft", stolen, trained, lr),
