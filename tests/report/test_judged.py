@@ -42,7 +42,9 @@ def test_shares_are_read(attack: str, tmp_path: Path) -> None:
     ]  # fmt: skip
     assert set(make_trained(attack, "np-2")) == set(values)
     assert set(make_trained(attack, "np-2")["curve"][0]) == set(values["curve"][0])
-    assert spent_text(values).endswith(" s, 100% labelled")
+    assert result.labelled == values["curve"][-1]["labelled"]
+    spent = spent_text(result.model_dump(mode="json"))
+    assert spent.endswith(f" s, {result.labelled} labelled")
     draw_shares([result], tmp_path / "a.png")
 
 

@@ -119,6 +119,14 @@ def test_locks_are_ranked_by_their_strongest_attack(scores: dict[str, dict[str, 
     assert order == sorted(order)
 
 
+def test_of_equals_the_attack_of_the_first_tier_is_the_strongest() -> None:
+    board = board_of(
+        make_attack("ciphertext-only", "T2", "np-4", miou=0.7),
+        make_attack("chosen-plaintext", "T3", "np-4", miou=0.7),
+    )
+    assert board["locks"]["np-4"]["strongest"] == "ciphertext-only"
+
+
 def test_what_looks_the_same_is_ranked_by_the_other_tiers() -> None:
     whole = [make_attack("chosen-plaintext", "T3", lock, miou=0.7) for lock in ("a", "b", "c")]
     rest = [
@@ -152,7 +160,7 @@ def test_the_page_ranks_marks_and_tells_what_was_spent(written: Path) -> None:
     assert cells[3][1] == "1.0000 ciphertext-only T2"
     finetune, climb, ciphertext = cells[4:]
     assert finetune == (
-        "result best", "0.6610 △ 0.5000 1500/2000 keys 12.3/30 s 50% labelled",
+        "result best", "0.6610 △ 0.5000 1500/2000 keys 12.3/30 s up to 50% labelled",
     )  # fmt: skip
     assert climb[0] == "result"
     assert ciphertext == ("result strongest best", "1.0000 ▲ 0.7000 1500/2000 keys 12.3/30 s")

@@ -43,7 +43,7 @@ def draw_shares(results: Sequence[AttackResult], path: Path, *, theme: Theme = L
     attacks = list(dict.fromkeys(result.attack for result in results))
     looks = {name: look(f"{name}: stolen network", place) for place, name in enumerate(attacks)}
     every = [p for r in results for source in ("theft", "scratch") for p in _shares(r, source)]
-    ticks = {f"{percent:.2g}": percent for percent, _ in every}
+    ticks = {f"{percent:.{2 + (percent >= 10)}g}": percent for percent, _ in every}
     locks = list(dict.fromkeys(result.lock for result in results))
     with canvas(*_size(len(locks)), theme, layout="constrained") as figure:
         for axes, lock in _panels(figure, locks, "labelled images, % of all"):

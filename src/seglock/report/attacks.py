@@ -43,6 +43,7 @@ class Line(Section):
 class AttackResult(Section):
     """One attack's JSON, as far as the report shows it.
 
+    labelled: how many labelled images the chosen network was trained on, for attacks that train.
     course: (queries, best score so far) at each gain, lower is better; empty for attacks that do
     not search. curve: every candidate, in the order of the attack.
     """
@@ -61,6 +62,7 @@ class AttackResult(Section):
     plan_agreement: float | None
     chance: float | None = None
     scratch_miou: float | None = None
+    labelled: int | None = None
     cross_entropy: float | None = None
     signal: float | None = None
     course: tuple[tuple[float, float], ...] = ()

@@ -21,8 +21,9 @@ def leaderboard(
 ) -> dict[str, Any] | None:
     """Locks by attacks, and locks by tiers with the best attack of each; None without results.
 
-    locks: summary.json's. ``ranking`` has the attacked locks by what the strongest attack
-    regained, least first; locks that show the same to four decimals by what the best attacks of
+    results: as `read_attacks` has them. locks: summary.json's. ``strongest`` is the attack with
+    the most; of equals that of the first tier. ``ranking`` has the attacked locks by what it
+    regained, least first; locks that are the same to four decimals by what the best attacks of
     the other tiers regained. ``not_attacked`` says why the others are not in it.
 
     >>> leaderboard([])
@@ -108,16 +109,22 @@ def agreement_text(result: Figures) -> str:
 def spent_text(result: Figures) -> str:
     """What an attack spent of its budget, with the labelled images where its tier has labels.
 
+    An attacker with fewer labelled images than the budget's share has used what there were.
+
     >>> budget = {"queries": 2000, "seconds": 30.0, "labelled": [0.01, 0.5]}
     >>> spent = {"tier": "T1", "queries": 1500, "unit": "keys", "seconds": 12.345}
-    >>> spent_text(spent | {"budget": budget})
-    '1500/2000 keys, 12.3/30 s, 50% labelled'
+    >>> spent_text(spent | {"budget": budget, "labelled": 220})
+    '1500/2000 keys, 12.3/30 s, 220 labelled'
+    >>> spent_text(spent | {"budget": budget, "labelled": None})
+    '1500/2000 keys, 12.3/30 s, up to 50% labelled'
     """
     budget = result["budget"]
     parts = [
         f"{result['queries']}/{budget['queries']} {result['unit']}",
         f"{result['seconds']:.1f}/{budget['seconds']:g} s",
     ]
-    if result["tier"] == "T1" and budget["labelled"]:
-        parts.append(f"{100 * max(budget['labelled']):g}% labelled")
+    if result["labelled"] is not None:
+        parts.append(f"{result['labelled']} labelled")
+    elif result["tier"] == "T1" and budget["labelled"]:
+        parts.append(f"up to {100 * max(budget['labelled']):g}% labelled")
     return ", ".join(parts)
