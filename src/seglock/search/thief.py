@@ -144,6 +144,7 @@ def attacked(
             labelled_of=len(data.train),
             device=device,
             batch_size=params.evaluate.batch_size,
+            bf16=params.train.bf16,
         )
         budget = Budget(thief.queries, thief.seconds, (thief.labelled / 100,))
         result = run_attack(
