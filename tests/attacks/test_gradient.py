@@ -34,7 +34,7 @@ def weak(*steps: str) -> Scene:
 def test_a_whole_plan_gives_what_the_transform_gives(steps: tuple[str, ...]) -> None:
     made = scene(*steps)
     one = guess(made.facts, 0, 1)
-    rows = to_rows(torch.from_numpy(made.attacker.images).float(), 4)
+    rows = to_rows(torch.tensor(made.attacker.images).float(), 4)
     found = from_rows(inputs_under(parts_of(one, made.facts, CPU), rows, made.facts), 4)
     expected = Transform(made.facts.steps, one.plan(made.facts)).to_input(made.attacker.images)
     assert torch.allclose(found, expected, atol=1e-5)
@@ -131,8 +131,8 @@ def test_it_finds_more_than_random_exchanges_with_fewer_queries() -> None:
 @pytest.mark.parametrize("steps", [("np-4",), ("shf-4",)], ids="+".join)
 def test_the_gradient_proposes_better_exchanges_than_chance(steps: tuple[str, ...]) -> None:
     made, meter = weak(*steps), Meter(Budget(100, 60.0))
-    masks = torch.from_numpy(made.attacker.masks[:16])
-    rows = to_rows(torch.from_numpy(made.attacker.images[:16]).float(), 4)
+    masks = torch.tensor(made.attacker.masks[:16])
+    rows = to_rows(torch.tensor(made.attacker.images[:16]).float(), 4)
     moves = GuidedMoves(made.facts, made.network, rows, masks, meter, 0)
     judged, rng = by_labels(made.material("T1"), 1.0), np.random.default_rng(0)
     gains = []
@@ -146,8 +146,8 @@ def test_the_gradient_proposes_better_exchanges_than_chance(steps: tuple[str, ..
 
 def test_no_exchange_is_proposed_twice() -> None:
     made, meter = weak("np-1"), Meter(Budget(100, 60.0))
-    rows = to_rows(torch.from_numpy(made.attacker.images).float(), 1)
-    masks = torch.from_numpy(made.attacker.masks)
+    rows = to_rows(torch.tensor(made.attacker.images).float(), 1)
+    masks = torch.tensor(made.attacker.masks)
     moves = GuidedMoves(made.facts, made.network, rows, masks, meter, 0)
     start = guess(made.facts, 0, 0)
     first, second = moves(start, 8), moves(start, 8)

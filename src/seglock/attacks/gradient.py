@@ -1,7 +1,8 @@
 """T1, `gradient`: the plan by gradient descent through the network, on labelled images.
 
 Masks and permutation are relaxed to logits, hardened again and again, and the hardened plan with
-the least cross-entropy kept. Then it is improved by exchanges that the gradient at it proposes.
+the least cross-entropy kept. Then it is improved by exchanges that the gradient at it proposes. For
+NP alone a linear regression of the score on random masks says where the logits begin.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from seglock.attacks.labels import by_labels, labelled, spaced
 from seglock.attacks.meter import Meter
 from seglock.attacks.parts import inputs_under
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, needs_steps
+from seglock.attacks.regression import regress_masks
 from seglock.attacks.relaxed import RelaxedPlan
 from seglock.attacks.tuning import drawn
 from seglock.config import TrainParams
@@ -27,6 +29,7 @@ from seglock.training.optimizer import Optimizer
 SHUFFLED_LIMIT = 3072
 """Positions whose order can be relaxed: n = 3072 (M = 32) are 9.4 million logits."""
 _RANDOM_SHARE = 0.05
+_REGRESSED_SHARE = 0.2
 _RELAXED_SHARE = 0.6
 _CHECKS = 25
 _LR = 0.3
@@ -51,8 +54,12 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     material.network.requires_grad_(False)
     judged = by_labels(material, share, SCORED)
     found = draw_best(facts, judged, meter, seed, share=_RANDOM_SHARE)
+    plan = RelaxedPlan(facts).to(material.device)
+    if facts.methods == {"np"} and len(facts.steps) == 1:
+        found, gain = regress_masks(facts, judged, meter, seed, found, share=_REGRESSED_SHARE)
+        plan.begin_negated(gain)
     images, masks = (torch.from_numpy(a).to(material.device) for a in labelled(material, share))
-    found = _descended(material, meter, seed, images, masks, judged, found)
+    found = _descended(material, meter, seed, images, masks, judged, found, plan)
     some = torch.from_numpy(spaced(len(images), SCORED)).to(material.device)
     rows = to_rows(images[some].float(), facts.block_size)
     moves = GuidedMoves(facts, material.network, rows, masks[some], meter, seed)
@@ -69,13 +76,13 @@ def _descended(
     masks: Tensor,
     judged: Judged,
     start: Found,
+    plan: RelaxedPlan,
 ) -> Found:
     """The best hardened plan on the way down, or the start where none is better."""
     recalled, _ = recall_found(meter, "descended")
     if recalled is not None:
         return recalled
     facts = material.facts
-    plan = RelaxedPlan(facts).to(material.device)
     optimizer = Optimizer(plan, TrainParams(optimizer="adamw", weight_decay=0))
     if not optimizer.parameters:
         return start

@@ -47,6 +47,12 @@ class RelaxedPlan(nn.Module):
             start = torch.logit(torch.from_numpy(share).float(), eps=_SURE)
             self.table = nn.Parameter(start, requires_grad=not known)
 
+    @torch.no_grad()
+    def begin_negated(self, gain: NDArray[np.float64]) -> None:
+        """Move the mask's logits to what each position is known to gain (n,), of deviation 1."""
+        assert self.negated is not None
+        self.negated.add_(torch.from_numpy(gain).to(self.negated))
+
     def draw(self, count: int, temperature: float) -> Parts:
         """Plans for ``count`` images, the nearer to the likeliest the lower the temperature."""
         order = None if self.order is None else draw_orders(self.order, count, temperature)
