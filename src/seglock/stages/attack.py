@@ -23,7 +23,7 @@ from seglock.stages.outputs import sole_writer
 from seglock.stages.run import lock_tags, machine_tags, run_name
 
 if TYPE_CHECKING:
-    from seglock.attacks import Attack, Facts, Judge, Material
+    from seglock.attacks import Analysis, Attack, Facts, Judge, Material
     from seglock.config import LockParams
     from seglock.data import PreparedData, Split
     from seglock.keys import SecretKey
@@ -117,14 +117,15 @@ class Scene:
         """The split that the attacker's images come from."""
         return self.data.val if self.params.attack.images == "val" else self.data.train
 
-    def attacks(self, only: list[str]) -> list[Attack]:
-        """The attacks to run; each of ``only`` must apply to the lock."""
-        from seglock.attacks import ATTACKS, applicable, check_applies, find_attack
+    def attacks(self, only: list[str]) -> list[Attack | Analysis]:
+        """The attacks and analyses to run; each of ``only`` must apply to the lock."""
+        from seglock.attacks import ANALYSES, ATTACKS, applicable, check_applies, find_any
 
         for name in only:
-            check_applies(find_attack(name), self.facts)
+            check_applies(find_any(name), self.facts)
         names = self.params.attack.names
-        return applicable(only or (ATTACKS if names == "all" else names), self.facts)
+        every = [*ATTACKS, *ANALYSES]
+        return applicable(only or (every if names == "all" else names), self.facts)
 
     def material(self, attack: Attack) -> Material:
         """What a thief of the attack's tier has."""
@@ -163,9 +164,9 @@ class Scene:
 
 
 def _results(
-    scene: Scene, attacks: list[Attack], work: Path, progress: Progress | None
+    scene: Scene, attacks: list[Attack | Analysis], work: Path, progress: Progress | None
 ) -> Iterator[dict[str, Any]]:
-    from seglock.attacks import Budget, run_attack
+    from seglock.attacks import Analysis, Budget, run_analysis, run_attack
 
     settings: AttackParams = scene.params.attack
     shares = tuple(percent / 100 for percent in settings.labelled)
@@ -175,16 +176,16 @@ def _results(
     for attack in attacks:
         done = work / f"{attack.name}.json"
         if not done.is_file():
-            result = run_attack(
-                attack,
-                scene.material(attack),
-                judge,
-                budget,
-                lock=scene.lock,
-                correct=correct,
-                seed=settings.seed,
-                progress=_named(progress, attack.name),
-            )
+            common: dict[str, Any] = {
+                "lock": scene.lock,
+                "correct": correct,
+                "seed": settings.seed,
+                "progress": _named(progress, attack.name),
+            }
+            if isinstance(attack, Analysis):
+                result = run_analysis(attack, scene.facts, judge, budget, **common)
+            else:
+                result = run_attack(attack, scene.material(attack), judge, budget, **common)
             files.write_json(done, result)
         yield files.read_json(done, error=AttackError, fix=f"remove {work}")
 
