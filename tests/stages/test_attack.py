@@ -95,7 +95,7 @@ def test_each_attack_leaves_one_file_and_its_figures(project: Path, tracker: Mem
 
 def test_no_plan_and_no_key_is_in_what_it_writes(project: Path, tracker: MemoryTracker) -> None:
     """An estimate may be the true plan: nothing as long as one is a list of numbers in a result."""
-    attack_lock("np-2", project)
+    attack_lock("np-2", project, only=[*NAMES, "gradient", "key-proximity"])
     for path in (project / "data/attacks").rglob("*.json"):
         value = files.read_json(path)
         lists = [v for v in walk(value) if isinstance(v, list) and v and isinstance(v[0], int)]
@@ -141,6 +141,18 @@ def test_one_attack_leaves_the_others_results(project: Path, tracker: MemoryTrac
     assert "chosen-plaintext" in files.read_json(project / "data/attacks/np-2.json")
     attack_lock("np-2", project)
     assert len(list((project / "data/attacks/np-2").iterdir())) == 3
+
+
+def test_an_analysis_runs_beside_the_attacks(project: Path, tracker: MemoryTracker) -> None:
+    (result,) = attack_lock("np-2", project, only=["key-proximity"])
+    assert result["tier"] == "analysis"
+    path = project / "data/attacks/np-2/key-proximity.json"
+    assert files.read_json(path) == result
+    assert files.read_json(project / "data/attacks/np-2.json")["key-proximity"]["queries"] == 4
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace(f"[{', '.join(NAMES)}]", "all"))
+    names = [result["attack"] for result in attack_lock("np-2", project)]
+    assert (names[-1], "gradient" in names) == ("key-proximity", True)
 
 
 def test_what_does_not_apply_is_left_out_or_says_why(project: Path, tracker: MemoryTracker) -> None:

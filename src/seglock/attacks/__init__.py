@@ -1,20 +1,24 @@
 """What a thief gets out of a stolen network, attack by attack, with a budget; and the judge.
 
 May touch: a network, images of the attacker's own, answers of the owner's client; torch, NumPy,
-SciPy. May not: keys, files, MLflow, the test split. `judge` and `agreement` alone know the true
-plan; no attack imports them, and nothing they know reaches one. An estimated plan may be the true
-one: it is as secret, and never printed or written.
+SciPy. May not: keys, files, MLflow, the test split. `judge`, `agreement` and the analyses
+(`analysis`, `key_proximity`) alone know the true plan; no attack imports them, and nothing they
+know reaches one. An estimated plan may be the true one: it is as secret, and never printed or
+written.
 """
 
+from seglock.attacks.analysis import Analysis, run_analysis
 from seglock.attacks.judge import Judge
 from seglock.attacks.material import hand_over, unseen
 from seglock.attacks.meter import Budget, Meter
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, Pairs
-from seglock.attacks.registry import ATTACKS, applicable, find_attack
+from seglock.attacks.registry import ANALYSES, ATTACKS, applicable, find_any, find_attack
 from seglock.attacks.run import check_applies, find, run_attack
 
 __all__ = [
+    "ANALYSES",
     "ATTACKS",
+    "Analysis",
     "Attack",
     "Budget",
     "Candidate",
@@ -27,8 +31,10 @@ __all__ = [
     "applicable",
     "check_applies",
     "find",
+    "find_any",
     "find_attack",
     "hand_over",
+    "run_analysis",
     "run_attack",
     "unseen",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,12 +17,13 @@ from seglock.transforms import identity
 def run(material: Material, meter: Meter, seed: int) -> Finding:
     """One pass over the photos; a network without batch norm stays as it is."""
     del seed
-    photos = torch.from_numpy(material.photos)
+    photos = material.photos
 
     def inputs() -> Iterator[Tensor]:
-        for batch in torch.split(photos, material.batch_size):
+        for start in range(0, len(photos), material.batch_size):
+            batch = np.array(photos[start : start + material.batch_size])  # of a read-only map
             if len(batch) > 1 or len(photos) == 1:  # one image may have no variance
-                yield identity().to_input(batch.to(material.device))
+                yield identity().to_input(torch.from_numpy(batch).to(material.device))
 
     network = reestimate_batch_norm(material.network, inputs())
     meter.spend()

@@ -23,9 +23,11 @@ from seglock.transforms.plan import LEVELS
 if TYPE_CHECKING:
     from torch import nn
 
+    from seglock.attacks.analysis import Analysis
     from seglock.attacks.meter import Meter
     from seglock.attacks.protocol import Pairs
     from seglock.data import Split
+    from seglock.transforms.plan import Plan
 
 _QUALITY_IMAGES = 16
 
@@ -67,7 +69,6 @@ class Judge:
         scores = [line["miou"] for line in lines]
         chosen = finding.chosen
         miou = float(np.percentile(scores, 95)) if chosen is None else scores[chosen]
-        gain = correct - self.floor
         about: dict[str, Any] = {"plan_agreement": None}
         if chosen is not None:
             about |= {name: value for name, value in lines[chosen].items() if name != "miou"}
@@ -75,35 +76,55 @@ class Judge:
             about |= {"mean": float(np.mean(scores)), "max": max(scores)}
         if finding.beside is not None:
             about["scratch_miou"] = scores[finding.beside]
+        figures = self.figures(attack, meter, seconds, miou, lock=lock, correct=correct)
+        return {**figures, **about, **finding.about, "curve": lines}
+
+    def figures(
+        self,
+        of: Attack | Analysis,
+        meter: Meter,
+        seconds: float,
+        miou: float,
+        *,
+        lock: str,
+        correct: float,
+    ) -> dict[str, Any]:
+        """What every result has: whose it is, what it cost, and what it comes to."""
+        gain = correct - self.floor
         return {
-            "attack": attack.name,
-            "tier": attack.tier,
+            "attack": of.name,
+            "tier": of.tier,
             "lock": lock,
             "budget": meter.budget.to_dict(),
-            "unit": attack.unit,
+            "unit": of.unit,
             "queries": meter.queries,
             "seconds": round(seconds, 3),
             "miou": miou,
             "floor": self.floor,
             "correct": correct,
             "regained": (miou - self.floor) / gain if gain > 0 else None,
-            **about,
-            **finding.about,
-            "curve": lines,
         }
 
+    def measure(self, plan: Plan, network: nn.Module | None = None) -> dict[str, Any]:
+        """Mean IoU on the test split under another plan, and how much of the true one it has.
+
+        network: another than the stolen one.
+        """
+        transform = Transform(self.transform.steps, plan)
+        found = agreement(plan, self.transform._plan, self._levels())
+        negates = any(step.method == "np" for step in self.transform.steps)
+        miou = self._miou(self.network if network is None else network, transform)
+        return {"miou": miou} | found.to_dict(up_to_complement=negates)
+
     def _line(self, candidate: Candidate, attack: Attack) -> dict[str, Any]:
-        transform = identity()
         line: dict[str, Any] = dict(candidate.about)
-        if candidate.plan is not None:
-            transform = Transform(self.transform.steps, candidate.plan)
-            found = agreement(candidate.plan, self.transform._plan, self._levels())
-            negates = any(step.method == "np" for step in self.transform.steps)
-            line |= found.to_dict(up_to_complement=negates)
-            if attack.tier == "T2" and self.seen is not None:
-                line |= self._quality(candidate)
-        network = self.network if candidate.network is None else candidate.network
-        return {"miou": self._miou(network, transform)} | line
+        if candidate.plan is None:
+            network = self.network if candidate.network is None else candidate.network
+            return {"miou": self._miou(network, identity())} | line
+        line |= self.measure(candidate.plan, candidate.network)
+        if attack.tier == "T2" and self.seen is not None:
+            line |= self._quality(candidate)
+        return line
 
     def _miou(self, network: nn.Module, transform: Transform) -> float:
         predictor = Predictor(network, self.device, self.bf16)

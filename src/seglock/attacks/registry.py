@@ -1,4 +1,7 @@
-"""Every attack by its name. A new attack is one file with an ``ATTACK``, entered here."""
+"""Every attack and analysis by its name.
+
+A new attack is one file with an ``ATTACK``, a new analysis one with an ``ANALYSIS``, entered here.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from seglock.attacks import (
     finetune,
     gradient,
     hill_climb,
+    key_proximity,
     known_plaintext,
     plain,
     random_keys,
@@ -25,6 +29,7 @@ from seglock.config import nearest_name
 from seglock.errors import AttackError
 
 if TYPE_CHECKING:
+    from seglock.attacks.analysis import Analysis
     from seglock.attacks.protocol import Attack, Facts
 
 ATTACKS: dict[str, Attack] = {
@@ -46,20 +51,31 @@ ATTACKS: dict[str, Attack] = {
         chosen_plaintext,
     )
 }
+ANALYSES: dict[str, Analysis] = {key_proximity.ANALYSIS.name: key_proximity.ANALYSIS}
 
 
 def find_attack(name: str) -> Attack:
     """The attack called ``name``; raises AttackError with the nearest known name."""
-    if name not in ATTACKS:
-        raise AttackError(
-            "an attack must be one that the suite has",
-            got=repr(name),
-            fix=nearest_name(name, ATTACKS),
-        )
+    _check_known(name, ATTACKS)
     return ATTACKS[name]
 
 
-def applicable(names: Iterable[str], facts: Facts) -> list[Attack]:
-    """Those of the named attacks that apply to a lock, in order."""
-    attacks = [find_attack(name) for name in names]
+def find_any(name: str) -> Attack | Analysis:
+    """The attack or the analysis called ``name``; raises AttackError as `find_attack`."""
+    _check_known(name, ATTACKS | ANALYSES)
+    return ATTACKS[name] if name in ATTACKS else ANALYSES[name]
+
+
+def _check_known(name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise AttackError(
+            "an attack must be one that the suite has",
+            got=repr(name),
+            fix=nearest_name(name, known),
+        )
+
+
+def applicable(names: Iterable[str], facts: Facts) -> list[Attack | Analysis]:
+    """Those of the named attacks and analyses that apply to a lock, in order."""
+    attacks = [find_any(name) for name in names]
     return [attack for attack in attacks if attack.why_not(facts) is None]

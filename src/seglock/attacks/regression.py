@@ -60,7 +60,7 @@ def gains(
 ) -> NDArray[np.float64]:
     """Ridge regression of scores (K,) on masks (K, n): minus the slopes, of deviation 1.
 
-    >>> gains(np.eye(3)[[0, 1, 2, 0]], np.array([0.0, 1.0, 1.0, 0.0]), 3).argmax()
+    >>> int(gains(np.eye(3)[[0, 1, 2, 0]], np.array([0.0, 1.0, 1.0, 0.0]), 3).argmax())
     0
     """
     if len(scores) < 2:

@@ -10,6 +10,7 @@ from seglock.attacks.meter import Budget, Meter, Progress
 from seglock.errors import AttackError
 
 if TYPE_CHECKING:
+    from seglock.attacks.analysis import Analysis
     from seglock.attacks.journal import Journal
     from seglock.attacks.judge import Judge
     from seglock.attacks.protocol import Attack, Facts, Finding, Material
@@ -66,7 +67,7 @@ def find(attack: Attack, material: Material, meter: Meter, seed: int) -> Finding
         return attack.run(material, meter, seed)
 
 
-def check_applies(attack: Attack, facts: Facts) -> None:
+def check_applies(attack: Attack | Analysis, facts: Facts) -> None:
     """Raise AttackError, with the reason, where an attack does not apply to a lock."""
     reason = attack.why_not(facts)
     if reason:

@@ -19,7 +19,7 @@ def attack_command(
     lock: LockName,
     attack: Annotated[
         list[str] | None,
-        typer.Option("--attack", "-a", help="Run this attack only; may be given more than once."),
+        typer.Option("--attack", "-a", help="Run this one only; may be given more than once."),
     ] = None,
     queries: Annotated[
         int | None,

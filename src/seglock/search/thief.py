@@ -120,7 +120,7 @@ def attacked(
     their mean IoU and of what it was before; ``strongest`` and ``strongest_tier`` name whose it
     is; ``regained`` follows. Attacks that do not apply to the lock are left out.
     """
-    from seglock.attacks import Budget, Facts, Judge, applicable, hand_over, run_attack
+    from seglock.attacks import Budget, Facts, Judge, hand_over, run_attack
     from seglock.attacks.figures import figures
     from seglock.models import pick_device
 
@@ -134,7 +134,9 @@ def attacked(
         params.evaluate.batch_size, params.train.bf16,
     )  # fmt: skip
     found: dict[str, dict[str, Any]] = {}
-    for attack in applicable([attack.name for attack in thief_attacks(thief)], facts):
+    for attack in thief_attacks(thief):
+        if attack.why_not(facts) is not None:
+            continue
         material = hand_over(
             attack.tier,
             facts=facts,

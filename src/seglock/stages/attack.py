@@ -25,7 +25,7 @@ from seglock.stages.run import lock_tags, machine_tags, run_name
 from seglock.stages.sealed_journal import SealedJournal
 
 if TYPE_CHECKING:
-    from seglock.attacks import Attack, Facts, Judge, Material
+    from seglock.attacks import Analysis, Attack, Facts, Judge, Material
     from seglock.config import LockParams
     from seglock.data import PreparedData, Split
     from seglock.transforms import Transform
@@ -124,14 +124,15 @@ class Scene:
     def _bf16(self) -> bool | None:
         return self.params.train.bf16
 
-    def attacks(self, only: list[str]) -> list[Attack]:
-        """The attacks to run; each of ``only`` must apply to the lock."""
-        from seglock.attacks import ATTACKS, applicable, check_applies, find_attack
+    def attacks(self, only: list[str]) -> list[Attack | Analysis]:
+        """The attacks and analyses to run; each of ``only`` must apply to the lock."""
+        from seglock.attacks import ANALYSES, ATTACKS, applicable, check_applies, find_any
 
         for name in only:
-            check_applies(find_attack(name), self.facts)
+            check_applies(find_any(name), self.facts)
         names = self.params.attack.names
-        return applicable(only or (ATTACKS if names == "all" else names), self.facts)
+        every = [*ATTACKS, *ANALYSES]
+        return applicable(only or (every if names == "all" else names), self.facts)
 
     def material(self, attack: Attack) -> Material:
         """What a thief of the attack's tier has."""
@@ -172,7 +173,7 @@ class Scene:
 
 def attack_results(
     scene: Scene,
-    attacks: Iterable[Attack],
+    attacks: Iterable[Attack | Analysis],
     work: Path,
     seal: bytes,
     progress: Progress | None = None,
@@ -182,7 +183,7 @@ def attack_results(
     What ``work`` has already is not done again, and an attack that was stopped goes on from its
     journal, which is sealed under ``seal``, 32 bytes derived from the owner's key.
     """
-    from seglock.attacks import Budget, run_attack
+    from seglock.attacks import Analysis, Budget, run_analysis, run_attack
 
     settings: AttackParams = scene.params.attack
     shares = tuple(percent / 100 for percent in settings.labelled)
@@ -193,17 +194,17 @@ def attack_results(
         done = work / f"{attack.name}.json"
         if not done.is_file():
             journal = work / f"{attack.name}.journal"
-            result = run_attack(
-                attack,
-                scene.material(attack),
-                judge,
-                budget,
-                lock=scene.lock,
-                correct=correct,
-                seed=settings.seed,
-                progress=_named(progress, attack.name),
-                journal=SealedJournal(journal, seal),
-            )
+            common: dict[str, Any] = {
+                "lock": scene.lock,
+                "correct": correct,
+                "seed": settings.seed,
+                "progress": _named(progress, attack.name),
+            }
+            if isinstance(attack, Analysis):
+                result = run_analysis(attack, scene.facts, judge, budget, **common)
+            else:
+                common["journal"] = SealedJournal(journal, seal)
+                result = run_attack(attack, scene.material(attack), judge, budget, **common)
             files.write_json(done, result)
             shutil.rmtree(journal, ignore_errors=True)
         yield files.read_json(done, error=AttackError, fix=f"remove {work}")
