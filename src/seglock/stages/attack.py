@@ -6,6 +6,7 @@ stopped goes on where it was.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -18,11 +19,10 @@ from seglock.config import AttackParams, Params, find_lock, load_params, overrid
 from seglock.errors import AttackError
 from seglock.stages.attack_record import record_results, write_results
 from seglock.stages.evaluate import WEIGHTS, load_lock_key, read_training
-from seglock.stages.evaluate_record import retell_training
 from seglock.stages.locks import lock_transform
 from seglock.stages.outputs import sole_writer
-from seglock.stages.run import lock_tags, machine_tags, run_name
 from seglock.stages.sealed_journal import SealedJournal
+from seglock.stages.trained_run import trained_run
 
 if TYPE_CHECKING:
     from seglock.attacks import Analysis, Attack, Facts, Judge, Material
@@ -61,7 +61,6 @@ def attack_lock(
     training = read_training(lock, root, key)
 
     from seglock.data import PreparedData
-    from seglock.tracking import open_run, project_root
 
     data = PreparedData.open(root / "data" / "prepared")
     weights = root / "data" / "models" / lock / WEIGHTS
@@ -70,21 +69,15 @@ def attack_lock(
     work = root / ".seglock" / "attacks" / f"{lock}-{_digest(params, training, data)}"
     with (
         sole_writer(root, "attacks", lock),
-        open_run(
-            params.tracking,
-            name=run_name(lock, params, data),
-            tags=lock_tags(lock, params, data, record, root),
-            root=project_root(),
-            run_id=training["run_id"],
-        ) as tracker,
+        trained_run(lock, params, data, record, training, root) as tracker,
     ):
-        if tracker.run_id != training["run_id"]:
-            tracker.set_tags(machine_tags(root))
-            retell_training(tracker, params, lock, root / "data" / "models" / lock)
         results = list(attack_results(scene, attacks, work, key.derive(SEAL), progress))
         written = write_results(root, lock, tracker.run_id, results, keep=bool(only))
         record_results(tracker, written, results)
-    shutil.rmtree(work, ignore_errors=True)
+    for attack in attacks:  # what an earlier run has of others stays
+        (work / f"{attack.name}.json").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        work.rmdir()
     return results
 
 

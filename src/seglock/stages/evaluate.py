@@ -15,10 +15,10 @@ from seglock import files
 from seglock.config import LockParams, Params, find_lock, load_params
 from seglock.errors import KeyRefusedError, ModelError
 from seglock.keys import PublicRecord, SecretKey, load_key
-from seglock.stages.evaluate_record import record_results, retell_training, write_results
+from seglock.stages.evaluate_record import record_results, write_results
 from seglock.stages.locks import lock_transform, wrong_transforms
 from seglock.stages.outputs import sole_writer
-from seglock.stages.run import lock_tags, machine_tags, run_name
+from seglock.stages.trained_run import trained_run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,23 +46,13 @@ def evaluate(lock: str, root: Path) -> dict[str, Any]:
     training = read_training(lock, root, key)
 
     from seglock.data import PreparedData
-    from seglock.tracking import open_run, project_root
 
     data = PreparedData.open(root / "data" / "prepared")
     measure = _prepare(lock, params, root, data, key)
     with (
         sole_writer(root, "evaluations", lock),
-        open_run(
-            params.tracking,
-            name=run_name(lock, params, data),
-            tags=lock_tags(lock, params, data, record, root),
-            root=project_root(),
-            run_id=training["run_id"],
-        ) as tracker,
+        trained_run(lock, params, data, record, training, root) as tracker,
     ):
-        if tracker.run_id != training["run_id"]:
-            tracker.set_tags(machine_tags(root))
-            retell_training(tracker, params, lock, root / "data" / "models" / lock)
         if key is not None:  # a tag: MLflow's params never change, and a second evaluation may
             tracker.set_tags({"wrong_keys": str(params.evaluate.wrong_keys)})
         tracker.log_dataset(data.dataset, data.digest, use="evaluation")

@@ -1,0 +1,45 @@
+"""The run of a lock's training, which later stages add their figures to."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seglock.stages.evaluate_record import retell_training
+from seglock.stages.run import lock_tags, machine_tags, run_name
+
+if TYPE_CHECKING:
+    from seglock.config import Params
+    from seglock.data import PreparedData
+    from seglock.keys import PublicRecord
+    from seglock.tracking import Tracker
+
+
+@contextlib.contextmanager
+def trained_run(
+    lock: str,
+    params: Params,
+    data: PreparedData,
+    record: PublicRecord | None,
+    training: Mapping[str, Any],
+    root: Path,
+) -> Iterator[Tracker]:
+    """Open the run that training.json names; where this store lacks it, one that tells its story.
+
+    Raises TrackingError when the tracking server cannot be reached.
+    """
+    from seglock.tracking import open_run, project_root
+
+    with open_run(
+        params.tracking,
+        name=run_name(lock, params, data),
+        tags=lock_tags(lock, params, data, record, root),
+        root=project_root(),
+        run_id=training["run_id"],
+    ) as tracker:
+        if tracker.run_id != training["run_id"]:
+            tracker.set_tags(machine_tags(root))
+            retell_training(tracker, params, lock, root / "data" / "models" / lock)
+        yield tracker
