@@ -76,8 +76,8 @@ class SoftTable(nn.Module):
     """A 256-entry table mixed, position by position, with the value as it is.
 
     Both in units of the network's input before normalisation: 0 to 1 for the table, 0 to 0.26 for
-    plain values, divided by what FFX values are divided by. A mask must move by whole units where
-    a table moves by tenths, and is seldom asked: what is trained are fractions of them.
+    plain values, divided by what FFX values are divided by. The mask's logits must move by whole
+    units where the scale moves by hundredths: what is trained are fractions of them.
     """
 
     def __init__(self, facts: Facts) -> None:
