@@ -77,7 +77,36 @@ def test_one_after_the_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "reason"), [(("np-4", "ffx-4"), "SHF moves"), (("shf-32",), "out of its reach")]
+    "steps",
+    [("np-4", "ffx-4"), ("ffx-4", "shf-4"), ("np-4", "ffx-4", "shf-4"), ("np-8", "ffx-8-f25")],
+    ids="+".join,
+)
+@pytest.mark.parametrize("password", ["from_key", "fixed"])
+def test_ffx_in_company(steps: tuple[str, ...], password: str) -> None:
+    found = attack(*steps, password=password)
+    assert found.share == 1
+    assert found.whole or password == "from_key"
+    assert found.table_error is not None
+    assert found.table_error <= 0.5
+
+
+@pytest.mark.parametrize(
+    "steps", [("np-1", "ffx-1-f75"), ("np-1", "ffx-1-f100"), ("np-2-f50", "ffx-2-f0")], ids="+".join
+)
+def test_few_or_no_positions_to_read_by(steps: tuple[str, ...]) -> None:
+    lock = compose(steps, KEY)
+    facts = Facts(lock.steps, "from_key", None, 2, 16)
+    seen, photos = lock.encrypt(noise(8, 16)), noise(4, 16, seed=4)
+    material = Material(facts, None, CPU, photos, ciphertexts=seen)  # type: ignore[arg-type]
+    (candidate,) = ATTACK.run(material, Meter(Budget(60, 60.0)), 0).candidates
+    assert candidate.plan is not None
+    found = agreement(candidate.plan, lock._plan, np.ones(256)).share
+    assert found >= {"ffx-1-f75": 1 / 3, "ffx-1-f100": 0, "ffx-2-f0": 1}[steps[1]]
+
+
+@pytest.mark.parametrize(
+    ("steps", "reason"),
+    [(("np-32", "ffx-32"), "all pairs of positions"), (("shf-32",), "out of its reach")],
 )
 def test_it_says_what_it_leaves_out(steps: tuple[str, ...], reason: str) -> None:
     facts = Facts(compose(steps, KEY).steps, "from_key", None, 2, 64)

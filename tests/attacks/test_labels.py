@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from seglock.attacks import Budget, Meter, find_attack, run_attack
-from seglock.attacks.block_adapter import Adapted, BlockMap, SoftTable, from_rows, to_rows
+from seglock.attacks.adapters import Adapted, BlockMap, SoftTable, from_rows, to_rows
+from seglock.attacks.block_adapter import guessed
 from seglock.attacks.blocks import block_grid
+from seglock.attacks.guesses import guess
 from seglock.attacks.labels import labelled
 from seglock.attacks.tuning import Allowance, fit, fresh
-from seglock.transforms import identity
+from seglock.transforms import Transform, identity
 from tests.attacks.noise import noise
-from tests.attacks.scene import CPU, Scene, scene
+from tests.attacks.scene import CPU, Scene, scene, splits
+from tests.attacks.scene import fit as train_on
 
 
 @lru_cache(maxsize=2)
@@ -97,6 +102,41 @@ def test_an_adapter_begins_as_plain_images_and_leaves_the_network_alone() -> Non
         std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
         mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
         assert torch.allclose(found * std + mean, levels / 999, atol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [("np-4",), ("shf-4",), ("np-4", "shf-4")], ids="+".join)
+def test_a_map_may_begin_as_a_guessed_plan(steps: tuple[str, ...]) -> None:
+    made = scene(*steps)
+    start = guess(made.facts, 0, 0)
+    found = BlockMap(made.facts, start)(identity().to_input(made.attacker.images))
+    expected = Transform(made.facts.steps, start.plan(made.facts)).to_input(made.attacker.images)
+    assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_an_adapter_begins_where_the_network_is_least_wrong() -> None:
+    made = weak("np-2")
+    found = guessed(made.material("T1"), Meter(Budget(200, 600.0, (0.5,))), 0)
+    assert found is not None
+    plain = scene("np-2", side=32, count=24)
+    used_to_plain = replace(made, network=fitted_to_plain(plain))
+    assert guessed(used_to_plain.material("T1"), Meter(Budget(20, 600.0, (0.5,))), 0) is None
+
+
+def fitted_to_plain(made: Scene) -> nn.Module:
+    train_on(made.network, identity(), splits(32, 24)[0], 6)
+    return made.network.eval()
+
+
+def test_few_steps_read_ffx() -> None:
+    """The mask and the table move fast enough for thirty steps, on a network worth stealing."""
+    made = scene("ffx-4", side=64, count=96, epochs=14)
+    judge = made.judge()
+    result = run_attack(
+        find_attack("block-adapter"), made.material("T1"), judge, Budget(60, 600.0, (0.5,)),
+        lock="it", correct=judge.correct(),
+    )  # fmt: skip
+    assert result["miou"] > result["scratch_miou"] + 0.03
+    assert result["regained"] > 0.85
 
 
 def test_training_keeps_the_best_state_and_its_budget() -> None:

@@ -23,7 +23,7 @@ from seglock.transforms import Transform
 from seglock.transforms.plan import Plan
 from tests.attacks.scene import KEY, OTHER, Scene, scene
 
-LOCKS = (("np-2",), ("shf-2",), ("ffx-2",), ("np-2", "shf-2"))
+LOCKS = (("np-2",), ("shf-2",), ("ffx-2",), ("np-2", "ffx-2", "shf-2"))
 FIELDS = {
     "attack", "tier", "lock", "budget", "queries", "seconds", "miou", "floor", "correct",
     "regained", "plan_agreement",

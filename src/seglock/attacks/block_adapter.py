@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import Self
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from seglock.attacks.adapters import Adapted, BlockMap, SoftTable
+from seglock.attacks.climb import draw_best
+from seglock.attacks.guesses import Guess
+from seglock.attacks.labels import by_labels, labelled
 from seglock.attacks.meter import Meter
 from seglock.attacks.protocol import Attack, Facts, Finding, Material, needs_steps
 from seglock.attacks.shares import over_shares
-from seglock.transforms import INPUT_MEAN, INPUT_STD
-from seglock.transforms.plan import LEVELS
+from seglock.attacks.tuning import loss_of
+from seglock.transforms import identity
 
 POSITIONS_LIMIT = 3072
 """n x n weights for n = 3072 (M = 32) are 9.4 million; beyond, they outgrow the network."""
-_LR = 0.01
-_FFX_SCALE = 999.0
+_MAP_LR = 0.12
+"""Times n ** -1/2: the more weights meet in one output, the less each may move."""
+_TABLE_LR = 0.02
+_START_SHARE = 0.05
 
 
 def why_not(facts: Facts) -> str | None:
@@ -36,89 +42,33 @@ def why_not(facts: Facts) -> str | None:
 
 def run(material: Material, meter: Meter, seed: int) -> Finding:
     """One adapter for each share of labelled images, beside a network from scratch."""
-    return over_shares(material, meter, seed, _adapted, lr=_LR)
+    facts = material.facts
+    lr = _TABLE_LR if facts.methods == {"ffx"} else _MAP_LR / facts.positions**0.5
+    return over_shares(material, meter, seed, partial(_adapted, meter, seed), lr=lr)
 
 
-def _adapted(material: Material) -> tuple[nn.Module, Iterable[nn.Parameter]]:
+def _adapted(
+    meter: Meter, seed: int, material: Material
+) -> tuple[nn.Module, Iterable[nn.Parameter]]:
     facts, layers = material.facts, list[nn.Module]()
     if "ffx" in facts.methods:
         layers.append(SoftTable(facts))
     if facts.methods != {"ffx"}:
-        layers.append(BlockMap(facts))
+        layers.append(BlockMap(facts, guessed(material, meter, seed)))
     network = Adapted(nn.Sequential(*layers), copy.deepcopy(material.network)).to(material.device)
     return network, network.adapter.parameters()
 
 
-class Adapted(nn.Module):
-    """An adapter before a frozen network, which stays in eval mode whatever happens."""
-
-    def __init__(self, adapter: nn.Module, network: nn.Module) -> None:
-        super().__init__()
-        self.adapter = adapter
-        self.network = network.eval()
-
-    def train(self, mode: bool = True) -> Self:
-        self.training = mode
-        self.adapter.train(mode)
-        return self
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        answer: dict[str, Tensor] = self.network(self.adapter(x))
-        return answer
-
-
-def to_rows(x: Tensor, m: int) -> Tensor:
-    """(B, 3, H, W) -> (B, H / M, W / M, n), as the formula flattens a block."""
-    count, _, height, width = x.shape
-    split = x.reshape(count, 3, height // m, m, width // m, m).permute(0, 2, 4, 3, 5, 1)
-    return split.reshape(count, height // m, width // m, -1)
-
-
-def from_rows(rows: Tensor, m: int) -> Tensor:
-    """The inverse of `to_rows`."""
-    count, down, right, _ = rows.shape
-    split = rows.reshape(count, down, right, m, m, 3).permute(0, 5, 1, 3, 2, 4)
-    return split.reshape(count, 3, down * m, right * m)
-
-
-class BlockMap(nn.Module):
-    """One n x n map and bias for all blocks; it begins as the identity."""
-
-    def __init__(self, facts: Facts) -> None:
-        super().__init__()
-        self._side = facts.block_size
-        self.weight = nn.Parameter(torch.eye(facts.positions))
-        self.bias = nn.Parameter(torch.zeros(facts.positions))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return from_rows(to_rows(x, self._side) @ self.weight.T + self.bias, self._side)
-
-
-class SoftTable(nn.Module):
-    """A 256-entry table mixed, position by position, with the value as it is.
-
-    Both in units of the network's input before normalisation: 0 to 1 for the table, 0 to 0.26 for
-    plain values, divided by what FFX values are divided by.
-    """
-
-    def __init__(self, facts: Facts) -> None:
-        super().__init__()
-        self._side = facts.block_size
-        scale = (LEVELS - 1) / (facts.ffx_divisor or _FFX_SCALE)
-        self.table = nn.Parameter(torch.linspace(0, scale, LEVELS))
-        self.mask = nn.Parameter(torch.zeros(facts.positions))
-        self.scale = nn.Parameter(torch.tensor(scale))
-        channels = facts.positions // 3
-        self.register_buffer("mean", torch.tensor(INPUT_MEAN).repeat(channels))
-        self.register_buffer("std", torch.tensor(INPUT_STD).repeat(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        mean, std = self.get_buffer("mean"), self.get_buffer("std")
-        value = (to_rows(x, self._side) * std + mean).clamp(0, 1)
-        level = (value * (LEVELS - 1)).round().long()
-        hidden = torch.sigmoid(self.mask)
-        mixed = hidden * self.table[level] + (1 - hidden) * value * self.scale
-        return from_rows((mixed - mean) / std, self._side)
+def guessed(material: Material, meter: Meter, seed: int) -> Guess | None:
+    """The best of a few random keys; None where plain images, as they are, do better."""
+    if "ffx" in material.facts.methods or meter.exhausted:
+        return None
+    share = meter.share + _START_SHARE / len(meter.budget.labelled)
+    judged, name = by_labels(material, 1.0), f"draws-{len(material.photos)}"
+    found = draw_best(material.facts, judged, meter, seed, share=share, at_once=1, name=name)
+    images, masks = (torch.from_numpy(a).to(material.device) for a in labelled(material, 1.0))
+    plain = loss_of(material.network, identity().to_input(images), masks)
+    return found.guess if found.score < plain else None
 
 
 ATTACK = Attack("block-adapter", "T1", "steps", run, why_not)

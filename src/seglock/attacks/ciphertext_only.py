@@ -14,6 +14,7 @@ import numpy as np
 
 from seglock.attacks.blocks import block_grid, block_rows
 from seglock.attacks.estimates import AS_IS, ENCRYPTED, NEGATED, UNKNOWN, estimated_plan
+from seglock.attacks.ffx_company import kinds_and_table, read_rows
 from seglock.attacks.ffx_levels import mask_by_range, table_by_neighbours
 from seglock.attacks.guesses import Guess
 from seglock.attacks.np_mask import mask_by_correlation, settle_complement
@@ -41,11 +42,15 @@ _NEAR = 2.0
 
 
 def why_not(facts: Facts) -> str | None:
-    """FFX in company and shuffled large blocks are left out."""
+    """Shuffled large blocks are left out, and large ones of FFX in company."""
     if needs_steps(facts):
         return needs_steps(facts)
-    if "ffx" in facts.methods and facts.methods != {"ffx"}:
-        return "FFX values are read by the pixels beside them, which SHF moves and NP negates"
+    company = "ffx" in facts.methods and facts.methods != {"ffx"}
+    if company and facts.positions > MATCHED_LIMIT:
+        return (
+            f"reading FFX beside other steps takes all pairs of positions, and {facts.positions} "
+            f"are out of its reach, which is {MATCHED_LIMIT}"
+        )
     if "shf" in facts.methods and facts.positions > MATCHED_LIMIT:
         return (
             f"matching the correlations of {facts.positions} shuffled positions is out of its "
@@ -60,27 +65,32 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     assert seen is not None
     seen = seen[: meter.left or 1]
     meter.spend(len(seen))
-    if "ffx" in facts.methods:
+    if facts.methods == {"ffx"}:
         plan = _ffx(seen, facts)
         return Finding((Candidate(plan),), about={"ciphertexts": len(seen)})
     grid, photos = (block_grid(images, facts.block_size) for images in (seen, material.photos))
-    mask = np.zeros(facts.positions, bool)
-    if "np" in facts.methods:
-        mask = mask_by_correlation(block_rows(seen, facts.block_size), facts)
-        mask = settle_complement(grid.reshape(-1, facts.positions), mask, photos, facts)
-    kinds = np.where(mask, NEGATED, AS_IS)
+    rows, table = grid.reshape(-1, facts.positions), None
+    kinds = np.zeros(facts.positions, np.int64)
+    if "ffx" in facts.methods:
+        kinds, table = kinds_and_table(rows, photos, facts)
+        grid = read_rows(grid, kinds, table)
+    elif "np" in facts.methods:
+        mask = mask_by_correlation(rows, facts)
+        mask = settle_complement(rows, mask, photos, facts)
+        kinds = np.where(mask, NEGATED, AS_IS)
+        grid = np.where(mask, 255 - grid, grid)
     order, about = np.arange(facts.positions), dict[str, Any]()
     if "shf" in facts.methods:
-        read, public = statistics(np.where(mask, 255 - grid, grid)), statistics(photos)
+        read, public = statistics(grid), statistics(photos)
         order, error = match(
             read,
             public,
             np.random.default_rng(seed),
             lambda least: least > _GOOD_MATCH and not meter.exhausted,
         )
-        order = _settle_channels(material, read, public, Guess(order, kinds, None))
+        order = _settle_channels(material, read, public, Guess(order, kinds, table))
         about = {"matching_error": error}
-    plan = estimated_plan(facts, order, kinds)
+    plan = estimated_plan(facts, order, kinds, table)
     return Finding((Candidate(plan),), about={"ciphertexts": len(seen), **about})
 
 
@@ -99,7 +109,7 @@ def _settle_channels(
     near = [p for p, error in zip(orders, errors, strict=True) if error <= _NEAR * min(errors)]
     if len(near) == 1:
         return near[0]
-    guesses = [Guess(p, found.kinds, None) for p in near]
+    guesses = [Guess(p, found.kinds, found.table) for p in near]
     judged = Signals(material, guesses)(guesses)
     return near[int(judged.argmin())]
 

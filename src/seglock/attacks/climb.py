@@ -38,10 +38,20 @@ class Found:
 
 
 def draw_best(
-    facts: Facts, judged: Judged, meter: Meter, seed: int, *, share: float = 1.0, at_once: int = 8
+    facts: Facts,
+    judged: Judged,
+    meter: Meter,
+    seed: int,
+    *,
+    share: float = 1.0,
+    at_once: int = 8,
+    name: str = "draws",
 ) -> Found:
-    """The best of random guesses, until ``share`` of the budget is spent; one pass at least."""
-    found, about = recall_found(meter, "draws")
+    """The best of random guesses, until ``share`` of the budget is spent; one pass at least.
+
+    name: of the entries in the journal, another where an attack draws more than once.
+    """
+    found, about = recall_found(meter, name)
     drawn = int(about.get("drawn", 0))
     while found is None or (meter.share < share and not meter.exhausted):
         count = max(1, min(at_once, meter.left))
@@ -52,8 +62,8 @@ def draw_best(
         first = int(scores.argmin())
         if found is None or float(scores[first]) < found.score:
             found = Found.after(found, guesses[first], float(scores[first]), meter)
-        keep_found(meter, "draws", found, drawn=drawn)
-    keep_found(meter, "draws", found, last=True, drawn=drawn)
+        keep_found(meter, name, found, drawn=drawn)
+    keep_found(meter, name, found, last=True, drawn=drawn)
     return found
 
 

@@ -27,9 +27,15 @@ def mask_by_range(rows: NDArray[np.int16]) -> NDArray[np.bool_]:
 
 
 def table_by_neighbours(
-    rows: NDArray[np.int16], mask: NDArray[np.bool_], block_size: int
+    rows: NDArray[np.int16],
+    mask: NDArray[np.bool_],
+    block_size: int,
+    negated: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int16]:
     """The FFX table (256,), -1 for levels that never occurred.
+
+    rows: (B, n), its plain positions as they are. negated: (n,), the encrypted positions that hold
+    FFX(255 - x).
 
     A first guess ranks the encrypted values by the mean of the plain positions around them. Then,
     in turns: the block is read with the guess, each encrypted position is predicted from all
@@ -41,18 +47,26 @@ def table_by_neighbours(
     values, index = np.unique(hidden, return_inverse=True)
     index = index.reshape(hidden.shape)
     counts = np.bincount(index.reshape(-1), minlength=len(values))
-    usual = rows[:, ~mask].clip(0, LEVELS - 1)
+    usual = rows[:, ~mask].clip(0, LEVELS - 1).astype(np.int64)
+    turned = np.zeros(hidden.shape[1], bool) if negated is None else negated[mask]
+    known = np.bincount(usual.reshape(-1), minlength=LEVELS)
+    known = (1 - turned.mean()) * known + turned.mean() * known[::-1]
     read = rows.astype(np.float32)
     guess = np.broadcast_to(usual.mean(axis=1, keepdims=True), hidden.shape)
     small = rows.shape[1] <= _COVARIED
     for _ in range(_ROUNDS):
-        levels = _levels(_mean_by(index, guess, counts), counts, usual)
-        read[:, mask] = levels[index]
+        levels = _levels(_mean_by(index, _turned(guess, turned), counts), counts, known)
+        read[:, mask] = _turned(levels[index], turned)
         guess = _predicted(read, mask) if small else _surrounding(read, block_size)[:, mask]
-    levels = _levels(_mean_by(index, guess, counts), counts, usual)
+    levels = _levels(_mean_by(index, _turned(guess, turned), counts), counts, known)
     table = np.full(LEVELS, UNKNOWN, np.int16)
     table[levels[:LEVELS]] = values[:LEVELS]
     return table
+
+
+def _turned(values: NDArray[Any], turned: NDArray[np.bool_]) -> NDArray[Any]:
+    turned_values: NDArray[Any] = np.where(turned, LEVELS - 1 - values, values)
+    return turned_values
 
 
 def _mean_by(
@@ -64,11 +78,10 @@ def _mean_by(
 
 
 def _levels(
-    score: NDArray[np.float64], counts: NDArray[np.int64], usual: NDArray[Any]
+    score: NDArray[np.float64], counts: NDArray[np.int64], known: NDArray[Any]
 ) -> NDArray[np.int64]:
     """A level for each encrypted value: their order by score, their places by distribution."""
     order = np.argsort(score, kind="stable")
-    known = np.bincount(usual.astype(np.int64).reshape(-1), minlength=LEVELS)
     above = np.cumsum(known) / known.sum()
     share = (np.cumsum(counts[order]) - counts[order] / 2) / counts.sum()
     wanted = np.searchsorted(above, share).astype(np.float64)

@@ -24,16 +24,22 @@ def mask_by_correlation(rows: NDArray[np.uint8], facts: Facts) -> NDArray[np.boo
     block, so that any block size is feasible; with SHF, where nobody knows the neighbours, all
     pairs.
     """
+    if "shf" in facts.methods:
+        return mask_by_pairs(rows)
+    ends = _neighbours(facts.block_size)
+    return _by_links(ends, _link_correlation(rows, ends), facts.positions)
+
+
+def mask_by_pairs(rows: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """The same of any positions (B, k), whichever they are, from the correlations of all pairs."""
+    ends = np.stack(np.triu_indices(rows.shape[1], 1))
+    return _by_links(ends, correlation(rows)[ends[0], ends[1]], rows.shape[1])
+
+
+def _by_links(ends: NDArray[np.int64], strength: NDArray[Any], size: int) -> NDArray[np.bool_]:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
-    size = facts.positions
-    if "shf" in facts.methods:
-        ends = np.stack(np.triu_indices(size, 1))
-        strength = correlation(rows)[ends[0], ends[1]]
-    else:
-        ends = _neighbours(facts.block_size)
-        strength = _link_correlation(rows, ends)
     # The tree is of least weight, and a weight of 0 would be no link.
     weight = 1.001 - np.abs(strength)
     tree = minimum_spanning_tree(coo_array((weight, (ends[0], ends[1])), shape=(size, size)))
@@ -62,6 +68,13 @@ def settle_complement(
         near, far = abs(int(mask.sum()) - count), abs(int((~mask).sum()) - count)
         if near != far:
             return mask if near < far else ~mask
+    return nearer_to_photos(rows, mask, photos)
+
+
+def nearer_to_photos(
+    rows: NDArray[np.uint8], mask: NDArray[np.bool_], photos: NDArray[np.uint8]
+) -> NDArray[np.bool_]:
+    """The mask or its complement, by which decrypted values are distributed more like photos'."""
     read = np.where(mask, 255 - rows, rows)
     usual = _cumulative(photos)
     near = np.abs(_cumulative(read) - usual).sum()

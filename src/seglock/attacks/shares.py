@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from seglock.attacks.tuning import fit, fresh
 from seglock.transforms import identity
 
 Prepare = Callable[[Material], tuple[nn.Module, Iterable[nn.Parameter]]]
-"""From the material to the network to train and those of its parameters that are trained."""
+"""From the material, with one share's labelled images alone as its photos and masks, to the network
+to train and those of its parameters that are trained."""
 _SCRATCH_LR = 0.003
 
 
@@ -36,7 +38,7 @@ def over_shares(
         share = count / max(1, material.labelled_of)
         left = 2 * (len(sets) - number)
         torch.manual_seed(seed)  # whatever was drawn, or was in the journal, before
-        stolen, trained = prepare(material)
+        stolen, trained = prepare(replace(material, photos=images, masks=masks))
         for source, network, parameters, rate in (
             ("theft", stolen, trained, lr),
             ("scratch", fresh(material.network), None, _SCRATCH_LR),

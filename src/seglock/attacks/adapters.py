@@ -1,0 +1,101 @@
+"""Learnable layers before a frozen network: a map of blocks, a soft FFX table and mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+import torch
+from torch import Tensor, nn
+
+from seglock.transforms import INPUT_MEAN, INPUT_STD
+from seglock.transforms.plan import LEVELS
+
+if TYPE_CHECKING:
+    from seglock.attacks.guesses import Guess
+    from seglock.attacks.protocol import Facts
+
+_MASK_FASTER, _TABLE_FASTER = 10.0, 3.0
+_FFX_SCALE = 999.0
+
+
+class Adapted(nn.Module):
+    """An adapter before a frozen network, which stays in eval mode whatever happens."""
+
+    def __init__(self, adapter: nn.Module, network: nn.Module) -> None:
+        super().__init__()
+        self.adapter = adapter
+        self.network = network.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        self.training = mode
+        self.adapter.train(mode)
+        return self
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        answer: dict[str, Tensor] = self.network(self.adapter(x))
+        return answer
+
+
+def to_rows(x: Tensor, m: int) -> Tensor:
+    """(B, 3, H, W) -> (B, H / M, W / M, n), as the formula flattens a block."""
+    count, _, height, width = x.shape
+    split = x.reshape(count, 3, height // m, m, width // m, m).permute(0, 2, 4, 3, 5, 1)
+    return split.reshape(count, height // m, width // m, -1)
+
+
+def from_rows(rows: Tensor, m: int) -> Tensor:
+    """The inverse of `to_rows`."""
+    count, down, right, _ = rows.shape
+    split = rows.reshape(count, down, right, m, m, 3).permute(0, 5, 1, 3, 2, 4)
+    return split.reshape(count, 3, down * m, right * m)
+
+
+class BlockMap(nn.Module):
+    """One n x n map and bias for all blocks; it begins as a guessed NP and SHF plan, or as none."""
+
+    def __init__(self, facts: Facts, start: Guess | None = None) -> None:
+        super().__init__()
+        self._side = facts.block_size
+        weight, bias = torch.eye(facts.positions), torch.zeros(facts.positions)
+        if start is not None:
+            # x -> (255 - x) / 255 of another channel, both in units of the network's input.
+            sign = torch.from_numpy(1.0 - 2 * (start.kinds % 2)).float()
+            source = torch.from_numpy(start.permutation)
+            mean, std = (
+                torch.tensor(v).repeat(facts.positions // 3) for v in (INPUT_MEAN, INPUT_STD)
+            )
+            weight = weight[source] * (sign / std)[:, None] * std
+            bias = (sign * mean[source] + (1 - sign) / 2 - mean) / std
+        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return from_rows(to_rows(x, self._side) @ self.weight.T + self.bias, self._side)
+
+
+class SoftTable(nn.Module):
+    """A 256-entry table mixed, position by position, with the value as it is.
+
+    Both in units of the network's input before normalisation: 0 to 1 for the table, 0 to 0.26 for
+    plain values, divided by what FFX values are divided by. The mask's logits must move by whole
+    units where the scale moves by hundredths: what is trained are fractions of them.
+    """
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__()
+        self._side = facts.block_size
+        self._divided = (LEVELS - 1) / (facts.ffx_divisor or _FFX_SCALE)
+        self.table = nn.Parameter(torch.linspace(0, self._divided, LEVELS) / _TABLE_FASTER)
+        self.mask = nn.Parameter(torch.zeros(facts.positions))
+        self.scale = nn.Parameter(torch.ones(()))
+        channels = facts.positions // 3
+        self.register_buffer("mean", torch.tensor(INPUT_MEAN).repeat(channels))
+        self.register_buffer("std", torch.tensor(INPUT_STD).repeat(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean, std = self.get_buffer("mean"), self.get_buffer("std")
+        value = (to_rows(x, self._side) * std + mean).clamp(0, 1)
+        level = (value * (LEVELS - 1)).round().long()
+        hidden = torch.sigmoid(self.mask * _MASK_FASTER)
+        usual = value * self.scale * self._divided
+        mixed = hidden * self.table[level] * _TABLE_FASTER + (1 - hidden) * usual
+        return from_rows((mixed - mean) / std, self._side)
