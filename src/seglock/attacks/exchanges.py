@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _SIDE = 128
 """Positions of each kind among whose pairs exchanges of kinds are ranked."""
 _RANKED = 4096
+_BATCH = 16
+"""Images of one backward pass, as in training."""
 _KICKS = (2, 5)
 """Exchanges made at once where none helps by itself: from, and below."""
 
@@ -65,12 +67,17 @@ class GuidedMoves:
 
     def _rank(self, best: Guess) -> list[Exchange]:
         parts = parts_of(best, self._facts, self._rows.device)
-        inputs = from_rows(inputs_under(parts, self._rows, self._facts), self._facts.block_size)
-        logits = self._network(inputs)["out"].float()
-        loss = F.cross_entropy(logits, self._masks.long(), ignore_index=VOID)
         own = [part for part in (parts.order, parts.negated, parts.encrypted) if part is not None]
-        found = iter(torch.autograd.grad(loss, own))
+        total = [torch.zeros_like(part) for part in own]
+        batches = [torch.split(some, _BATCH) for some in (self._rows, self._masks)]
+        for rows, masks in zip(*batches, strict=True):
+            inputs = from_rows(inputs_under(parts, rows, self._facts), self._facts.block_size)
+            logits = self._network(inputs)["out"].float()
+            loss = F.cross_entropy(logits, masks.long(), ignore_index=VOID, reduction="sum")
+            for slope, more in zip(total, torch.autograd.grad(loss, own), strict=True):
+                slope += more
         self._meter.spend()
+        found = iter(total)
         order, negated, encrypted = (
             None if part is None else next(found).double().cpu().numpy()
             for part in (parts.order, parts.negated, parts.encrypted)

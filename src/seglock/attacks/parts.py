@@ -28,7 +28,7 @@ class Parts:
     """A plan, or several, as numbers with a gradient; None where the lock has no such step.
 
     order: (K, n, n), image b takes number b mod K. negated, encrypted: (..., n) of 0 and 1. table:
-    (K, 256) FFX values as shares of 999. divisor: what values are divided by. They may come to be
+    (256,) FFX values as shares of 999. divisor: what values are divided by. They may come to be
     the true plan, and print nothing.
     """
 
@@ -50,7 +50,7 @@ def parts_of(guess: Guess, facts: Facts, device: torch.device) -> Parts:
     table, divisor = None, LEVELS - 1
     if guess.table is not None:
         divisor = facts.ffx_divisor or int(guess.table.max())
-        table = torch.from_numpy(guess.table[None] / TOP).float().to(device)
+        table = torch.from_numpy(guess.table / TOP).float().to(device)
     return Parts(
         leaf(np.eye(facts.positions)[guess.permutation][None], "shf"),
         leaf((guess.kinds % 2).astype(float), "np"),
@@ -70,9 +70,9 @@ def inputs_under(parts: Parts, rows: Tensor, facts: Facts) -> Tensor:
     seen = _mixed(seen, 1 - seen, parts.negated) * (top / parts.divisor)
     if parts.table is not None:
         levels = rows.long()
-        hidden = _moved(_looked_up(parts.table, levels), parts.order)
+        hidden = _moved(parts.table[levels], parts.order)
         if parts.negated is not None:
-            other = _moved(_looked_up(parts.table, top - levels), parts.order)
+            other = _moved(parts.table[top - levels], parts.order)
             hidden = _mixed(hidden, other, parts.negated)
         seen = _mixed(seen, hidden * (TOP / parts.divisor), parts.encrypted)
     mean, std = (
@@ -89,11 +89,6 @@ def _moved(values: Tensor, order: Tensor | None) -> Tensor:
         return values @ order[0].T
     turn = torch.arange(len(values), device=values.device) % len(order)
     return torch.einsum("bhwj,bij->bhwi", values, order[turn])
-
-
-def _looked_up(table: Tensor, levels: Tensor) -> Tensor:
-    turn = torch.arange(len(levels), device=levels.device) % len(table)
-    return torch.gather(table[turn], 1, levels.flatten(1)).view(levels.shape)
 
 
 def _mixed(one: Tensor, other: Tensor, share: Tensor | None) -> Tensor:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from seglock.config.steps import Method
 
 _SURE = 1e-3
-_TABLE_SPREAD = 0.29
-"""Standard deviation of an even distribution over 0 to 1, as FFX values are."""
 
 
 class RelaxedPlan(nn.Module):
@@ -62,9 +60,7 @@ class RelaxedPlan(nn.Module):
         )
         if self.table is None:
             return Parts(order, negated, encrypted, None, LEVELS - 1)
-        table = torch.sigmoid(self.table).expand(count, LEVELS)
-        if self.table.requires_grad:
-            table = table + _TABLE_SPREAD * temperature * torch.randn_like(table)
+        table = torch.sigmoid(self.table)
         return Parts(order, negated, encrypted, table, self._facts.ffx_divisor or TOP)
 
     def hardened(self) -> Guess:
