@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -96,29 +96,30 @@ def write_rows(
 def describe_run(module: str) -> dict[str, Any]:
     """The command of this process, its device and versions, as every result file begins.
 
-    Without ``--out``: where the file went says nothing of its figures.
+    Without where the files and the work went, and in how many parts it was done.
     """
     environment = describe_environment()
     return {
-        "command": shlex.join(["python", "-m", module, *_without(sys.argv[1:], "--out")]),
+        "command": shlex.join(["python", "-m", module, *_without(sys.argv[1:], _PLACES)]),
         "device": environment["device"],
         "processor": processor(),
         "environment": environment,
     }
 
 
-def _without(arguments: Sequence[str], option: str) -> list[str]:
-    """The arguments but for one option and its value.
+def _without(arguments: Sequence[str], options: Container[str]) -> list[str]:
+    """The arguments but for some options and their values.
 
-    >>> _without(["--quick", "--out", "here", "--batch", "4"], "--out")
+    >>> _without(["--quick", "--out", "here", "--batch", "4", "--minutes=9"], _PLACES)
     ['--quick', '--batch', '4']
     """
     kept, skipped = list[str](), False
     for argument in arguments:
-        if skipped or argument.startswith(f"{option}="):
+        name, equals, _ = argument.partition("=")
+        if skipped:
             skipped = False
-        elif argument == option:
-            skipped = True
+        elif name in options:
+            skipped = not equals
         else:
             kept.append(argument)
     return kept
@@ -134,6 +135,7 @@ def show_rows(title: str, rows: Iterable[Row]) -> None:
     Console().print(table)
 
 
+_PLACES = frozenset({"--out", "--folder", "--minutes"})
 HEADER = ("what", "measured", "times", "the reference", "share", "of the limit")
 LEFT = ("what", "the reference", "of the limit")
 
