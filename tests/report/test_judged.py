@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from seglock.attacks import Budget, find_attack, run_attack
-from seglock.report.attackcharts import with_shares
-from seglock.report.attacks import AttackResult
+from seglock.attacks import ANALYSES, Budget, find_attack, run_analysis, run_attack
+from seglock.report.attackcharts import with_changes, with_shares
+from seglock.report.attacks import Analysis, AttackResult
 from seglock.report.coursecharts import with_course
-from seglock.report.figures import draw_courses, draw_shares
+from seglock.report.figures import draw_courses, draw_proximity, draw_shares
 from seglock.report.leaderboard import spent_text
 from tests.attacks.scene import scene
 from tests.report.suites import make_searched, make_trained
@@ -56,3 +56,18 @@ def test_courses_are_read(attack: str, tmp_path: Path) -> None:
     assert result.score == ("signal" if attack == "unsupervised" else "cross-entropy")
     assert set(make_searched(attack, "np-2")) <= set(values)
     draw_courses([result], {"np-2": ["np-2"]}, tmp_path / "a.png")
+
+
+def test_proximity_is_read(tmp_path: Path) -> None:
+    made = scene("np-2", epochs=1)
+    analysis = ANALYSES["key-proximity"]
+    values = run_analysis(
+        analysis, made.facts, made.judge(), BUDGET, lock="np-2", correct=made.judge().correct()
+    )
+    found = Analysis.model_validate(json.loads(json.dumps(values)))
+    assert with_changes([found]) == [found]
+    assert [(p.changes, p.min, p.max) for p in found.curve] == [
+        (line["changes"], line["min"], line["max"]) for line in values["curve"]
+    ]
+    draw_proximity([found], tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size
