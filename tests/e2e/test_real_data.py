@@ -14,8 +14,8 @@ from tests.e2e.project import make_project
 pytestmark = [pytest.mark.e2e, pytest.mark.real_data, pytest.mark.timeout(900)]
 
 FOLDERS = {
-    "camvid": ("camvid", {"train": 6, "val": 3, "test": 3}),
-    "voc-animals": ("voc2012-animals/VOCdevkit/VOC2012", {"train": 8, "val": 3}),
+    "camvid": ("camvid", {"train": 6, "val": 4, "test": 3}),
+    "voc-animals": ("voc2012-animals/VOCdevkit/VOC2012", {"train": 10, "val": 3}),
 }
 NETWORKS = {"camvid": "lraspp_mobilenet_v3_large", "voc-animals": "fcn_small"}
 
@@ -47,13 +47,14 @@ def test_a_profile_runs_on_real_images(profile: str, real_data: Path, tmp_path: 
     def shrink(values: dict[str, Any]) -> None:
         values["data"] |= {"source": str(source), "image_side": 64}
         if profile == "voc-animals":
-            values["data"]["val_split"] = 2
+            values["data"]["val_split"] = 4
         values["locks"] = {name: values["locks"][name] for name in ("baseline", "ffx-4")}
         values["model"] |= {"name": NETWORKS[profile], "width": 8}
         values["train"] |= {"epochs": 1, "batch_size": 3, "warmup_epochs": 0}
         values["model"]["zero_init_residual"] = False  # these networks have no residual branches
         values["train"] |= {"aux_loss_weight": 0.0}
         values["evaluate"] |= {"wrong_keys": 2, "pictures": 1}
+        values["attack"] |= {"queries": 8, "labelled": [50]}
 
     project.change(shrink)
     splits = [part for name in counts for part in ("--split", name)]
@@ -63,4 +64,6 @@ def test_a_profile_runs_on_real_images(profile: str, real_data: Path, tmp_path: 
     classes = 11 if profile == "camvid" else 6
     assert len(evaluation["classes"]) == classes
     assert 0 <= evaluation["scores"]["owner_miou"] <= 1
+    attacks = json.loads((project.root / "data/attacks/ffx-4.json").read_text())
+    assert {"gradient", "finetune", "ciphertext-only", "key-proximity"} <= set(attacks)
     assert "Traceback" not in project.run("seglock", "doctor", check=False)
