@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 from seglock.config.steps import parse_step
 from seglock.data import PreparedData
+from seglock.errors import SeglockError
 from seglock.keys import SecretKey, demonstration_key
 from seglock.stages.audit import Finding, audit, run_audit
 from seglock.stages.audit_needles import Searcher, derived_needles, key_needles
@@ -226,6 +227,25 @@ def test_what_nobody_else_gets_is_no_finding(project: Path) -> None:
     run(project, "dvc", "commit", "-q", "-f")
     commit(project, "private things")
     assert found(project) == []
+
+
+def test_a_commit_with_a_broken_pipeline_hides_no_other(project: Path) -> None:
+    leak_in_an_earlier_dvc_output(project)
+    whole = (project / "dvc.yaml").read_text()
+    (project / "dvc.yaml").write_text(whole + "\nstages: 3\n")
+    commit(project, "a broken pipeline")
+    (project / "dvc.yaml").write_text(whole)
+    commit(project, "a mended one")
+    report = run_audit(project)
+    assert [finding.where for finding in report.findings] == ["dvc data/prepared/earlier.bin"]
+    (skipped,) = report.skipped
+    assert re.fullmatch(r"dvc: commits whose pipeline DVC cannot read: [0-9a-f]{7}", skipped)
+
+
+def test_a_broken_pipeline_here_is_an_error(project: Path) -> None:
+    (project / "dvc.yaml").write_text("stages: 3\n")
+    with pytest.raises(SeglockError, match="dvc must be able to read the pipeline"):
+        run_audit(project)
 
 
 def png(pixels: np.ndarray) -> bytes:

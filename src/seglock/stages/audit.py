@@ -130,7 +130,7 @@ def _places(root: Path, report: AuditReport) -> Iterator[tuple[str, Iterator[Pie
     else:
         report.skipped.append("git: no repository here")
     if (root / ".dvc").is_dir():
-        yield "dvc", dvc_pieces(root)
+        yield "dvc", dvc_pieces(root, report.skipped)
     else:
         report.skipped.append("dvc: no repository here")
     uri = tracking_uri(root)

@@ -92,12 +92,12 @@ def is_git(root: Path) -> bool:
     return True
 
 
-def dvc_pieces(root: Path) -> Iterator[Piece]:
+def dvc_pieces(root: Path, skipped: list[str]) -> Iterator[Piece]:
     """What ``dvc push``, with any option, would send: cached outputs of the workspace and of every
     commit and experiment, less those with ``push: false`` or a remote of their own; and the run
-    cache."""
+    cache. A commit whose pipeline DVC cannot read joins ``skipped``: it cannot push it either."""
     seen: set[Path] = set()
-    for name, path in _dvc_objects(root):
+    for name, path in _dvc_objects(root, skipped):
         if path not in seen:
             seen.add(path)
             yield from file_pieces(path, f"dvc {name}")
@@ -106,7 +106,7 @@ def dvc_pieces(root: Path) -> Iterator[Piece]:
             yield from file_pieces(path, f"dvc run cache {path.name[:12]}")
 
 
-def _dvc_objects(root: Path) -> Iterator[tuple[str, Path]]:
+def _dvc_objects(root: Path, skipped: list[str]) -> Iterator[tuple[str, Path]]:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
@@ -114,13 +114,24 @@ def _dvc_objects(root: Path) -> Iterator[tuple[str, Path]]:
         with Repo(str(root)) as repo:
             history = is_git(root) and not repo.config["core"].get("no_scm", False)
             every: dict[str, Any] = {"all_commits": True, "all_experiments": True}
-            for _ in repo.brancher(**every if history else {}):
-                for out in repo.index.outs:
+            unreadable: list[str] = []
+            for revision in repo.brancher(**every if history else {}):
+                try:
+                    outs = repo.index.outs
+                except DvcException:
+                    if revision in ("", "workspace"):
+                        raise
+                    unreadable.append(revision[:7])
+                    continue
+                for out in outs:
                     if out.use_cache and out.can_push and not out.remote and out.hash_info:
                         yield from _out_objects(out)
+            if unreadable:
+                said = f"commits whose pipeline DVC cannot read: {', '.join(unreadable)}"
+                skipped.append(f"dvc: {said}")
     except DvcException as error:
         raise SeglockError(
-            "dvc must be able to read every commit's pipeline",
+            "dvc must be able to read the pipeline",
             got=" ".join(str(error).split()),
             fix="mend dvc.yaml or dvc.lock, then run `seglock audit` again",
         ) from error
