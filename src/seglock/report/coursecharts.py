@@ -79,8 +79,18 @@ def _draw_course(axes: Axes, result: AttackResult, look: _Look) -> None:
     queries, scores = zip(*result.course, strict=True)
     ends = [*queries, max(result.queries, queries[-1])]
     colour, style = look
-    axes.step(ends, [*scores, scores[-1]], where="post", color=colour, ls=style, lw=1.4)
-    axes.plot(ends[0], scores[0], "o", color=colour, ms=3)  # all there is where nothing was gained
+    # The mark is all there is to see where nothing was gained after the first score.
+    axes.step(
+        ends,
+        [*scores, scores[-1]],
+        where="post",
+        color=colour,
+        ls=style,
+        lw=1.4,
+        marker="o",
+        ms=3,
+        markevery=[0],
+    )
 
 
 def _draw_legend(axes: Axes, looks: Mapping[str, _Look]) -> None:
