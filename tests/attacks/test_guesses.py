@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import permutations
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from seglock.attacks import Budget, Meter, find_attack, run_attack
+from seglock.attacks.blocks import block_grid
 from seglock.attacks.guesses import Guess, as_guess, guess, neighbour
 from seglock.attacks.signals import Statistics, cross_entropy, disagreement, entropy
 from seglock.attacks.trial import Photos
@@ -121,8 +125,25 @@ def test_the_network_tells_channels_that_are_alike() -> None:
     made = scene("shf-2", side=32, count=24, epochs=12)
     truth = made.transform._plan.permutation.astype(np.int64)
     turned = Guess(truth // 3 * 3 + (truth + 1) % 3, np.zeros(12, np.int64), None)
-    zero = np.zeros((3, 12, 12))
-    order = ciphertext_only._settle_channels(made.material("T2"), zero, zero, turned)
+    material = made.material("T2")
+    grid, zero = block_grid(material.ciphertexts, 2), np.zeros((3, 12, 12))
+    order = ciphertext_only._settle_channels(material, grid, zero, zero, turned)
     judge = made.judge()
     plan = Guess(order, turned.kinds, None).plan(made.facts)
     assert judge._miou(made.network, Transform(made.facts.steps, plan)) > 0.9 * judge.correct()
+
+
+def test_brightness_tells_channels_that_the_network_does_not() -> None:
+    """A network that never learnt anything is no help; that photos are redder than blue is."""
+    from seglock.attacks import ciphertext_only
+
+    made = scene("shf-2", side=32, count=24)
+    tint = np.array([30, 0, -30])[:, None, None]
+    images = (made.attacker.images // 2 + 64 + tint).astype(np.uint8)
+    material = replace(made, attacker=replace(made.attacker, images=images)).material("T2")
+    truth = made.transform._plan.permutation.astype(np.int64)
+    for turn in permutations(range(3)):
+        turned = Guess(truth // 3 * 3 + np.array(turn)[truth % 3], np.zeros(12, np.int64), None)
+        grid, zero = block_grid(material.ciphertexts, 2), np.zeros((3, 12, 12))
+        found = ciphertext_only._settle_channels(material, grid, zero, zero, turned)
+        assert (found == truth).all()

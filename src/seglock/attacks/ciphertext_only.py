@@ -37,8 +37,9 @@ _GOOD_MATCH = 0.01
 """Mean squared error of matched covariances, of mean variance 1, below which no start is added."""
 
 
-_NEAR = 2.0
-"""How much worse an order of channels may match for the network still to be asked about it."""
+_DOUBT, _NEAR = 12.0, 2.0
+"""How much further in brightness from photos, in squared deviations, and how many times worse in
+its match an order of channels may be for the network still to be asked about it."""
 
 
 def why_not(facts: Facts) -> str | None:
@@ -88,30 +89,59 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
             np.random.default_rng(seed),
             lambda least: least > _GOOD_MATCH and not meter.exhausted,
         )
-        order = _settle_channels(material, read, public, Guess(order, kinds, table))
+        order = _settle_channels(material, grid, read, public, Guess(order, kinds, table))
         about = {"matching_error": error}
     plan = estimated_plan(facts, order, kinds, table)
     return Finding((Candidate(plan),), about={"ciphertexts": len(seen), **about})
 
 
 def _settle_channels(
-    material: Material, seen: NDArray[np.float64], public: NDArray[np.float64], found: Guess
+    material: Material,
+    grid: NDArray[np.uint8],
+    seen: NDArray[np.float64],
+    public: NDArray[np.float64],
+    found: Guess,
 ) -> NDArray[np.int64]:
-    """The order of colour channels: among those that match nearly as well, the network's choice.
+    """The order of colour channels: of those as bright as photos the best match, or the network's.
 
-    Where channels are alike in everything that is compared, any order of them matches.
+    grid: (N, rows, columns, n) blocks, read but for their order; seen and public: the statistics
+    that were matched. Channels are alike in how they rise and fall together, so that any order of
+    them may match; in brightness they seldom are.
     """
     place, channel = found.permutation // 3 * 3, found.permutation % 3
     orders: list[NDArray[np.int64]] = [
         place + np.array(turn)[channel] for turn in permutations(range(3))
     ]
-    errors = [float(((seen - public[:, p][:, :, p]) ** 2).mean()) for p in orders]
-    near = [p for p, error in zip(orders, errors, strict=True) if error <= _NEAR * min(errors)]
+    photos = _channel_means(block_grid(material.photos, material.facts.block_size))
+    distances = [_distance(_channel_means(grid, order), photos) for order in orders]
+    within = min(distances) + _DOUBT
+    bright = [p for p, distance in zip(orders, distances, strict=True) if distance <= within]
+    errors = [float(((seen - public[:, p][:, :, p]) ** 2).mean()) for p in bright]
+    near = [p for p, error in zip(bright, errors, strict=True) if error <= _NEAR * min(errors)]
     if len(near) == 1:
         return near[0]
     guesses = [Guess(p, found.kinds, found.table) for p in near]
     judged = Signals(material, guesses)(guesses)
     return near[int(judged.argmin())]
+
+
+def _channel_means(
+    grid: NDArray[np.uint8], order: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """How much brighter than the image each of its channels is, (N, 3); order: sources (n,)."""
+    positions = grid.reshape(len(grid), -1, grid.shape[-1]).mean(axis=1)
+    channel = (np.arange(grid.shape[-1]) if order is None else order) % 3
+    means = np.stack([positions[:, channel == k].mean(axis=1) for k in range(3)], axis=1)
+    relative: NDArray[np.float64] = means - means.mean(axis=1, keepdims=True)
+    return relative
+
+
+def _distance(seen: NDArray[np.float64], public: NDArray[np.float64]) -> float:
+    """Squared difference of mean (N, 3) and (K, 3), in deviations; 0 where too few to tell."""
+    if min(len(seen), len(public)) < 2:
+        return 0.0
+    variance = seen.var(axis=0, ddof=1) / len(seen) + public.var(axis=0, ddof=1) / len(public)
+    return float(((seen.mean(axis=0) - public.mean(axis=0)) ** 2 / (variance + 1e-6)).sum())
 
 
 def _ffx(seen: NDArray[Any], facts: Facts) -> Plan:
