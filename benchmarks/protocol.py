@@ -69,13 +69,12 @@ class Protocol:
         """Train and judge one cell; goes on from its checkpoint. Raises OutOfTime."""
         params, data = cell.params(self.params), cell.data(self.data)
         key = public_key(cell.repeat) if cell.steps(params) else None
-        lock = params.locks[cell.lock]
-        transform = lock_transform(lock, key)
+        transform = self.transform(cell)
         checkpoints = self.folder / "checkpoints" / cell.name
         checkpoints.mkdir(parents=True, exist_ok=True)
         trained = self._train(cell, params, data, transform, checkpoints)
         started = perf_counter()
-        scores = judge(params, data, lock, key, transform, trained.weights)
+        scores = judge(params, data, params.locks[cell.lock], key, transform, trained.weights)
         figures = cell.figures(params, transform, trained, scores)
         figures["evaluate_seconds"] = round(perf_counter() - started, 1)
         if cell == Cell(MAIN, "baseline", 0):

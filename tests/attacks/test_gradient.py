@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seglock.attacks import Budget, Meter, find_attack, run_attack
-from seglock.attacks.adapters import from_rows, to_rows
+from seglock.attacks.blocks import from_rows, to_rows
 from seglock.attacks.draws import draw_masks, draw_orders, sinkhorn
 from seglock.attacks.exchanges import GuidedMoves
 from seglock.attacks.guesses import as_guess, guess, neighbour

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from seglock.attacks import Budget, Meter, find_attack, run_attack
-from seglock.attacks.adapters import Adapted, BlockMap, SoftTable, from_rows, to_rows
+from seglock.attacks.adapters import Adapted, BlockMap, SoftTable
 from seglock.attacks.block_adapter import guessed
-from seglock.attacks.blocks import block_grid
+from seglock.attacks.blocks import block_grid, from_rows, to_rows
 from seglock.attacks.guesses import guess
 from seglock.attacks.labels import labelled
 from seglock.attacks.tuning import Allowance, fit, fresh

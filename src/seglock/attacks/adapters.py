@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor, nn
 
+from seglock.attacks.blocks import from_rows, to_rows
 from seglock.transforms import INPUT_MEAN, INPUT_STD
 from seglock.transforms.plan import LEVELS
 
@@ -34,20 +35,6 @@ class Adapted(nn.Module):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         answer: dict[str, Tensor] = self.network(self.adapter(x))
         return answer
-
-
-def to_rows(x: Tensor, m: int) -> Tensor:
-    """(B, 3, H, W) -> (B, H / M, W / M, n), as the formula flattens a block."""
-    count, _, height, width = x.shape
-    split = x.reshape(count, 3, height // m, m, width // m, m).permute(0, 2, 4, 3, 5, 1)
-    return split.reshape(count, height // m, width // m, -1)
-
-
-def from_rows(rows: Tensor, m: int) -> Tensor:
-    """The inverse of `to_rows`."""
-    count, down, right, _ = rows.shape
-    split = rows.reshape(count, down, right, m, m, 3).permute(0, 5, 1, 3, 2, 4)
-    return split.reshape(count, 3, down * m, right * m)
 
 
 class BlockMap(nn.Module):

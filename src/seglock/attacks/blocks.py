@@ -8,6 +8,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -35,6 +36,20 @@ def images_of(rows: NDArray[Scalar], block_size: int, height: int, width: int) -
     m = block_size
     split = rows.reshape(-1, height // m, width // m, m, m, 3)
     return np.ascontiguousarray(split.transpose(0, 5, 1, 3, 2, 4)).reshape(-1, 3, height, width)
+
+
+def to_rows(x: Tensor, m: int) -> Tensor:
+    """As `block_grid`, of tensors and with a gradient."""
+    count, _, height, width = x.shape
+    split = x.reshape(count, 3, height // m, m, width // m, m).permute(0, 2, 4, 3, 5, 1)
+    return split.reshape(count, height // m, width // m, -1)
+
+
+def from_rows(rows: Tensor, m: int) -> Tensor:
+    """The inverse of `to_rows`."""
+    count, down, right, _ = rows.shape
+    split = rows.reshape(count, down, right, m, m, 3).permute(0, 5, 1, 3, 2, 4)
+    return split.reshape(count, 3, down * m, right * m)
 
 
 def spread(rows: NDArray[Any], limit: int) -> NDArray[Any]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seglock.attacks.adapters import from_rows
+from seglock.attacks.blocks import from_rows
 from seglock.attacks.guesses import Guess, neighbour
 from seglock.attacks.parts import inputs_under, parts_of
 from seglock.data import VOID

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seglock.attacks.adapters import from_rows, to_rows
+from seglock.attacks.blocks import from_rows, to_rows
 from seglock.attacks.climb import Found, Judged, climb, draw_best, keep_found, recall_found
 from seglock.attacks.exchanges import GuidedMoves
 from seglock.attacks.labels import by_labels, labelled, spaced
