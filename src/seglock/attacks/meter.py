@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,9 +35,9 @@ class Budget:
         limits = {"queries": self.queries, "seconds": self.seconds}
         limits["labelled"] = min(self.labelled, default=0)
         for name, limit in limits.items():
-            if not limit > 0:
+            if not 0 < limit < math.inf:
                 raise AttackError(
-                    f"an attack's budget of {name} must be above 0",
+                    f"an attack's budget of {name} must be above 0, and a number",
                     got=limit,
                     fix=f"give it some: attack.{name} in params.yaml, or --{name}",
                 )

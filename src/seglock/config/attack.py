@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from seglock.config.section import Name, PositiveInt, Section
+from seglock.config.section import Name, PositiveInt, Seconds, Section
 
 Percent = Annotated[float, Field(gt=0, le=100)]
 
@@ -20,9 +20,9 @@ class AttackParams(Section):
 
     names: Literal["all"] | list[Name] = "all"
     queries: PositiveInt = 300
-    seconds: Annotated[float, Field(gt=0)] = 20.0
+    seconds: Seconds = 20.0
     labelled: Annotated[list[Percent], Field(min_length=1)] = Field(
         default_factory=lambda: [1.0, 5.0, 10.0, 25.0, 50.0]
     )
     images: Literal["val", "train"] = "val"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

@@ -24,6 +24,7 @@ from seglock.config.section import Section
 from seglock.errors import ConfigError
 
 PARAMS_FILE = Path("params.yaml")
+_SHOWN = 80  # characters of a faulty value
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
@@ -46,7 +47,11 @@ def read_yaml(path: Path) -> Any:
         raise ConfigError(
             f"{path} must exist", got="no such file", fix="run seglock in the project's folder"
         ) from error
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
+    except (
+        OSError,
+        ValueError,
+        YAMLError,
+    ) as error:  # of numbers and dates, ruamel lets Python's out
         text = " ".join(str(error).split())
         raise ConfigError(
             f"{path} must be readable YAML", got=text, fix="mend that line"
@@ -128,7 +133,11 @@ def _describe(detail: ErrorDetails) -> list[str]:
     got = detail["input"]
     if isinstance(got, Mapping | list):
         got = type(got).__name__
-    text = f"{place}: {message.replace('input should', 'must')}, got {got!r}"
+    shown = repr(got)
+    text = f"{place}: {message.replace('input should', 'must')}, got "
+    text += shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}… ({len(shown)} characters)"
+    if kind == "finite_number":
+        text += "; write one so large that it sets no limit"
     if kind == "literal_error":
         expected = detail["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         close = difflib.get_close_matches(str(got), expected, n=1)

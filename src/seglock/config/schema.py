@@ -20,7 +20,18 @@ from seglock.config.rules import (
 )
 from seglock.config.search import SearchParams
 from seglock.config.search_rules import study_faults
-from seglock.config.section import Name, PositiveInt, Section, refuse
+from seglock.config.section import (
+    LARGEST,
+    Count,
+    Name,
+    NotNegative,
+    Positive,
+    PositiveInt,
+    Seconds,
+    Section,
+    Seed,
+    refuse,
+)
 from seglock.config.steps import FfxPassword, Step, parse_step
 
 NETWORKS = tuple(PUBLISHED_WEIGHTS)
@@ -46,7 +57,7 @@ def _pair(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-Range = Annotated[tuple[float, float], BeforeValidator(_pair)]
+Range = Annotated[tuple[Positive, Positive], BeforeValidator(_pair)]
 
 
 class SyntheticParams(Section):
@@ -54,9 +65,9 @@ class SyntheticParams(Section):
 
     train: PositiveInt = 576
     test: PositiveInt = 128
-    side: Annotated[int, Field(ge=16)] = 64
+    side: Annotated[int, Field(ge=16, le=LARGEST)] = 64
     classes: Annotated[int, Field(ge=2, le=20)] = 7
-    seed: int = 0
+    seed: Seed = 0
 
 
 class DataParams(Section):
@@ -69,7 +80,7 @@ class DataParams(Section):
     train_split: str = "train"
     val_split: str | PositiveInt = 64
     test_split: str = "val"
-    split_seed: int = 0
+    split_seed: Seed = 0
     image_side: PositiveInt = 64
     synthetic: SyntheticParams = SyntheticParams()
 
@@ -141,17 +152,17 @@ class TrainParams(Section):
     accumulate: PositiveInt = 1
     drop_last: bool = True
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    lr: Annotated[float, Field(gt=0)] = 0.2
+    lr: Positive = 0.2
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = False
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0005
+    weight_decay: NotNegative = 0.0005
     schedule: Literal["one_cycle", "cosine_restarts", "cosine", "constant"] = "one_cycle"
     schedule_per: Literal["step", "epoch"] = "step"
-    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    warmup_epochs: Count = 0
     restart_epochs: PositiveInt = 10
-    min_lr: Annotated[float, Field(ge=0)] = 0.0001
-    clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
-    aux_loss_weight: Annotated[float, Field(ge=0)] = 0.0
+    min_lr: NotNegative = 0.0001
+    clip_grad_norm: Positive | None = None
+    aux_loss_weight: NotNegative = 0.0
     crop_scale: Range = (0.5, 1.0)
     crop_ratio: Range = (0.75, 1.3333333333333333)
     flip: Share = 0.5
@@ -159,13 +170,13 @@ class TrainParams(Section):
     average: Annotated[float, Field(gt=0, lt=1)] | None = None
     select: Literal["val_loss", "val_miou", "last"] = "val_loss"
     reestimate_batch_norm: bool = False
-    seed: int = 0
+    seed: Seed = 0
     device: DeviceName = "auto"
     precision: Literal["auto", "float32", "bf16"] = "auto"
     channels_last: Auto = "auto"
     compile: Auto = "auto"
     data_on_device: Auto = "auto"
-    checkpoint_seconds: Annotated[float, Field(ge=0)] = 0.0
+    checkpoint_seconds: NotNegative = 0.0
 
     @model_validator(mode="after")
     def _values_agree(self) -> Self:
@@ -181,16 +192,16 @@ class TrainParams(Section):
 class EvaluateParams(Section):
     """How each lock is judged."""
 
-    wrong_keys: Annotated[int, Field(ge=2)] = 20
+    wrong_keys: Annotated[int, Field(ge=2, le=LARGEST)] = 20
     batch_size: PositiveInt = 64
-    pictures: Annotated[int, Field(ge=0)] = 4
+    pictures: Count = 4
 
 
 class TrackingParams(Section):
     """Where runs are grouped in MLflow."""
 
     experiment: str = "seglock"
-    timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
+    timeout_seconds: Seconds = 10.0
     required: bool = True
 
 

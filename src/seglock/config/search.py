@@ -24,7 +24,18 @@ from seglock.config.search_rules import (
     search_faults,
     thief_faults,
 )
-from seglock.config.section import Name, PositiveInt, Section, refuse
+from seglock.config.section import (
+    LARGEST,
+    Count,
+    Name,
+    NotNegative,
+    Positive,
+    PositiveInt,
+    Seconds,
+    Section,
+    Seed,
+    refuse,
+)
 from seglock.config.steps import METHODS, FfxPassword
 
 
@@ -52,8 +63,6 @@ Pattern = Annotated[str, AfterValidator(_check_pattern)]
 Fraction = Annotated[int | Literal["published"], BeforeValidator(_check_fraction)]
 Enqueue = Annotated[list[str] | Literal["published"], BeforeValidator(_check_enqueue)]
 Attacks = Annotated[list[str] | Literal["all"], BeforeValidator(_check_attacks)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
 
 
 class RangeParams(Section):
@@ -109,9 +118,9 @@ class SpaceParams(Section):
 class ResourceParams(Section):
     """What one trial takes of a machine or of a Ray cluster; ``memory_gib`` is for Ray only."""
 
-    cpus: Positive = 1.0
-    gpus: NotNegative = 0.0
-    memory_gib: Positive | None = None
+    cpus: Annotated[float, Field(gt=0, le=LARGEST)] = 1.0
+    gpus: Annotated[float, Field(ge=0, le=LARGEST)] = 0.0
+    memory_gib: Annotated[float, Field(gt=0, le=LARGEST)] | None = None
 
 
 class ThiefParams(Section):
@@ -128,7 +137,7 @@ class ThiefParams(Section):
     tier: Literal["T0", "T1", "T2", "T3"] | None = None
     attacks: Attacks = "all"
     queries: PositiveInt = 100
-    seconds: Positive = 10.0
+    seconds: Seconds = 10.0
     labelled: Percent = 10.0
 
 
@@ -136,27 +145,27 @@ class SearchParams(Section):
     """The study: its space, how it is sampled, when a trial is stopped, and what is recommended."""
 
     study: Name | None = None
-    trials: Annotated[int, Field(ge=0)] = 0
+    trials: Count = 0
     enqueue: Enqueue = Field(default_factory=list)
     space: SpaceParams = SpaceParams()
     sampler: Literal["tpe", "nsga2", "grid", "random"] = "tpe"
-    seed: int = 0
+    seed: Seed = 0
     objective: Literal["pareto", "scalar"] = "pareto"
     weight: NotNegative = 1.0
     split: Literal["val", "test"] = "val"
-    wrong_keys: Annotated[int, Field(ge=8)] = 8
+    wrong_keys: Annotated[int, Field(ge=8, le=LARGEST)] = 8
     thief: ThiefParams = ThiefParams()
     baseline_seeds: PositiveInt = 3
-    confirm: Annotated[int, Field(ge=0)] = 2
+    confirm: Count = 2
     max_drop: NotNegative = 0.02
     max_regained: NotNegative = 0.15
     pruner: Literal["baseline", "none", "median", "successive_halving", "hyperband"] = "baseline"
     margin: NotNegative = 0.15
-    warmup_epochs: Annotated[int, Field(ge=0)] = 3
+    warmup_epochs: Count = 3
     workers: PositiveInt = 1
-    retries: Annotated[int, Field(ge=0)] = 2
+    retries: Count = 2
     storage: str | None = None
-    storage_timeout_seconds: Positive = 60.0
+    storage_timeout_seconds: Seconds = 60.0
     resources: ResourceParams = ResourceParams()
 
     @model_validator(mode="after")

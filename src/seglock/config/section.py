@@ -10,10 +10,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
 
-class Section(BaseModel):
-    """Frozen, strict, and closed: an unknown name is a fault."""
+LARGEST = 10**9
+MOST_SECONDS = 10**6  # eleven days; a socket waits 24 at most
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+class Section(BaseModel):
+    """Frozen, strict, and closed: an unknown name is a fault, and so is a number without an end."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
 
 
 def refuse(faults: list[str]) -> None:
@@ -32,4 +38,10 @@ def _check_name(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_check_name)]
-PositiveInt = Annotated[int, Field(ge=1)]
+# Every number has an end: infinity is no JSON, and what counts, waits or reserves cannot take any.
+PositiveInt = Annotated[int, Field(ge=1, le=LARGEST)]
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]

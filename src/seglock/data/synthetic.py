@@ -72,7 +72,7 @@ def write_synthetic(
 def generate(params: SyntheticParams, total: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Draw ``total`` images in chunks: (n, S, S, 3) uint8 and masks (n, S, S) uint8, 255 = void."""
     for number, start in enumerate(range(0, total, _CHUNK)):
-        rng = np.random.default_rng([params.seed, number])
+        rng = np.random.default_rng([params.seed % 2**64, number])
         yield _draw(rng, min(_CHUNK, total - start), params.side, params.classes)
 
 

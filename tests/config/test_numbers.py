@@ -1,0 +1,112 @@
+"""Numbers of params.yaml: each has an end, wherever it stands and whoever writes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seglock.config import Params, check_params, load_params, override_attack, override_search
+from seglock.config.load import read_yaml
+from seglock.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+ENDLESS = (math.inf, -math.inf, math.nan, 10**400)
+
+
+def numbers(values: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where the numbers are in a file's values."""
+    if isinstance(values, dict):
+        entries = list(values.items())
+    else:
+        entries = list(enumerate(values)) if isinstance(values, list | tuple) else []
+    for name, value in entries:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            yield (*place, name)
+        yield from numbers(value, (*place, name))
+
+
+def full() -> dict[str, Any]:
+    """The shipped file with a number wherever there may be one."""
+    values = read_yaml(ROOT / "params.yaml")
+    values["data"]["val_split"] = 64
+    values["locks"]["ffx-4"]["ffx_divisor"] = 999
+    values["train"] |= {"clip_grad_norm": 1.0, "average": 0.99}
+    values["search"]["resources"]["memory_gib"] = 1.0
+    values["search"]["space"] |= {
+        "lr": {"low": 0.1, "high": 0.5}, "weight_decay": [0.1], "epochs": [12], "image_side": [64],
+    }  # fmt: skip
+    return values
+
+
+PLACES = list(numbers(full()))
+
+
+def test_the_file_has_every_number_that_params_know() -> None:
+    known = check_params(full()).model_dump()
+    assert set(numbers(known)) <= set(PLACES)
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(map(str, place)))
+def test_a_number_without_an_end_is_refused_by_its_name(place: tuple[Any, ...]) -> None:
+    for value in ENDLESS:
+        values = full()
+        section = values
+        for part in place[:-1]:
+            section = section[part]
+        section[place[-1]] = value
+        with pytest.raises(ConfigError) as caught:
+            check_params(values)
+        text = str(caught.value)
+        assert ".".join(map(str, place)) in text
+        assert len(text) < 1000
+
+
+def test_every_count_has_bounds_on_both_sides() -> None:
+    def check(schema: Any, place: str) -> None:
+        if isinstance(schema, list):
+            for part in schema:
+                check(part, place)
+        if not isinstance(schema, dict):
+            return
+        by_rule = ".fraction." in place  # of numbers and a word: its own rule has the bounds
+        if schema.get("type") == "integer" and not by_rule:
+            assert {"minimum", "exclusiveMinimum"} & set(schema), place
+            assert {"maximum", "exclusiveMaximum"} & set(schema), place
+        for name, part in schema.items():
+            check(part, f"{place}.{name}")
+
+    for name, section in Params.model_json_schema()["$defs"].items():
+        check(section, name)
+
+
+def test_infinity_says_what_to_write_instead(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("locks: {baseline: {steps: []}}\nattack: {seconds: .inf}\n")
+    with pytest.raises(ConfigError, match="finite number, got inf; write one so large that"):
+        load_params(path)
+
+
+@pytest.mark.parametrize("value", ENDLESS)
+def test_options_of_commands_are_held_to_the_same(value: float) -> None:
+    params = check_params({"locks": {"baseline": {"steps": []}}})
+    for override, name in (
+        (override_attack, "seconds"),
+        (override_search, "max_drop"),
+        (override_search, "thief.seconds"),
+    ):
+        with pytest.raises(ConfigError, match=name):
+            override(params, **{name: value})
+
+
+@pytest.mark.parametrize(
+    "text", [f"a: {'9' * 5000}", "a: 2024-13-45", "a: !!float x", "a: !!int x"]
+)
+def test_what_no_number_or_date_can_be_read_from_is_one_message(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="must be readable YAML"):
+        read_yaml(path)
