@@ -6,6 +6,8 @@ import errno
 import multiprocessing
 import os
 import signal
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,49 @@ def test_a_second_process_is_told_at_once_and_a_killed_one_frees_the_folder(tmp_
     process.join()
     with files.exclusive(tmp_path, what="shf-4"):
         pass
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o077, 0o277], ids=oct)
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("umask")
+def test_what_is_private_is_so_under_any_umask(tmp_path: Path) -> None:
+    path = tmp_path / "made" / "for it" / "a.json"
+    files.write_json(path, {}, mode=files.PRIVATE)
+    files.write_json(path, {}, mode=files.PRIVATE)  # and again, over what is there
+    assert _mode(path) == 0o600
+    assert _mode(path.parent) == _mode(path.parent.parent) == 0o700
+    with files.replacing_folder(tmp_path / "hidden" / "out", mode=files.PRIVATE_FOLDER) as out:
+        assert _mode(out) == 0o700  # before anything is in it
+    assert _mode(tmp_path / "hidden" / "out") == _mode(tmp_path / "hidden") == 0o700
+
+
+@pytest.mark.usefixtures("umask")
+def test_a_folder_of_ours_is_closed_and_one_of_the_user_is_left(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    files.write_text(tmp_path / "a.txt", "text", mode=files.PRIVATE)
+    assert _mode(tmp_path) == 0o755
+    files.private_folder(tmp_path)
+    assert _mode(tmp_path) == 0o700
+
+
+def test_what_is_public_stays_readable(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "a" / "b.json", {})
+    assert _mode(tmp_path / "a" / "b.json") == 0o644
+    with files.replacing_folder(tmp_path / "out"):
+        pass
+    assert _mode(tmp_path / "out") == 0o755
+
+
+def test_a_folder_that_cannot_be_closed_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="must be writable"):
+        files.private_folder(tmp_path / "file" / "folder")

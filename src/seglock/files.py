@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,18 +17,39 @@ from typing import IO, Any
 from seglock.errors import BusyError, SeglockError, StorageError
 
 _CHUNK = 1 << 20
+PRIVATE, PRIVATE_FOLDER = 0o600, 0o700
+"""The modes of what is a function of a key or plan."""
+
+
+def private_folder(folder: Path) -> None:
+    """See that ``folder`` is there with mode 0700, whatever the umask is and it was before.
+
+    Only for a folder of our own. Parents that are missing are made likewise; others stay as they
+    are. Raises StorageError where that is not to be had.
+    """
+    try:
+        if not folder.parent.exists():
+            private_folder(folder.parent)
+        folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+        if stat.S_IMODE(folder.stat().st_mode) != PRIVATE_FOLDER:
+            folder.chmod(PRIVATE_FOLDER)
+    except OSError as error:
+        raise _refused(folder, error) from error
 
 
 @contextlib.contextmanager
 def replacing(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
     """Open a temporary file beside ``path``; it becomes ``path`` if the block ends without error.
 
+    Folders that are missing are made; where the mode is closed to others, so are they.
+
     Raises StorageError when the disk refuses the write; ``path`` is then as it was before.
     """
     path = Path(path)
     temporary: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=".tmp", dir=path.parent)
+        prefix = _prefix(path, mode)
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -46,13 +68,13 @@ def replacing(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def replacing_folder(path: Path, *, mode: int = 0o755) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; it takes the place of ``path`` at the end."""
     path = Path(path)
     temporary: Path | None = None
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
-        temporary.chmod(0o755)
+        temporary = Path(tempfile.mkdtemp(prefix=_prefix(path, mode), dir=path.parent))
+        temporary.chmod(mode)
         yield temporary
         if path.exists():
             # Two renames instead of a removal between: the moment without a folder is short.
@@ -72,9 +94,12 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _prefix(path: Path) -> str:
+def _prefix(path: Path, mode: int) -> str:
     """What temporary names beside ``path`` begin with; clears those that dead processes left."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not (mode & 0o077 or path.parent.exists()):
+        private_folder(path.parent)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
     start = f".{path.name}."
     for leftover in path.parent.glob(f"{glob.escape(start)}[0-9]*.*"):
         owner = leftover.name.removeprefix(start).partition(".")[0]
@@ -102,14 +127,15 @@ def write_bytes(path: Path, content: bytes, *, mode: int = 0o644) -> None:
         file.write(content)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
     """Write UTF-8 text to ``path``, whole or not at all."""
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(), mode=mode)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:
     """Write ``value`` as indented JSON; NaN and infinity are refused."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n", mode=mode)
 
 
 def read_json(path: Path, *, error: type[SeglockError] = SeglockError, fix: str = "") -> Any:

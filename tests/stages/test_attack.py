@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -127,6 +128,10 @@ def test_a_stopped_run_goes_on_with_the_next_attack(
     with pytest.raises(KeyboardInterrupt):
         attack_lock("np-2", project)
     assert not (project / "data/attacks/np-2").exists()
+    (work,) = (project / ".seglock/attacks").iterdir()
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in work.iterdir()}
+    assert modes == {"plain.json": 0o600, "ciphertext-only.json": 0o600}
+    assert stat.S_IMODE(work.stat().st_mode) == 0o700
     attack_lock("np-2", project)
     assert ran == ["plain", "ciphertext-only", "stopped", "known-plaintext"]
     assert (project / "data/attacks/np-2/plain.json").is_file()

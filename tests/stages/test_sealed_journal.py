@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,12 @@ def test_an_entry_comes_back_as_it_was(tmp_path: Path) -> None:
     assert kept is not None
     assert kept.about == KEPT.about
     assert torch.equal(kept.tensors["permutation"], torch.arange(12))
+
+
+def test_it_is_closed_to_everyone_but_its_owner(tmp_path: Path) -> None:
+    SealedJournal(tmp_path / "it", SEAL).write("draws", KEPT)
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "it", tmp_path / "it/draws")]
+    assert modes == [0o700, 0o600]
 
 
 def test_an_entry_may_hold_no_tensor(tmp_path: Path) -> None:

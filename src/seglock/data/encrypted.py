@@ -15,7 +15,7 @@ import numpy as np
 
 from seglock.data.arrays import write_header
 from seglock.errors import DataError
-from seglock.files import replacing
+from seglock.files import PRIVATE, replacing
 
 NONCE_SIZE = 32
 _FIX = "run seglock data encrypt for this lock"
@@ -31,7 +31,8 @@ def write_encrypted(
 ) -> None:
     """Encrypt ``images`` (N, 3, S, S) uint8 batch by batch into ``path``, whole or not at all.
 
-    ``encrypt`` keeps the shape and may change the type (int16 for FFX).
+    ``encrypt`` keeps the shape and may change the type (int16 for FFX). The file has mode 0600:
+    it is as secret as the key.
 
     >>> import tempfile
     >>> images = np.zeros((5, 3, 4, 4), dtype=np.uint8)
@@ -45,7 +46,7 @@ def write_encrypted(
         raise DataError(f"a nonce must have {NONCE_SIZE} bytes", got=str(len(nonce)))
     if not len(images):
         raise DataError("a split to encrypt must have images", got="none")
-    with replacing(Path(path)) as file:
+    with replacing(Path(path), mode=PRIVATE) as file:
         file.write(nonce)
         dtype: np.dtype | None = None
         for start in range(0, len(images), batch):

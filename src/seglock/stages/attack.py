@@ -71,6 +71,7 @@ def attack_lock(
         sole_writer(root, "attacks", lock),
         trained_run(lock, params, data, record, training, root) as tracker,
     ):
+        files.private_folder(work)
         results = list(attack_results(scene, attacks, work, key.derive(SEAL), progress))
         written = write_results(root, lock, tracker.run_id, results, keep=bool(only))
         record_results(tracker, written, results)
@@ -198,7 +199,7 @@ def attack_results(
             else:
                 common["journal"] = SealedJournal(journal, seal)
                 result = run_attack(attack, scene.material(attack), judge, budget, **common)
-            files.write_json(done, result)
+            files.write_json(done, result, mode=files.PRIVATE)
             shutil.rmtree(journal, ignore_errors=True)
         yield files.read_json(done, error=AttackError, fix=f"remove {work}")
 

@@ -24,7 +24,8 @@ def encryption_nonce(key: SecretKey, lock: str) -> bytes:
 def encrypt_split(lock: str, root: Path) -> Path:
     """Encrypt data/prepared's test images under a lock's key into data/encrypted/LOCK.
 
-    The baseline's folder holds only the note that nothing is encrypted. Returns the folder.
+    The baseline's folder holds only the note that nothing is encrypted. Returns the folder, of
+    mode 0700 with files of mode 0600, since it is as secret as the key.
     Raises KeyRefusedError when the secret is missing or does not match data/keys.
     """
     from seglock.data import PreparedData, write_encrypted
@@ -32,18 +33,27 @@ def encrypt_split(lock: str, root: Path) -> Path:
     params = load_params(root / "params.yaml")
     definition = find_lock(params, lock)
     folder = root / "data" / "encrypted" / lock
+    files.private_folder(folder.parent)
+    # Else DVC, which does not cache it, would add it to the commits of experiments.
+    files.write_text(folder.parent / ".gitignore", "*\n", mode=files.PRIVATE)
     note: dict[str, object] = {"lock": lock, "steps": definition.steps, "key_id": None, "images": 0}
     if not definition.steps:
-        with sole_writer(root, "encrypted", lock), files.replacing_folder(folder) as out:
-            files.write_json(out / "encrypted.json", note)
+        with (
+            sole_writer(root, "encrypted", lock),
+            files.replacing_folder(folder, mode=files.PRIVATE_FOLDER) as out,
+        ):
+            files.write_json(out / "encrypted.json", note, mode=files.PRIVATE)
         return folder
     record = PublicRecord.from_file(root / "data" / "keys" / f"{definition.key}.json")
     key = load_key(definition.key, record=record)
     transform = lock_transform(definition, key)
     images = PreparedData.open(root / "data" / "prepared").test.images
     note |= {"key_id": key.id, "images": len(images)}
-    with sole_writer(root, "encrypted", lock), files.replacing_folder(folder) as out:
+    with (
+        sole_writer(root, "encrypted", lock),
+        files.replacing_folder(folder, mode=files.PRIVATE_FOLDER) as out,
+    ):
         nonce = encryption_nonce(key, lock)
         write_encrypted(out / ENCRYPTED_FILE, images, transform.encrypt, nonce)
-        files.write_json(out / "encrypted.json", note)
+        files.write_json(out / "encrypted.json", note, mode=files.PRIVATE)
     return folder

@@ -53,6 +53,5 @@ class SealedJournal:
         tensors = {key: value.detach().cpu().contiguous() for key, value in kept.tensors.items()}
         plain = len(about).to_bytes(8, "little") + about + save(tensors)
         nonce = os.urandom(_NONCE)
-        self._folder.mkdir(parents=True, exist_ok=True)
         sealed = nonce + self._cipher.encrypt(nonce, plain, name.encode())
-        files.write_bytes(self._folder / name, sealed)
+        files.write_bytes(self._folder / name, sealed, mode=files.PRIVATE)

@@ -1,0 +1,62 @@
+"""The encrypted split on disk: nobody but its owner may open it, whatever was there before."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from seglock.config import load_params
+from seglock.keys import publish_key
+from seglock.stages import data as data_stage
+from seglock.stages.encrypt import encrypt_split
+
+PARAMS = """\
+data: {val_split: 2, image_side: 16, synthetic: {train: 4, test: 2, side: 16, classes: 2}}
+locks: {baseline: {steps: []}, np-2: {steps: [np-2]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    root = tmp_path_factory.mktemp("project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGLOCK_KEY_DIR", str(root / "store"))
+        (root / "params.yaml").write_text(PARAMS)
+        params = load_params(root / "params.yaml")
+        data_stage.get(params, root)
+        data_stage.prepare(params, root)
+        publish_key("main", target=root / "data/keys/main.json", create_missing=True)
+        yield root
+
+
+@pytest.fixture(autouse=True)
+def _store(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGLOCK_KEY_DIR", str(project / "store"))
+
+
+def modes(folder: Path) -> dict[str, int]:
+    found = {path.name: path.stat().st_mode for path in (folder, *folder.rglob("*"))}
+    return {name: stat.S_IMODE(mode) for name, mode in found.items()}
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077], ids=oct)
+@pytest.mark.parametrize("lock", ["baseline", "np-2"])
+def test_the_split_is_closed_under_any_umask_and_over_an_open_one(
+    project: Path, lock: str, umask: int
+) -> None:
+    place = project / "data/encrypted"
+    before = os.umask(umask)
+    try:
+        (place / lock).mkdir(parents=True, exist_ok=True)
+        for folder in (place, place / lock):  # as an older version left them, or DVC made them
+            folder.chmod(0o755)
+        assert encrypt_split(lock, project) == place / lock
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    files = {"encrypted.json": 0o600} | ({"test.enc": 0o600} if lock == "np-2" else {})
+    assert modes(place / lock) == {lock: 0o700} | files
