@@ -15,7 +15,7 @@ from seglock.keys import KeyStore
 from seglock.stages import disk
 from seglock.stages.disk import parameter_count
 from seglock.stages.doctor import Check, doctor, estimate_disk
-from tests.stages.audit_project import SECRET, make_key
+from tests.audit.project import SECRET, make_key
 
 ROOT = Path(__file__).parents[2]
 

@@ -20,15 +20,16 @@ from PIL import Image
 from safetensors.numpy import save
 from typer.testing import CliRunner
 
+from seglock.audit import Finding
+from seglock.audit.needles import Searcher, derived_needles, key_needles
 from seglock.config.steps import parse_step
 from seglock.data import PreparedData
 from seglock.errors import SeglockError
 from seglock.keys import SecretKey, demonstration_key
-from seglock.stages.audit import Finding, audit, run_audit
-from seglock.stages.audit_needles import Searcher, derived_needles, key_needles
+from seglock.stages.audit import audit, run_audit
 from seglock.transforms import INPUT_MEAN, INPUT_STD
 from seglock.transforms.methods import plan_sequence
-from tests.stages.audit_project import (
+from tests.audit.project import (
     LOCKS,
     SECRET,
     SIDE,
