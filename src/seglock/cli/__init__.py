@@ -18,9 +18,14 @@ INTERRUPTED = 130
 def main() -> NoReturn:
     """Run the ``seglock`` command and exit: 0 done, 1 findings, 2 bad input, 3 key refused."""
     from seglock.cli.app import app
+    from seglock.cli.terminal import make_output_safe
 
+    make_output_safe()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # what cannot be written is said here, not by Python at its exit
     except SeglockError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:

@@ -71,6 +71,7 @@ def git_commit(root: Path) -> str | None:
             ["git", "-C", str(root), "rev-parse", "--verify", "HEAD"],
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=10,
             check=False,
         )
