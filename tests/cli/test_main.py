@@ -33,6 +33,23 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     assert done.stdout.endswith("HEAVY []\n")
 
 
+@pytest.mark.parametrize("command", ["--version", "profile"])
+def test_no_child_of_a_command_is_given_a_key(tmp_path: Path, command: str) -> None:
+    code = (
+        f"import subprocess, sys; sys.argv = ['seglock', {command!r}]\n"
+        "from seglock.cli import main\n"
+        "try: main()\n"
+        "finally: print(subprocess.check_output(['env'], text=True))"
+    )
+    secrets = {"SEGLOCK_KEY_MAIN": "5f" * 32, "SEGLOCK_KEY_OTHER": "hunter22"}
+    environment = os.environ | secrets | {"SEGLOCK_KEY_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], text=True, capture_output=True, env=environment
+    )
+    found = [line for line in done.stdout.splitlines() if line.startswith("SEGLOCK_KEY_")]
+    assert found == [f"SEGLOCK_KEY_DIR={tmp_path}"], done.stderr
+
+
 def test_every_command_has_help(tmp_path: Path) -> None:
     from typer.main import get_command
 

@@ -45,6 +45,23 @@ def test_paper_profile_is_the_papers_experiment() -> None:
     assert (params.data.val_split, params.evaluate.wrong_keys) == (146, 100)
 
 
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (
+            ("client-2.old", "client_2_old"),
+            "client_2_old and client-2.old, both SEGLOCK_KEY_CLIENT",
+        ),
+        (("dir", "main"), "dir and the key store's folder, both SEGLOCK_KEY_DIR"),
+    ],
+)
+def test_two_keys_with_one_variable_are_refused(names: tuple[str, str], says: str) -> None:
+    locks = {f"shf-{i}": {"steps": ["shf-4"], "key": name} for i, name in enumerate(names)}
+    (fault,) = faults({"locks": LOCKS | locks})
+    assert says in fault
+    assert "rename the key" in fault
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "profiles").glob("*")), ids=lambda path: path.stem)
 def test_every_profile_says_how_its_locks_are_attacked(path: Path) -> None:
     import yaml

@@ -11,7 +11,7 @@ from seglock.config import DataParams
 from seglock.data import check_dataset, get_dataset
 from seglock.data.archive import extract_voc
 from seglock.data.sources import VOC2012_DIGEST, VOC2012_URL, resolve_source
-from seglock.errors import DataError, StorageError
+from seglock.errors import DataError, KeyRefusedError, StorageError
 
 
 def _files(root: Path) -> set[str]:
@@ -202,6 +202,25 @@ def test_sources_with_variables(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.delenv("NOWHERE", raising=False)
     with pytest.raises(DataError, match=r"\$NOWHERE in data.source must be set, got \$NOWHERE/a"):
         resolve_source("$NOWHERE/a")
+    with pytest.raises(KeyRefusedError, match="no SEGLOCK_KEY_"):
+        resolve_source("https://host/$SEGLOCK_KEY_MAIN/voc.tar")
+
+
+@pytest.mark.parametrize("name", ["folder", "file.tar", "nothing", "voc", "https://127.0.0.1:1/x"])
+def test_what_a_variable_holds_is_not_told(params, tmp_path: Path, monkeypatch, name: str) -> None:
+    secret = tmp_path / "hunter22"
+    (secret / "folder").mkdir(parents=True)
+    (secret / "file.tar").write_text("no tar")
+    (secret / "voc/ImageSets/Segmentation").mkdir(parents=True)
+    url = name.startswith("https")
+    monkeypatch.setenv("PLACE", name.replace("/x", "/hunter22") if url else str(secret))
+    source = "$PLACE/a.tar" if url else f"$PLACE/{name}"
+    with pytest.raises(DataError, match=r"\$PLACE") as caught:
+        get_dataset(
+            params.model_copy(update={"source": source}), tmp_path / "raw",
+            downloads=tmp_path / "downloads",
+        )  # fmt: skip
+    assert "hunter22" not in str(caught.value)
 
 
 def test_real_data_has_a_default_place(tmp_path: Path, monkeypatch) -> None:

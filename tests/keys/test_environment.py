@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from seglock.errors import KeyRefusedError
 from seglock.keys import KeyStore, SecretKey, demonstration_key, load_key
-from seglock.keys.environment import _decode, environment_key, variable_name
+from seglock.keys.environment import _decode, environment_key, take_keys
 from seglock.keys.secret_access import reveal
 
 SECRET = bytes.fromhex("fbf7e0a93e5d27841f0be2d8766c93505ab47e190dc8f3a26f41be075d92ffff")
@@ -46,15 +46,17 @@ def test_every_form_decodes_to_the_same_bytes(secret: bytes) -> None:
         assert isinstance(key, KeyRefusedError) or reveal(key) == secret
 
 
-def test_names_become_variables() -> None:
-    assert variable_name("main") == "SEGLOCK_KEY_MAIN"
-    assert variable_name("team-b.2") == "SEGLOCK_KEY_TEAM_B_2"
-
-
-def test_other_names_are_not_touched(monkeypatch) -> None:
+def test_all_keys_leave_the_environment_before_one_is_read(monkeypatch) -> None:
     monkeypatch.setenv("SEGLOCK_KEY_OTHER", FORMS["hex"])
+    monkeypatch.setenv("SEGLOCK_KEY_BAD", "hunter2")
+    monkeypatch.setenv("SEGLOCK_KEYS", "not a key's")
     assert environment_key("main") is None
-    assert os.environ["SEGLOCK_KEY_OTHER"] == FORMS["hex"]
+    left = {name for name in os.environ if name.startswith("SEGLOCK_KEY")}
+    assert left == {"SEGLOCK_KEY_DIR", "SEGLOCK_KEYS"}
+    take_keys()
+    assert environment_key("other") == KEY
+    with pytest.raises(KeyRefusedError, match=r"SEGLOCK_KEY_BAD: .*got 7 characters"):
+        environment_key("bad")
 
 
 def test_the_folder_variable_is_never_taken_for_a_key(monkeypatch) -> None:
@@ -89,7 +91,7 @@ def test_a_malformed_value_is_refused_unshown_and_removed(value: str, store, mon
     assert not value or value not in str(caught.value)
     assert value[:6] not in str(caught.value) or not value
     assert "SEGLOCK_KEY_MAIN" not in os.environ
-    with pytest.raises(KeyRefusedError, match="malformed value earlier"):
+    with pytest.raises(KeyRefusedError, match="SEGLOCK_KEY_MAIN"):
         load_key("main", store=store)  # and not, silently, the store's key
 
 

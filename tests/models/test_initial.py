@@ -74,7 +74,7 @@ def test_a_file_is_loaded_whole(tmp_path: Path, weights: Path) -> None:
 
 def test_the_trained_baseline_is_loaded_and_named(tmp_path: Path, weights: Path) -> None:
     out = tmp_path / "out"
-    fetch_weights(params("baseline"), out, trained=weights)
+    fetch_weights(params("baseline"), out, file=weights)
     assert read_json(out / "weights.json")["source"] == "baseline"
     assert load_initial_weights(small(1), out) == []
 

@@ -18,10 +18,10 @@ import pytest
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from seglock.cli.search import _print_study
-from seglock.errors import BusyError, ConfigError, SeglockError, StorageError
+from seglock.errors import BusyError, ConfigError, KeyRefusedError, SeglockError, StorageError
 from seglock.search import lease as leases
 from seglock.search.coordinator import read_study, run_search
-from seglock.search.database import expand
+from seglock.search.database import expand_url
 from seglock.search.lease import LEASE, Lease
 from seglock.search.settings import study_settings
 from seglock.search.storage import Opened, Patience, open_storage
@@ -47,12 +47,37 @@ def test_variables_are_expanded_and_quoted_where_they_must_be(
     monkeypatch.setenv("WHO", "a:b")
     monkeypatch.setenv("HOST", "db.example.org")
     monkeypatch.setenv("WHOLE", "postgresql://a:b%40c@db/x")
-    assert expand("postgresql://${WHO}@$HOST:5432/x") == (
+    assert expand_url("postgresql://${WHO}@$HOST:5432/x") == (
         "postgresql://a%3Ab@db.example.org:5432/x"
     )
-    assert expand("$WHOLE") == "postgresql://a:b%40c@db/x"
-    with pytest.raises(ConfigError, match=r"got \$MISSING, which is not; export MISSING"):
-        expand("postgresql://ann:$MISSING@db/x")
+    assert expand_url("$WHOLE") == "postgresql://a:b%40c@db/x"
+    with pytest.raises(ConfigError, match=r"\$MISSING in search.storage must be set"):
+        expand_url("postgresql://ann:$MISSING@db/x")
+    with pytest.raises(KeyRefusedError, match=r"got postgresql://ann:\$SEGLOCK_KEY_MAIN"):
+        expand_url("postgresql://ann:$SEGLOCK_KEY_MAIN@db/x")
+
+
+def test_what_a_database_says_is_told_as_params_yaml_has_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("STUDIES", "nosuch://me:hunter22@host/x")
+    with pytest.raises(ConfigError, match=r"got \$STUDIES") as caught:
+        open_storage("$STUDIES", tmp_path, Patience(0.0, "$STUDIES"))
+    assert "hunter22" not in str(caught.value)
+    said: list[str] = []
+
+    def away() -> int:
+        if not said:
+            raise OperationalError("", {}, Exception("no answer from hunter22.example.org"))
+        return 7
+
+    monkeypatch.setenv("HOST", "hunter22.example.org")
+    patience = Patience(5.0, "postgresql://me@$HOST/x", say=said.append, sleep=lambda _: None)
+    assert patience(away) == 7
+    assert said[0] == "the study's database is away (no answer from $HOST); waiting for it"
+    said.clear()
+    with pytest.raises(StorageError, match=r"got no answer from \$HOST"):
+        Patience(0.0, "postgresql://me@$HOST/x", sleep=lambda _: None)(away)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 
 from seglock import files
 from seglock.config import Params, check_params
-from seglock.errors import ModelError
+from seglock.errors import KeyRefusedError, ModelError
 from seglock.models import build_model, fetch_weights, load_initial_weights, save_weights
 from seglock.stages.weights import get_weights
 
@@ -58,6 +58,25 @@ def test_a_file_is_found_from_the_projects_folder(
         get_weights(params(initial_weights=name), tmp_path)
         assert files.read_json(tmp_path / "data/weights/weights.json")["file"] == "own.safetensors"
     assert load_initial_weights(build_model(params().model, 3), tmp_path / "data/weights") == []
+
+
+def test_what_a_variable_holds_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "hunter22")
+    (tmp_path / "hunter22.safetensors").write_text("damaged")
+    (tmp_path / "hunter22.pt").touch()
+    (tmp_path / "hunter22").mkdir()
+    for name in ("$SECRET.safetensors", "$SECRET.pt", "$SECRET", "$SECRET/absent.safetensors"):
+        with pytest.raises(ModelError, match=r"\$SECRET") as caught:
+            get_weights(params(initial_weights=name), tmp_path)
+        assert "hunter22" not in str(caught.value)
+    save_weights(tmp_path / "hunter22.safetensors", build_model(params().model, 3))
+    get_weights(params(initial_weights="${SECRET}.safetensors"), tmp_path)
+    about = files.read_json(tmp_path / "data/weights/weights.json")
+    assert about["file"] == "${SECRET}.safetensors"
+    with pytest.raises(KeyRefusedError):
+        get_weights(params(initial_weights="$SEGLOCK_KEY_MAIN.safetensors"), tmp_path)
+    with pytest.raises(ModelError, match="home folder of a user"):
+        get_weights(params(initial_weights="~nosuchuser/a.safetensors"), tmp_path)
 
 
 def test_a_missing_file_leaves_the_last_weights(tmp_path: Path) -> None:

@@ -17,6 +17,10 @@ INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Run the ``seglock`` command and exit: 0 done, 1 findings, 2 bad input, 3 key refused."""
+    if any(name.startswith("SEGLOCK_KEY_") for name in os.environ.keys() - {"SEGLOCK_KEY_DIR"}):
+        from seglock.keys.environment import take_keys
+
+        take_keys()
     from seglock.cli.app import app
     from seglock.cli.terminal import make_output_safe
 

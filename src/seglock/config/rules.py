@@ -18,6 +18,7 @@ from seglock.config.steps import (
     parse_step,
     sequence_faults,
 )
+from seglock.config.variables import FOLDER_VARIABLE, key_variable
 from seglock.errors import ConfigError, SeglockError
 
 BASELINE = "baseline"
@@ -156,7 +157,21 @@ def lock_faults(locks: Mapping[str, Values], image_side: int | None) -> list[str
                 f"locks.{name}: the lock named baseline has no steps, every other has some"
             )
         faults += [f"locks.{name}: {fault}" for fault in _faults_of_steps(lock, image_side)]
+    faults += _key_faults({str(lock["key"]) for lock in locks.values() if "key" in lock})
     return list(dict.fromkeys(faults))
+
+
+def _key_faults(names: Iterable[str]) -> list[str]:
+    """Each key has a variable of its own, so that one in the environment is never another's."""
+    taken = {FOLDER_VARIABLE: "the key store's folder"}
+    faults = []
+    for name in sorted(names):
+        other = taken.setdefault(key_variable(name), name)
+        if other != name:
+            rule = "locks: two keys must not share one variable of the environment"
+            got = f"{name} and {other}, both {key_variable(name)}"
+            faults.append(_fault(rule, got, f"rename the key {name}"))
+    return faults
 
 
 def order_faults(steps: Iterable[object]) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seglock.config.variables import showing
 from seglock.data.archive import extract_voc
 from seglock.data.check import Progress, check_dataset, require_sound
 from seglock.data.download import download, is_url, matches, split_digest
@@ -66,17 +67,18 @@ def get_dataset(
 
 def _take(source: _Source, folder: Path, target: Path, progress: Progress | None) -> None:
     """Copy a source to ``folder``, which will become ``target`` or a part of it."""
-    path = _fetch(source, progress)
-    if path.is_dir():
-        real, place = path.resolve(), target.resolve()
-        if place in (real, *real.parents):
-            raise DataError(
-                "data.source must not lie in the folder it is copied to",
-                got=source.text,
-                fix="move it elsewhere; seglock data get replaces that folder",
-            )
-        _copy(find_voc_folder(path), source.lists, folder, progress)
-    else:
+    with showing(source.text):
+        path = _fetch(source, progress)
+        if path.is_dir():
+            real, place = path.resolve(), target.resolve()
+            if place in (real, *real.parents):
+                raise DataError(
+                    "data.source must not lie in the folder it is copied to",
+                    got=source.text,
+                    fix="move it elsewhere; seglock data get replaces that folder",
+                )
+            _copy(find_voc_folder(path), source.lists, folder, progress)
+            return
         with tempfile.TemporaryDirectory(prefix=".unpacked.", dir=target.parent) as unpacked:
             _copy(extract_voc(path, source.lists, Path(unpacked)), source.lists, folder, progress)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
+from seglock.config.variables import expand
 from seglock.data.download import is_url
 from seglock.errors import DataError
 
@@ -18,7 +18,6 @@ VOC2012_ADVICE = (
 )
 REAL_DATA = "SEGLOCK_REAL_DATA"
 REAL_DATA_DEFAULT = "../shared/data"
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
 def resolve_source(source: str) -> str:
@@ -26,30 +25,15 @@ def resolve_source(source: str) -> str:
 
     ``$SEGLOCK_REAL_DATA`` is ``../shared/data`` where that folder exists and nothing else is set.
     A relative path that is not here is looked for in DVC's root. Raises DataError for a variable
-    that is not set.
+    that is not set, KeyRefusedError for one that supplies a key.
     """
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
-        found = os.environ.get(name) or _default(name)
-        if not found:
-            raise DataError(
-                f"${name} in data.source must be set",
-                got=source,
-                fix=f"set {name} in the environment, or write the path itself",
-            )
-        return found
-
-    text = _VARIABLE.sub(value, source)
+    real = _locate(REAL_DATA_DEFAULT)
+    defaults = {REAL_DATA: str(real)} if real.is_dir() else {}
+    text = expand(source, "data.source", error=DataError, defaults=defaults)
     return text if is_url(text) else str(_locate(text))
 
 
-def _default(name: str) -> str | None:
-    folder = _locate(REAL_DATA_DEFAULT)
-    return str(folder) if name == REAL_DATA and folder.is_dir() else None
-
-
 def _locate(path: str) -> Path:
-    found = Path(path).expanduser()
+    found = Path(path)
     root = os.environ.get("DVC_ROOT")
     return found if found.exists() or not root else Path(root) / found

@@ -1,6 +1,6 @@
-"""Keys from the environment: ``SEGLOCK_KEY_<NAME>``, taken out of it on first reading.
+"""Keys from the environment: ``SEGLOCK_KEY_<NAME>``, all taken out of it before any is used.
 
-Processes started afterwards do not inherit the variable. It was never hidden from this user's other
+Processes started afterwards do not inherit them. They were never hidden from this user's other
 processes: the kernel keeps the environment a process began with in ``/proc/PID/environ``.
 """
 
@@ -11,39 +11,36 @@ import binascii
 import os
 import re
 
+from seglock.config.variables import FOLDER_VARIABLE, KEY_VARIABLES, key_variable
 from seglock.errors import KeyRefusedError
 from seglock.keys.secret import SecretKey
 
-# What was read, by variable, for later calls in this process; None where it was malformed.
-_taken: dict[str, SecretKey | None] = {}
+# What was taken, by variable, for later calls in this process; the reason where it is no key.
+_taken: dict[str, SecretKey | KeyRefusedError] = {}
 
 
-def variable_name(name: str) -> str:
-    """The variable that supplies the key called ``name``.
+def take_keys() -> None:
+    """Take every ``SEGLOCK_KEY_*`` out of the environment, but the key store's folder.
 
-    >>> variable_name("main"), variable_name("client-2.old")
-    ('SEGLOCK_KEY_MAIN', 'SEGLOCK_KEY_CLIENT_2_OLD')
+    The command does so before anything else: no child of it, such as git or a worker, gets one.
     """
-    return "SEGLOCK_KEY_" + re.sub(r"[^A-Z0-9]", "_", name.upper())
+    for variable in [name for name in os.environ if name.startswith(KEY_VARIABLES)]:
+        if variable != FOLDER_VARIABLE:
+            _taken[variable] = _decode(os.environ.pop(variable))
 
 
 def environment_key(name: str) -> SecretKey | None:
-    """The key that the environment supplies under ``name``, or None.
+    """The key that the environment supplies, or did, under ``name``, or None.
 
     32 bytes as 64 hexadecimal digits or as base64 (standard or URL alphabet). Raises
     KeyRefusedError, without any of the value, if it is anything else.
     """
-    variable = variable_name(name)
-    if variable in os.environ:
-        found = _decode(os.environ.pop(variable))
-        _taken[variable] = found if isinstance(found, SecretKey) else None
-        if isinstance(found, KeyRefusedError):
-            raise KeyRefusedError(f"{variable}: {found.rule}", got=found.got, fix=found.fix)
-    elif variable in _taken and _taken[variable] is None:
-        raise KeyRefusedError(
-            f"{variable} must hold a key", got="a malformed value earlier in this process"
-        )
-    return _taken.get(variable)
+    take_keys()
+    variable = key_variable(name)
+    found = _taken.get(variable)
+    if isinstance(found, KeyRefusedError):
+        raise KeyRefusedError(f"{variable}: {found.rule}", got=found.got, fix=found.fix)
+    return found
 
 
 def _decode(text: str) -> SecretKey | KeyRefusedError:

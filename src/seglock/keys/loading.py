@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from seglock.config.variables import key_variable
 from seglock.errors import KeyRefusedError
 from seglock.files import write_bytes
-from seglock.keys.environment import environment_key, variable_name
+from seglock.keys.environment import environment_key
 from seglock.keys.record import PublicRecord
 from seglock.keys.secret import SecretKey
 from seglock.keys.store import KeyStore, check_name, missing_secret, refuse_demonstration
@@ -34,7 +35,7 @@ def load_key(
     else:
         raise KeyRefusedError(
             f"key {name!r} must exist",
-            got=f"none in {store.folder} and no {variable_name(name)}",
+            got=f"none in {store.folder} and no {key_variable(name)}",
             fix=f"make it with `seglock key new {name}`",
         )
     if record is not None:

@@ -17,14 +17,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from seglock.config.variables import FOLDER_VARIABLE, key_variable
 from seglock.errors import KeyRefusedError, StorageError
-from seglock.keys.environment import variable_name
 from seglock.keys.record import PublicRecord
 from seglock.keys.secret import SecretKey, demonstration_key
 from seglock.keys.secret_access import reveal
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
-FOLDER_VARIABLE = "SEGLOCK_KEY_DIR"
 SECRET_FILE = "secret"  # noqa: S105 - a file's name
 RECORD_FILE = "record.json"
 
@@ -38,7 +37,7 @@ def check_name(name: str) -> str:
             got=repr(name) if len(name) < 30 else f"{len(name)} characters",
             fix="write for example main",
         )
-    if variable_name(name) == FOLDER_VARIABLE:
+    if key_variable(name) == FOLDER_VARIABLE:
         raise KeyRefusedError(
             f"a key's name must not be {name!r}",
             got=f"a clash with {FOLDER_VARIABLE}, which names the key store's folder",
@@ -214,7 +213,7 @@ def missing_secret(name: str, record: PublicRecord, store: KeyStore) -> KeyRefus
     return KeyRefusedError(
         f"key {name!r} must be on this machine, since a record names it",
         got=f"no secret for key {record.id}",
-        fix=f"ask its owner for key {record.id}, then set {variable_name(name)} "
+        fix=f"ask its owner for key {record.id}, then set {key_variable(name)} "
         f"or put the owner's folder at {store.path(name)}",
     )
 

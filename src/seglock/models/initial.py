@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock.config import BASELINE
+from seglock.config.variables import showing
 from seglock.errors import ModelError
 from seglock.files import read_json, sha256_file, write_json
 from seglock.models.networks import HEADS, Network, find_network
@@ -28,14 +29,15 @@ PUBLISHED = ("imagenet", "coco")
 
 
 def fetch_weights(
-    params: ModelParams, out: Path, *, trained: Path | None = None, progress: bool = True
+    params: ModelParams, out: Path, *, file: Path | None = None, progress: bool = True
 ) -> None:
     """Write the initial weights that ``params.initial_weights`` names into the folder ``out``.
 
     ``weights.json`` says {"source", "network", "file", "sha256"}; ``weights.safetensors`` is
     there unless the source is ``none``. Published weights (``imagenet``: the backbone; ``coco``:
     the whole network, 21 classes) come through torchvision's loader and torch's download cache.
-    ``trained`` is the file of the trained baseline, for the source ``baseline``.
+    ``file`` is the trained baseline's, for the source ``baseline``, or what the name of a file
+    stands for; it is told by that name.
 
     Raises ModelError when the network has no such weights, when they cannot be downloaded, or
     when a file is missing, damaged or not safetensors.
@@ -51,8 +53,11 @@ def fetch_weights(
         if kind in PUBLISHED:
             about["file"], tensors = _published(params.name, kind, progress)
         else:
-            path = _given_file(source, trained if kind == BASELINE else Path(source))
-            about["file"], tensors = path.name, read_weights(path)
+            named = Path(source)
+            path = _given_file(source, file or (None if kind == BASELINE else named))
+            about["file"] = path.name if kind == BASELINE else named.name
+            with showing(source):
+                tensors = read_weights(path)
         save_weights(target, tensors, {"source": kind, "network": params.name})
         about["sha256"] = sha256_file(target)
     write_json(out / WEIGHTS_JSON, about)
@@ -65,7 +70,6 @@ def _given_file(source: str, path: Path | None) -> Path:
             got="none",
             fix="run `seglock weights get`, which trains them",
         )
-    path = path.expanduser()
     if not path.is_file():
         raise ModelError(
             "model.initial_weights must be none, imagenet, coco, baseline or a safetensors file",
@@ -75,7 +79,7 @@ def _given_file(source: str, path: Path | None) -> Path:
     if path.suffix != ".safetensors":
         raise ModelError(
             "a weights file must be safetensors, which cannot run code when it is read",
-            got=str(path),
+            got=source,
             fix="convert it with safetensors.torch.save_file(torch.load(FILE, weights_only=True), "
             "TARGET)",
         )

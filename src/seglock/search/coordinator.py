@@ -69,12 +69,11 @@ def run_search(
     ):
         settings = study_settings(params, root)
         folder = study_folder(project_root(), settings.name)
-        patience = Patience(
-            params.search.storage_timeout_seconds, say=observer.say, sleep=stops.sleep
-        )
+        seconds, url = params.search.storage_timeout_seconds, params.search.storage
+        patience = Patience(seconds, url, say=observer.say, sleep=stops.sleep)
         with contextlib.ExitStack() as stack:
             stack.enter_context(exclusive(folder, what=f"study {settings.name}"))
-            opened = open_storage(params.search.storage, folder, patience)
+            opened = open_storage(url, folder, patience)
             stack.callback(opened.close)
             log = StudyLog.begin(opened, settings, params.search, patience)
             with leased(log) as lease:
@@ -119,8 +118,9 @@ def read_study(params: Params, root: Path) -> StudyOutcome:
 
     settings = study_settings(params, root)
     folder = study_folder(project_root(), settings.name)
-    patience = Patience(params.search.storage_timeout_seconds)
-    opened = open_to_read(params.search.storage, folder, patience)
+    url = params.search.storage
+    patience = Patience(params.search.storage_timeout_seconds, url)
+    opened = open_to_read(url, folder, patience)
     if opened is None:
         return _nothing_yet(params, settings, folder)
     with contextlib.closing(opened):

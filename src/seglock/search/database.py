@@ -3,51 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from seglock.config.search_rules import hide_password
+from seglock.config.variables import expand, showing
 from seglock.errors import ConfigError, SeglockError
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 CONNECT_TIMEOUT = 5  # seconds
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _DRIVERS = {"postgresql": ("psycopg2", "psycopg"), "postgres": ("psycopg2", "psycopg")}
 
 
-def expand(url: str) -> str:
-    """Put the environment's values in place of ``$VARIABLES``.
+def expand_url(url: str) -> str:
+    """Put the environment's values in place of ``$VARIABLES``; see `expand`.
 
     A user name or password is quoted, so that it may hold any character; a URL that is one
-    variable as a whole is taken as it is. Raises ConfigError for a variable that is not set.
+    variable as a whole is taken as it is.
 
+    >>> import os
     >>> os.environ["STUDY_PASSWORD"] = "p@ss/word"
-    >>> expand("postgresql://ann:$STUDY_PASSWORD@db/studies")
+    >>> expand_url("postgresql://ann:$STUDY_PASSWORD@db/studies")
     'postgresql://ann:p%40ss%2Fword@db/studies'
     >>> del os.environ["STUDY_PASSWORD"]
     """
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
-        if name not in os.environ:
-            raise ConfigError(
-                "search.storage must name variables that are set",
-                got=f"${name}, which is not",
-                fix=f"export {name} where the coordinator runs",
-            )
-        return os.environ[name]
-
-    if _VARIABLE.fullmatch(url):
-        return _VARIABLE.sub(value, url)
-    scheme, found, rest = url.partition("://")
-    user, at, place = rest.rpartition("@")
-    user = _VARIABLE.sub(lambda match: quote(value(match), safe=""), user)
-    return scheme + found + user + at + _VARIABLE.sub(value, place)
+    user, at, place = url.rpartition("@")
+    setting = "search.storage"
+    return expand(user, setting, quoted=True) + at + expand(place, setting)
 
 
 def open_database(url: str) -> BaseStorage:
@@ -88,27 +73,28 @@ def _usable(url: str) -> Iterator[tuple[str, dict[str, Any]]]:
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-    try:
-        parsed = make_url(expand(url))
-        driver = _driver(parsed.drivername)
-        whole = parsed.set(drivername=driver).render_as_string(hide_password=False)
-        yield whole, _engine_options(driver)
-    except (ArgumentError, NoSuchModuleError, ValueError) as error:
-        if isinstance(error, SeglockError):
-            raise
-        raise ConfigError(
-            "search.storage must be the URL of a database that SQLAlchemy knows",
-            got=hide_password(url),
-            fix="write for example postgresql://me@host/studies",
-        ) from error
-    except ImportError as error:
-        raise ConfigError(
-            "search.storage must be a database whose driver is installed",
-            got=hide_password(url),
-            fix="pip install 'seglock[postgres]'"
-            if url.startswith("postgres")
-            else "install its driver for SQLAlchemy",
-        ) from error
+    with showing(url):
+        try:
+            parsed = make_url(expand_url(url))
+            driver = _driver(parsed.drivername)
+            whole = parsed.set(drivername=driver).render_as_string(hide_password=False)
+            yield whole, _engine_options(driver)
+        except (ArgumentError, NoSuchModuleError, ValueError) as error:
+            if isinstance(error, SeglockError):
+                raise
+            raise ConfigError(
+                "search.storage must be the URL of a database that SQLAlchemy knows",
+                got=hide_password(url),
+                fix="write for example postgresql://me@host/studies",
+            ) from error
+        except ImportError as error:
+            raise ConfigError(
+                "search.storage must be a database whose driver is installed",
+                got=hide_password(url),
+                fix="pip install 'seglock[postgres]'"
+                if url.startswith("postgres")
+                else "install its driver for SQLAlchemy",
+            ) from error
 
 
 def dashboard_command(shown: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+
+from seglock.config.variables import KEY_VARIABLES, variables
 
 # Keys, the study's database, the tracking server: a worker talks to none of them. What DVC's
 # remotes need stays, since a worker may have to pull its data.
-_PRIVATE = ("SEGLOCK_KEY_", "PG", "MLFLOW_", "OPTUNA_")
-_VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
+_PRIVATE = (KEY_VARIABLES, "PG", "MLFLOW_", "OPTUNA_")
 
 
 def without_secrets(environ: Mapping[str, str], storage: str | None = None) -> dict[str, str]:
@@ -20,7 +20,7 @@ def without_secrets(environ: Mapping[str, str], storage: str | None = None) -> d
     >>> without_secrets(environ, "postgresql://ann:${DB_PASS}@db/studies")
     {'PATH': '/bin'}
     """
-    named = {one or other for one, other in _VARIABLE.findall(storage or "")}
+    named = variables(storage or "").values()
     return {
         name: value
         for name, value in environ.items()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from seglock.config.search_rules import hide_password
+from seglock.config.variables import as_written, showing
 from seglock.errors import BusyError, ConfigError, SeglockError, StorageError
 from seglock.search.database import has_tables, open_database
 from seglock.search.journal import JOURNAL, open_journal, read_journal
@@ -60,22 +61,29 @@ class Patience:
     """Repeats a call while the database is away, at most ``seconds`` long; then gives up.
 
     A call must be safe to repeat: the one before may have been done, and only its answer lost.
-    ``say`` is told once an outage, ``sleep`` waits between two attempts (Ctrl-C ends it).
+    ``say`` is told once an outage, ``sleep`` waits between two attempts (Ctrl-C ends it). ``url``
+    is the database's as params.yaml has it, which all that is told shows.
     """
 
     def __init__(
         self,
         seconds: float,
+        url: str | None = None,
         *,
         say: Callable[[str], None] = lambda _: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.seconds = seconds
+        self.url = url
         self.say = say
         self.sleep = sleep
 
     def __call__(self, call: Callable[[], T]) -> T:
         """What ``call`` returns. Raises StorageError when it cannot be had."""
+        with showing(self.url):
+            return self._repeat(call)
+
+    def _repeat(self, call: Callable[[], T]) -> T:
         until: float | None = None
         while True:
             try:
@@ -89,7 +97,8 @@ class Patience:
                     raise
                 if until is None:
                     until = time.monotonic() + self.seconds
-                    self.say(f"the study's database is away ({away}); waiting for it")
+                    told = f"the study's database is away ({away}); waiting for it"
+                    self.say(as_written(told, self.url))
                 if time.monotonic() > until:
                     raise _gone(away, self.seconds) from error
                 self.sleep(0.25)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from seglock.config import PARAMS_FILE, DataParams, Params, load_params
+from seglock.config.variables import as_written
 from seglock.errors import SeglockError
 from seglock.stages.disk import estimate_disk
 
@@ -198,6 +199,7 @@ def _dataset(root: Path, params: DataParams) -> Iterator[Check]:
 
     for text in filter(None, (params.source or VOC2012_URL, params.extra_source)):
         problem, fix = _source_problem(root, resolve_source(text))
+        problem, fix = problem and as_written(problem, text), as_written(fix, text)
         if text == VOC2012_URL:
             fix = VOC2012_ADVICE
         if problem is None:

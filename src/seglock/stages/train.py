@@ -93,17 +93,17 @@ def train_plain(params: Params, root: Path, out: Path) -> Path:
     """
     from seglock.data import PreparedData
     from seglock.models import fetch_weights
-    from seglock.stages.weights import with_file
+    from seglock.stages.weights import weights_file
     from seglock.tracking import MemoryTracker, project_root
     from seglock.training import checkpoint_folder, rank_of, train
 
-    start = {"initial_weights": params.model.baseline_weights}
-    model = with_file(params.model.model_copy(update=start), root)
+    start = params.model.baseline_weights
+    model = params.model.model_copy(update={"initial_weights": start})
     params = params.model_copy(update={"model": model})
     plain = _Lock("initial", params.locks[BASELINE])
     data = PreparedData.open(root / "data" / "prepared")
     with tempfile.TemporaryDirectory() as weights:
-        fetch_weights(params.model, Path(weights))
+        fetch_weights(params.model, Path(weights), file=weights_file(start, root))
         digest = training_digest(params, plain.params, data.digest, Path(weights), None)
         folder = checkpoint_folder(project_root(), plain.name, digest)
         output = sole_writer(root, "weights")

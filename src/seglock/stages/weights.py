@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seglock.config import BASELINE, Params
+from seglock.config.variables import expand
+from seglock.errors import ModelError
 from seglock.files import replacing_folder, write_json
 from seglock.stages.outputs import sole_writer
 
@@ -37,15 +38,14 @@ def get_weights(params: Params, root: Path) -> None:
         _train_baseline(params, root, target)
     else:
         with sole_writer(root, "weights"):
-            _fetch(with_file(params.model, root), target)
+            _fetch(params.model, target, weights_file(start, root))
 
 
-def with_file(model: ModelParams, root: Path) -> ModelParams:
-    """The same section with the path of a weights file made absolute: $VARIABLES, ~, from root."""
-    if model.initial_weights in _NAMED:
-        return model
-    path = root / Path(os.path.expandvars(model.initial_weights)).expanduser()
-    return model.model_copy(update={"initial_weights": str(path)})
+def weights_file(start: str, root: Path) -> Path | None:
+    """The file that an initial weight of ``model`` names, from root; None where it names none."""
+    if start in _NAMED:
+        return None
+    return root / expand(start, "model.initial_weights", error=ModelError)
 
 
 def _train_baseline(params: Params, root: Path, target: Path) -> None:
@@ -58,8 +58,8 @@ def _train_baseline(params: Params, root: Path, target: Path) -> None:
             _fetch(params.model, target, trained)
 
 
-def _fetch(model: ModelParams, target: Path, trained: Path | None = None) -> None:
+def _fetch(model: ModelParams, target: Path, file: Path | None) -> None:
     from seglock.models import fetch_weights
 
     with replacing_folder(target) as out:
-        fetch_weights(model, out, trained=trained)
+        fetch_weights(model, out, file=file)
