@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+_LONGEST = 4000
+
 
 class SeglockError(Exception):
     """Base of all errors shown to users as one message without a traceback.
@@ -45,10 +47,23 @@ class SeglockError(Exception):
             text += f", got {self.got}"
         if self.fix:
             text += f"; {self.fix}"
-        return text
+        return "\n".join(printable(line) for line in text.split("\n"))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.rule, self.got, self.fix)
+
+
+def printable(line: str) -> str:
+    """A line as it may be shown: what a terminal would obey is escaped, and it has an end.
+
+    >>> printable("cat\x1b[2J")
+    'cat\\\\x1b[2J'
+    """
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+    return "".join(
+        letter if letter.isprintable() or letter == "\t" else ascii(letter)[1:-1] for letter in line
+    )
 
 
 def _rebuild(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from seglock.errors import BusyError, SeglockError, StorageError
+from seglock.foreign import parse_json, read_plain
 
 _CHUNK = 1 << 20
 PRIVATE, PRIVATE_FOLDER = 0o600, 0o700
@@ -81,7 +82,7 @@ def replacing_folder(path: Path, *, mode: int = 0o755) -> Iterator[Path]:
             before = temporary.with_name(f"{temporary.name}.old")
             path.replace(before)
             temporary.replace(path)
-            shutil.rmtree(before, ignore_errors=True)
+            _remove(before)
         else:
             temporary.replace(path)
         temporary = None
@@ -104,11 +105,16 @@ def _prefix(path: Path, mode: int) -> str:
     for leftover in path.parent.glob(f"{glob.escape(start)}[0-9]*.*"):
         owner = leftover.name.removeprefix(start).partition(".")[0]
         if owner.isdecimal() and not Path(f"/proc/{owner}").exists() and Path("/proc").is_dir():
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink(missing_ok=True)
+            _remove(leftover)
     return f"{start}{os.getpid()}."
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a folder, or a link to one: what that leads to stays."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _refused(path: Path, error: OSError) -> StorageError:
@@ -141,11 +147,12 @@ def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:
 def read_json(path: Path, *, error: type[SeglockError] = SeglockError, fix: str = "") -> Any:
     """Read a JSON file; ``error`` says what is wrong and ``fix`` what to run."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return parse_json(read_plain(path).decode())
     except FileNotFoundError as cause:
         raise error(f"{path} must exist", got="no such file", fix=fix or None) from cause
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as cause:
-        raise error(f"{path} must be readable JSON", got=str(cause), fix=fix or None) from cause
+    except (OSError, ValueError) as cause:
+        reason = getattr(cause, "strerror", None) or str(cause)
+        raise error(f"{path} must be readable JSON", got=reason, fix=fix or None) from cause
 
 
 def sha256_file(path: Path) -> str:

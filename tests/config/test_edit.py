@@ -132,7 +132,7 @@ def test_another_key_or_password_makes_another_lock(tmp_path: Path) -> None:
         ("baseline", ["shf-4"], "locks.baseline: the lock named baseline has no steps"),
         ("x", ["shf-3"], "locks.x: block_size must divide the image side"),
         ("x", ["np-4-f100"], "locks.x: a lock must have more than one plan"),
-        ("X", ["shf-4"], "a name must be lower-case"),
+        ("X", ["shf-4"], "a lock's name must be lower-case"),
         ("x", [], "every other has some"),
     ],
 )

@@ -21,10 +21,12 @@ from seglock.config.schema import DataParams, LockParams, ModelParams, Params, T
 from seglock.config.search import SearchParams, SpaceParams
 from seglock.config.search_rules import search_faults, study_faults
 from seglock.config.section import Section
-from seglock.errors import ConfigError
+from seglock.errors import ConfigError, printable
+from seglock.foreign import bounded, read_plain
 
 PARAMS_FILE = Path("params.yaml")
 _SHOWN = 80  # characters of a faulty value
+_MOST_BYTES, _MOST_VALUES = 1 << 20, 100_000
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
@@ -38,24 +40,24 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
 def read_yaml(path: Path) -> Any:
     """Read a YAML 1.2 file as plain values; a duplicate key or a syntax error is a ConfigError."""
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
 
     try:
-        with Path(path).open(encoding="utf-8") as file:
-            return YAML(typ="safe", pure=True).load(file)
+        text = read_plain(path, most=_MOST_BYTES).decode("utf-8-sig")
+        return bounded(YAML(typ="safe", pure=True).load(text), most=_MOST_VALUES)
     except FileNotFoundError as error:
         raise ConfigError(
             f"{path} must exist", got="no such file", fix="run seglock in the project's folder"
         ) from error
-    except (
-        OSError,
-        ValueError,
-        YAMLError,
-    ) as error:  # of numbers and dates, ruamel lets Python's out
-        text = " ".join(str(error).split())
-        raise ConfigError(
-            f"{path} must be readable YAML", got=text, fix="mend that line"
-        ) from error
+    except RecursionError as error:
+        raise _unreadable(path, "values nested too deeply") from error
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
+    except Exception as error:  # beside its own, ruamel lets any of Python's out
+        raise _unreadable(path, " ".join(str(error).split())) from error
+
+
+def _unreadable(path: Path, reason: str) -> ConfigError:
+    return ConfigError(f"{path} must be readable YAML", got=reason, fix="mend that line")
 
 
 def check_params(values: Any, *, where: str = "params") -> Params:
@@ -117,6 +119,7 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
 def _describe(detail: ErrorDetails) -> list[str]:
     # Bracketed parts are pydantic's and our own notes, not names in the file.
     place = ".".join(str(part) for part in detail["loc"] if not str(part).startswith("["))
+    place = printable(place)
     kind = detail["type"]
     if kind == "extra_forbidden":
         *parents, name = detail["loc"]

@@ -23,6 +23,9 @@ from seglock.config.search_rules import study_faults
 from seglock.config.section import (
     LARGEST,
     Count,
+    ListName,
+    ListNameOrNumber,
+    LockName,
     Name,
     NotNegative,
     Positive,
@@ -77,9 +80,9 @@ class DataParams(Section):
     source: str | None = None
     extra_source: str | None = None
     classes: list[str] | None = None
-    train_split: str = "train"
-    val_split: str | PositiveInt = 64
-    test_split: str = "val"
+    train_split: ListName = "train"
+    val_split: ListNameOrNumber = 64
+    test_split: ListName = "val"
     split_seed: Seed = 0
     image_side: PositiveInt = 64
     synthetic: SyntheticParams = SyntheticParams()
@@ -210,7 +213,7 @@ class Params(Section):
 
     data: DataParams = DataParams()
     keys: KeysParams = KeysParams()
-    locks: dict[Name, LockParams]
+    locks: dict[LockName, LockParams]
     model: ModelParams = ModelParams()
     train: TrainParams = TrainParams()
     evaluate: EvaluateParams = EvaluateParams()

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+_LOCK = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 LARGEST = 10**9
@@ -31,13 +32,38 @@ def refuse(faults: list[str]) -> None:
 def _check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"a name must be lower-case letters, digits, '-', '_' or '.', got {name!r}; "
-            "it names a folder and a DVC stage"
+            "a name must be lower-case letters, digits, '-', '_' or '.', at most 63 and no sign "
+            f"first, got {name!r}; it names a folder"
+        )
+    return name
+
+
+def _check_lock(name: str) -> str:
+    if not _LOCK.fullmatch(name):
+        raise ValueError(
+            "a lock's name must be lower-case letters, digits, '-' or '_', at most 63 and no sign "
+            f"first, got {name!r}; it names a folder, a word of a command and a DVC stage, and DVC "
+            "reads a dot as a step into a section"
+        )
+    return name
+
+
+def _check_list(name: str | int) -> str | int:
+    if isinstance(name, str) and (
+        not 0 < len(name) <= 100
+        or name.startswith(".")
+        or {"/", "\\"} & set(name)
+        or not name.isprintable()
+    ):
+        raise ValueError(
+            "a list's name must be a file's name without its ending, and not begin with a dot, "
+            f"got {name!r}; write train for ImageSets/Segmentation/train.txt"
         )
     return name
 
 
 Name = Annotated[str, AfterValidator(_check_name)]
+LockName = Annotated[str, AfterValidator(_check_lock)]
 # Every number has an end: infinity is no JSON, and what counts, waits or reserves cannot take any.
 PositiveInt = Annotated[int, Field(ge=1, le=LARGEST)]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
@@ -45,3 +71,5 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+ListName = Annotated[str, AfterValidator(_check_list)]
+ListNameOrNumber = Annotated[str | PositiveInt, AfterValidator(_check_list)]
