@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from seglock.files import sha256_file
@@ -75,6 +75,13 @@ def test_any_name_becomes_one_that_mlflow_takes(name: str) -> None:
     assert not safe.startswith("/")
     assert ".." not in safe.split("/")
     assert safe_name(safe) == safe
+
+
+@given(st.lists(st.text(max_size=8), min_size=2, max_size=8, unique=True))
+@example(["road/line", "road line", "road_line", "road-line", "road+line", "road(line"])
+@example(["\u732b", "\u72ac", "+", "-", "c", "c++", "a/../b", "a/b", "a//b", "/a", "a"])
+def test_names_never_share_a_metric(names: list[str]) -> None:
+    assert len({safe_name(f"plain/iou/{name}") for name in names}) == len(names)
 
 
 def test_long_names_stay_apart() -> None:

@@ -22,6 +22,7 @@ from seglock.tracking import (
     sync_run,
     tracking_uri,
 )
+from seglock.tracking.limits import safe_name
 from tests.tracking.conftest import client_of
 
 TAGS = {"lock": "np-4", "key_id": "0123456789abcdef"}
@@ -158,14 +159,17 @@ def test_what_mlflow_would_not_take_is_fitted(root: Path) -> None:
     with begin(root) as tracker:
         tracker.log_params({"long": whole, "odd (name)": 1, "n" * 400: 2})
         tracker.log_metrics({"iou/sky & sea": 0.5, "loss": math.nan, "norm": math.inf})
+        tracker.log_metrics({"iou/sky + sea": 0.25, "iou/\u732b": 0.75})
         tracker.set_tags({"note": "y" * 20_000})
     client = client_of(tracking_uri(root))
     run = client.get_run(tracker.run_id)
     assert run.data.params["long"].endswith("(whole: params/long.txt)")
     path = client.download_artifacts(tracker.run_id, "params/long.txt")
     assert Path(path).read_text() == whole
-    assert run.data.params["odd _name_"] == "1"
-    assert run.data.metrics["iou/sky _ sea"] == 0.5
+    assert run.data.params[safe_name("odd (name)")] == "1"
+    assert run.data.metrics[safe_name("iou/sky & sea")] == 0.5
+    assert run.data.metrics[safe_name("iou/sky + sea")] == 0.25
+    assert run.data.metrics["iou/\u732b"] == 0.75
     assert math.isnan(run.data.metrics["loss"])
     assert math.isnan(run.data.metrics["norm"])
     assert '"norm": "inf"' in tracker.journal.file.read_text()

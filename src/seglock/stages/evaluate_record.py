@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from seglock.evaluation import AccessResult, Score
     from seglock.tracking import Tracker
 
-_NOT_IN_A_METRIC = re.compile(r"[^\w\-. :/]")
 _CURVE = {"lr": "lr", "train_loss": "train/loss", "val_loss": "val/loss", "val_miou": "val/miou"}
 
 
@@ -81,7 +79,7 @@ def _score_metrics(access: str, score: Score) -> dict[str, float]:
     values = {f"{access}/miou": score.miou, f"{access}/per_image_mean": score.per_image_mean}
     for name, iou in score.iou.items():
         if iou is not None:
-            values[_NOT_IN_A_METRIC.sub("_", f"{access}/iou/{name}")] = iou
+            values[f"{access}/iou/{name}"] = iou
     return values
 
 

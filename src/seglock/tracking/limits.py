@@ -14,20 +14,23 @@ PARAM_LENGTH = 6000
 TAG_LENGTH = 5000
 BATCH_METRICS = 1000
 BATCH_PARAMS_AND_TAGS = 100
-_UNSAFE = re.compile(r"[^\w\-. :/]", re.ASCII)
+_UNSAFE = re.compile(r"[^\w\-. :/]")
 
 
 def safe_name(name: str) -> str:
-    """A name MLflow accepts: other characters become ``_``, and a long name ends in a digest.
+    """A name MLflow accepts: as it is, or with ``_`` for what MLflow refuses and a digest.
 
-    >>> safe_name("correct/iou/potted plant"), safe_name("iou/tree (large)"), safe_name("../x")
-    ('correct/iou/potted plant', 'iou/tree _large_', '_/x')
+    With the digest two names never become one.
+
+    >>> safe_name("correct/iou/potted plant"), safe_name("iou/\u732b"), safe_name("iou/c++")
+    ('correct/iou/potted plant', 'iou/\u732b', 'iou/c__-de2f440a')
     """
     parts = [_UNSAFE.sub("_", part) for part in name.split("/")]
     safe = "/".join("_" if part in ("", ".", "..") else part for part in parts)
-    if len(safe) <= NAME_LENGTH:
+    if safe == name and len(safe) <= NAME_LENGTH:
         return safe
-    return f"{safe[: NAME_LENGTH - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]
+    return f"{safe[: NAME_LENGTH - 9]}-{digest}"
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
