@@ -126,6 +126,32 @@ def test_a_dataset_that_is_not_there(project: Path, tmp_path: Path) -> None:
     assert (found.topic, found.fix) == ("dataset", "correct data.source")
 
 
+@pytest.mark.parametrize("part", ["raw", "raw/extra"])
+def test_a_source_that_changed_since_it_was_copied(project: Path, part: str) -> None:
+    from seglock.config import SyntheticParams
+    from seglock.data import get_dataset, write_synthetic
+
+    small = SyntheticParams(train=8, test=4, side=16)
+    write_synthetic(small, project / "mine")
+    write_synthetic(small.model_copy(update={"train": 2, "seed": 1}), project / "more")
+    about = {"dataset": "mine", "source": "mine", "extra_source": "more"}
+    change(project, data=about | {"val_split": 2})
+    params = load_params(project / "params.yaml").data
+    absolute = {name: str(project / about[name]) for name in ("source", "extra_source")}
+    get_dataset(params.model_copy(update=absolute), project / "data/raw")
+
+    def notes() -> list[str]:
+        return [c.text for c in doctor(project) if (c.topic, c.level) == ("dataset", "note")]
+
+    assert notes() == []
+    source = "mine" if part == "raw" else "more"
+    path = project / source / "SegmentationClass/synthetic_000001.png"
+    path.write_bytes(path.read_bytes() + b"\0")
+    (note,) = notes()
+    assert note.startswith(f"{source} is not as it was copied to data/raw (SegmentationClass/synth")
+    assert "`dvc repro -f data` and then `dvc repro`" in note
+
+
 def test_a_disk_that_is_too_small(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1 << 20})())
     (found,) = wrong(project)

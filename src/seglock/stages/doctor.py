@@ -190,24 +190,47 @@ def _key(root: Path, name: str, store: KeyStore, *, may_make: bool) -> Check:
 
 
 def _dataset(root: Path, params: DataParams) -> Iterator[Check]:
-    here = (root / "data" / "raw").is_dir()
+    raw = root / "data" / "raw"
+    here = raw.is_dir()
     state = "in data/raw" if here else "not in data/raw yet; `dvc repro` puts it there"
     if params.dataset == "synthetic":
         yield Check("dataset", "ok", f"synthetic, generated; {state}")
         return
     from seglock.data.sources import VOC2012_ADVICE, VOC2012_URL, resolve_source
+    from seglock.data.splits import EXTRA
 
-    for text in filter(None, (params.source or VOC2012_URL, params.extra_source)):
+    sources = (params.source or VOC2012_URL, raw), (params.extra_source, raw / EXTRA)
+    for text, copy in sources:
+        if text is None:
+            continue
         problem, fix = _source_problem(root, resolve_source(text))
         problem, fix = problem and as_written(problem, text), as_written(fix, text)
         if text == VOC2012_URL:
             fix = VOC2012_ADVICE
         if problem is None:
             yield Check("dataset", "ok", f"{params.dataset} from {text}, which is there; {state}")
+            if here and (note := _changed(root / resolve_source(text), copy, params)):
+                yield Check("dataset", "note", f"{text} {note}")
         elif here:
             yield Check("dataset", "note", f"{params.dataset} is {state}; {text}: {problem}")
         else:
             yield Check("dataset", "wrong", f"{params.dataset} from {text}: {problem}", fix)
+
+
+def _changed(source: Path, copy: Path, params: DataParams) -> str | None:
+    """What became of a folder after it was copied; DVC does not watch it."""
+    from seglock.data.changes import changed_files
+    from seglock.data.splits import used_lists
+
+    lists = used_lists(params) if copy.name == "raw" else [params.train_split]
+    changed = changed_files(source, copy, lists) if source.is_dir() else []
+    if not changed:
+        return None
+    shown = ", ".join(changed[:3]) + ", ..." * (len(changed) > 3)
+    return (
+        f"is not as it was copied to data/raw ({shown}), and DVC does not watch it; "
+        "`dvc repro -f data` and then `dvc repro` take it as it is now"
+    )
 
 
 def _source_problem(root: Path, source: str) -> tuple[str | None, str]:
