@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from seglock.data import Problem, check_dataset, require_sound, summarise
+from seglock.data import Problem, check_dataset, examine_dataset, require_sound, summarise
 from seglock.errors import DataError
 
 
@@ -88,6 +90,79 @@ def test_progress_reaches_the_end(voc) -> None:
     seen: list[tuple[str, int, int | None]] = []
     check_dataset(voc.root, progress=lambda *step: seen.append(step))
     assert seen == [("checking images", done, 6) for done in range(1, 7)]
+
+
+def _photo(voc, name: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (20, 12)).save(voc.root / f"JPEGImages/{name}.png", exif=exif)
+
+
+def test_photos_and_masks_must_agree_as_viewers_show_them(voc) -> None:
+    for name, orientation in (("a1", 3), ("a2", 6), ("a3", 8)):
+        _photo(voc, name, orientation)
+    voc.mask("a3", np.array([[0] * 12, [1] * 12] * 10, dtype=np.uint8))
+    found = examine_dataset(voc.root)
+    assert [str(problem) for problem in found.problems] == [
+        "a2: the image is 12x20, its mask 20x12: the mask was drawn on the photo as it is stored, "
+        "viewers turn it by its EXIF orientation; remove that or turn the mask"
+    ]
+    assert found.notes == [
+        "images turned by their EXIF orientation, as viewers show them; masks must be drawn on "
+        "that view (3): a1, a2, a3"
+    ]
+
+
+def test_objects_stored_as_255_leave_one_class(voc) -> None:
+    voc.classes(["background", "polyp"])
+    for name in ("a1", "a2", "a3", "a4", "b1", "b2"):
+        voc.mask(name, np.array([[0] * 20] * 6 + [[255] * 20] * 6, dtype=np.uint8))
+    found = [str(problem) for problem in check_dataset(voc.root)]
+    assert found == [
+        f"{split}: only background occurs beside {count} pixels of void (255); "
+        "an object needs its class index, 1..1"
+        for split, count in (("train", 480), ("val", 240))
+    ]
+
+
+def test_a_class_absent_from_a_split_is_a_note(voc) -> None:
+    for name in ("b1", "b2"):
+        voc.mask(name, np.array([[0] * 20] * 6 + [[2] * 20] * 6, dtype=np.uint8))
+    voc.mask("a1", np.full((12, 20), 255, dtype=np.uint8))
+    found = examine_dataset(voc.root)
+    assert found.problems == []
+    assert found.notes == ["val: no pixel of cat", "masks that are void everywhere (1): a1"]
+
+
+def test_voc_s_own_names_are_said_to_be_taken(voc) -> None:
+    (voc.root / "classes.txt").unlink()
+    first, *_ = examine_dataset(voc.root).notes
+    assert first == "no classes.txt: labels are read as the 21 classes of PASCAL VOC"
+
+
+def test_ids_that_become_one_are_refused(voc) -> None:
+    name = "caf\u00e9"
+    for form in ("NFC", "NFD"):
+        voc.image(unicodedata.normalize(form, name))
+    voc.mask(name)
+    voc.list("train", ["a1", "a2.png", "a2", name, unicodedata.normalize("NFD", name)])
+    found = [str(problem) for problem in check_dataset(voc.root)]
+    assert found[:2] == [
+        "train.txt: a2 is named 2 times",
+        f"train.txt: {name} is named 2 times",
+    ]
+    assert found[2].startswith(f"{name}: ")
+    assert found[2].endswith(" in JPEGImages/")
+
+
+def test_files_of_another_kind_are_named(voc) -> None:
+    (voc.root / "JPEGImages/a1.png").rename(voc.root / "JPEGImages/a1.tif")
+    (voc.root / "SegmentationClass/a2.png").rename(voc.root / "SegmentationClass/a2.bmp")
+    assert _kinds(check_dataset(voc.root)) == {
+        "missing image": "a1: no such image in JPEGImages/, and a1.tif is none of .jpg, .jpeg, "
+        ".png, .bmp, .webp",
+        "missing mask": "a2: no such mask in SegmentationClass/, and a2.bmp is none of .png",
+    }
 
 
 @pytest.mark.real_data

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,20 @@ def test_copies_only_what_the_splits_need(voc, params, tmp_path: Path) -> None:
     }
     for name in _files(tmp_path / "raw"):
         assert (tmp_path / "raw" / name).read_bytes() == (voc.root / name).read_bytes()
+    assert check_dataset(tmp_path / "raw") == []
+
+
+@pytest.mark.parametrize("how", ["folder", "tar"])
+def test_what_is_copied_has_the_names_that_were_read(voc, params, tmp_path: Path, how) -> None:
+    name = "caf\u00e9"
+    voc.image(unicodedata.normalize("NFD", name))
+    voc.mask(name)
+    voc.list("train", ["a1.png", "JPEGImages/a2.png SegmentationClass/a2.png", name])
+    source = voc.root if how == "folder" else _tar(voc.root, tmp_path / "voc.tar")
+    get_dataset(params.model_copy(update={"source": str(source)}), tmp_path / "raw")
+    lists = tmp_path / "raw/ImageSets/Segmentation"
+    assert (lists / "train.txt").read_text() == f"a1\na2\n{name}\n"
+    assert (tmp_path / f"raw/JPEGImages/{name}.png").is_file()
     assert check_dataset(tmp_path / "raw") == []
 
 

@@ -88,6 +88,66 @@ def test_all_problems_before_anything_is_written(params, raw, tmp_path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("classes", "labels", "only"),
+    [
+        (None, [0, 255], "only background occurs"),
+        (["dog"], [0, 1], "only background occurs"),
+        (None, [255, 255], "no class occurs"),
+    ],
+)
+def test_no_split_may_have_one_class_only(params, raw, tmp_path, classes, labels, only) -> None:
+    half = np.repeat(np.array(labels, dtype=np.uint8), 120).reshape(12, 20)
+    for name in ("b1", "b2"):
+        Image.fromarray(half).save(raw / f"SegmentationClass/{name}.png")
+    chosen = params.model_copy(update={"classes": classes})
+    with pytest.raises(DataError, match=f"fewer than two classes .*\n  (val|test): {only} beside"):
+        prepare_dataset(chosen, raw, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_class_lost_in_resizing_counts_as_absent(params, raw, tmp_path) -> None:
+    for name in ("b1", "b2"):
+        dot = np.zeros((12, 20), dtype=np.uint8)
+        dot[0, 0] = 1
+        Image.fromarray(dot).save(raw / f"SegmentationClass/{name}.png")
+    with pytest.raises(DataError, match="test: only background occurs beside 0 pixels of void"):
+        prepare_dataset(params, raw, tmp_path / "out")
+
+
+def test_photos_are_upright_beside_their_masks(params, raw, tmp_path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    mask = np.zeros((20, 12), dtype=np.uint8)
+    mask[:8] = 1
+    photo = np.repeat(mask[..., None] * 200, 3, axis=2)
+    Image.fromarray(np.rot90(photo).copy()).save(raw / "JPEGImages/b1.png", exif=exif)
+    Image.fromarray(mask).save(raw / "SegmentationClass/b1.png")
+    test = prepare_dataset(params, raw, tmp_path / "out").test
+    np.testing.assert_array_equal(test.images[0][0] > 100, test.masks[0] == 1)
+
+
+@pytest.mark.parametrize(
+    ("names", "kept", "note"),
+    [
+        ("_background_ cat dog", ("_background_", "dog"), "class 0, _background_, is kept as the"),
+        ("void cat dog", ("cat", "dog"), "void is not in data.classes: its pixels are void"),
+        ("background cat dog", ("background", "dog"), "val: no pixel of"),
+    ],
+)
+def test_what_becomes_of_the_background_is_said(new_voc, params, tmp_path, names, kept, note) -> None:
+    more = new_voc("more")
+    more.classes(names.split())
+    more.fill({"train": ["a1", "a2", "a3"], "val": ["b1"]})
+    wanted = [name for name in kept if name in ("cat", "dog")]
+    chosen = params.model_copy(update={"source": str(more.root), "classes": wanted})
+    get_dataset(chosen, tmp_path / "raw")
+    prepared = prepare_dataset(chosen, tmp_path / "raw", tmp_path / "out")
+    assert prepared.classes == kept
+    assert any(text.startswith(note) for text in prepared.notes) == (names[0] != "b")
+    assert PreparedData.open(tmp_path / "out").notes == prepared.notes
+
+
 def test_empty_splits_are_refused(params, raw, tmp_path) -> None:
     (raw / "ImageSets/Segmentation/val.txt").write_text("\n\n")
     with pytest.raises(DataError, match=r"empty split.*\n.*val.txt: names no images"):

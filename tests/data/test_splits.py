@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seglock.config import DataParams
-from seglock.data.splits import choose_splits, hold_out, select_classes, used_lists
+from seglock.data.splits import choose_splits, hold_out, select_classes, selection_notes, used_lists
 from seglock.errors import DataError
 
 IDS = st.lists(st.text(min_size=1), min_size=2, max_size=40, unique=True)
@@ -92,6 +92,22 @@ def test_first_class_is_kept_only_when_it_is_background() -> None:
     kept, table = select_classes(("Sky", "Car", "Tree"), ["Car", "Tree"])
     assert kept == ("Car", "Tree")
     assert list(table[:3]) == [255, 0, 1]
+
+
+def test_select_classes_by_the_names_people_use() -> None:
+    names = ("_background_", "Caf\u00e9", "dog")
+    for wanted in (["cafe\u0301"], ["background", "CAF\u00c9"]):
+        assert select_classes(names, wanted)[0] == ("_background_", "Caf\u00e9")
+    with pytest.raises(DataError, match="got 'DOG'"):
+        select_classes(("background", "dog", "Dog"), ["DOG"])
+
+
+def test_what_became_of_the_background_is_noted() -> None:
+    assert selection_notes(("background", "cat", "dog"), ("background", "dog")) == []
+    (note,) = selection_notes(("bg", "cat", "dog"), ("bg", "dog"))
+    assert note == "class 0, bg, is kept as the background"
+    (note,) = selection_notes(("cat", "dog", "Background"), ("cat", "dog"))
+    assert note.startswith("Background is not in data.classes")
 
 
 def test_select_classes_names_the_nearest() -> None:

@@ -3,7 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from seglock.cli.data import app
 from seglock.config import DataParams, LockParams, Params, SyntheticParams
 from seglock.data import PreparedData, check_dataset
 from seglock.errors import DataError
@@ -42,3 +44,23 @@ def test_check_counts_and_finds(params: Params, tmp_path: Path) -> None:
     result = data.check(raw, splits=["train", "val"])
     assert (result.classes, result.images) == (0, {"train": 8, "val": 0})
     assert [problem.kind for problem in result.problems] == ["classes", "missing list"]
+
+
+def run(*arguments: str) -> str:
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_notes_are_shown_and_are_no_problem(params: Params, tmp_path: Path, monkeypatch) -> None:
+    raw = data.get(params, tmp_path)
+    (raw / "classes.txt").write_text("bg\n" + "\n".join(f"class {i}" for i in range(1, 8)) + "\n")
+    output = run("check", str(raw))
+    assert "note: train: no pixel of class 7\n" in output
+    assert output.endswith("train 8, val 4 images, 8 classes; no problems\n")
+    monkeypatch.chdir(tmp_path)
+    chosen = params.model_copy(
+        update={"data": params.data.model_copy(update={"classes": ["Class 1", "class 2"]})}
+    )
+    monkeypatch.setattr("seglock.config.load_params", lambda: chosen)
+    assert "note: class 0, bg, is kept as the background\n" in run("prepare")

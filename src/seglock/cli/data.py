@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -43,6 +43,7 @@ def prepare_command() -> None:
     )
     side = prepared.image_side
     typer.echo(f"{counts} images of {side}x{side}, {prepared.num_classes} classes")
+    _echo_notes(prepared.notes)
 
 
 @app.command("check")
@@ -55,12 +56,13 @@ def check_command(
         typer.Option(help="A list to check; may be repeated. Otherwise train, val and test."),
     ] = None,
 ) -> None:
-    """Report every problem of a dataset at once; exit code 2 if there is any."""
+    """Report every problem of a dataset at once; exit code 2 if there is any. Notes are none."""
     from seglock.data import require_sound
     from seglock.stages import data
 
     with _progress() as progress:
         result = data.check(path, splits=split, progress=progress)
+    _echo_notes(result.notes)
     require_sound(result.problems, result.folder)
     counts = ", ".join(f"{name} {count}" for name, count in result.images.items())
     typer.echo(f"{result.folder}: {counts} images, {result.classes} classes; no problems")
@@ -77,6 +79,11 @@ def encrypt_command(
 
     folder = encrypt_split(lock, Path.cwd())
     typer.echo(f"lock {lock}: {folder.relative_to(Path.cwd())}")
+
+
+def _echo_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        typer.echo(f"note: {note}")
 
 
 @contextlib.contextmanager

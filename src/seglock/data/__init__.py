@@ -5,12 +5,14 @@ arrays, the encrypted split's file, augmentation (``seglock.data.augment``, the 
 that imports torch). May not live here: keys, plans, networks, YAML.
 """
 
-from seglock.data.check import Problem, check_dataset, default_splits, require_sound, summarise
+from seglock.data.check import check_dataset, default_splits, examine_dataset
 from seglock.data.encrypted import NONCE_SIZE, open_encrypted, write_encrypted
 from seglock.data.get import get_dataset
-from seglock.data.layout import VOC_CLASSES, VOID, VocFolder, find_voc_folder, read_image, read_mask
+from seglock.data.layout import VOC_CLASSES, VOID, VocFolder, find_voc_folder
+from seglock.data.pictures import read_image, read_mask
 from seglock.data.prepare import prepare_dataset
 from seglock.data.prepared import PreparedData, Split
+from seglock.data.problems import Problem, require_sound, summarise
 from seglock.data.synthetic import write_synthetic
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "VocFolder",
     "check_dataset",
     "default_splits",
+    "examine_dataset",
     "find_voc_folder",
     "get_dataset",
     "open_encrypted",

@@ -6,7 +6,8 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from seglock.data.layout import CLASSES_FILE, IMAGES, LISTS, MASKS, VocFolder, find_voc_folder
+from seglock.data.layout import CLASSES_FILE, LISTS, VocFolder, find_voc_folder
+from seglock.data.names import IMAGES, MASKS, file_id
 from seglock.errors import DataError
 
 
@@ -43,4 +44,4 @@ def _is_text(name: str) -> bool:
 
 def _is_picture(name: str, wanted: set[str]) -> bool:
     path = PurePosixPath(name)
-    return path.parent.name in (IMAGES, MASKS) and path.stem in wanted
+    return path.parent.name in (IMAGES, MASKS) and file_id(name) in wanted

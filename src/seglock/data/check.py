@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from seglock.data.layout import (
-    IMAGES,
-    MASKS,
-    VOID,
-    VocFolder,
-    find_voc_folder,
-    open_image,
-    open_mask,
-)
+from seglock.data.layout import CLASSES_FILE, VOID, VocFolder, find_voc_folder
+from seglock.data.names import IMAGE_SUFFIXES, IMAGES, MASK_SUFFIXES, MASKS, is_id
+from seglock.data.pictures import STORED_SIZE, open_image, open_mask
+from seglock.data.problems import Problem
 from seglock.data.splits import SPLITS
+from seglock.data.tally import Tally, class_problems, count_labels
 from seglock.errors import DataError
 
 _CHUNK = 1024
@@ -30,15 +26,11 @@ Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One problem: its kind, the split and id (or file) it is at, and what is wrong there."""
+class Findings:
+    """What was found: problems, and notes on what may not be as meant, one line each."""
 
-    kind: str
-    where: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.message}"
+    problems: list[Problem]
+    notes: list[str]
 
 
 def check_dataset(
@@ -49,12 +41,7 @@ def check_dataset(
     pixels: bool = True,
     progress: Progress | None = None,
 ) -> list[Problem]:
-    """Find every problem of a dataset in the VOC layout.
-
-    ``splits`` are names of lists; by default those of train, val and test that exist, or else all.
-    ``classes`` are the names in index order; by default the dataset's own. With ``pixels`` false
-    only lists and file names are looked at. Returns an empty list for a sound dataset; raises
-    DataError when ``root`` is no dataset at all.
+    """Every problem of a dataset in the VOC layout: ``examine_dataset`` without its notes.
 
     >>> import tempfile
     >>> from seglock.config import SyntheticParams
@@ -65,15 +52,43 @@ def check_dataset(
     ...     print(*check_dataset(Path(folder, "raw")))
     synthetic_000001: no such image in JPEGImages/
     """
+    return examine_dataset(
+        root, splits=splits, classes=classes, pixels=pixels, progress=progress
+    ).problems
+
+
+def examine_dataset(
+    root: Path,
+    *,
+    splits: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
+    pixels: bool = True,
+    progress: Progress | None = None,
+) -> Findings:
+    """Find every problem of a dataset, and what may not be as meant; each file is decoded once.
+
+    ``splits`` are names of lists; by default those of train, val and test that exist, or else all.
+    ``classes`` are the names in index order; by default the dataset's own. With ``pixels`` false
+    only lists and file names are looked at. A sound dataset has no problems; raises DataError
+    when ``root`` is no dataset at all.
+    """
     folder = find_voc_folder(root)
     problems: list[Problem] = []
-    count = _class_count(folder, classes, problems)
-    ids, listed = _check_lists(folder, splits or default_splits(folder))
+    notes: list[str] = []
+    if classes is None:
+        classes = _classes(folder, problems)
+        if not (folder.root / CLASSES_FILE).exists():
+            notes.append(f"no {CLASSES_FILE}: labels are read as the 21 classes of PASCAL VOC")
+    members, listed = _check_lists(folder, splits or default_splits(folder))
     problems += listed
-    problems += _check_files(folder, ids)
+    problems += _check_files(folder, members)
     if pixels:
-        problems += _check_pixels(folder, ids, count, progress)
-    return problems
+        tally = Tally()
+        problems += _check_pixels(folder, members, len(classes) if classes else None, tally, progress)
+        if classes is not None:
+            problems += class_problems(tally.pixels, classes)
+            notes += tally.notes(classes)
+    return Findings(problems, notes)
 
 
 def default_splits(folder: VocFolder) -> list[str]:
@@ -82,38 +97,18 @@ def default_splits(folder: VocFolder) -> list[str]:
     return [name for name in SPLITS if name in lists] or lists
 
 
-def summarise(problems: Sequence[Problem], *, limit: int = 8) -> str:
-    """One line a problem, grouped by kind, at most ``limit`` of a kind and a count of the rest."""
-    lines = []
-    for kind, count in Counter(problem.kind for problem in problems).items():
-        shown = [problem for problem in problems if problem.kind == kind][:limit]
-        lines.append(f"{kind} ({count}):")
-        lines += [f"  {problem}" for problem in shown]
-        if count > limit:
-            lines.append(f"  ... and {count - limit} more")
-    return "\n".join(lines)
-
-
-def require_sound(problems: Sequence[Problem], where: Path) -> None:
-    """Raise one DataError that lists all problems, if there are any."""
-    if problems:
-        count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
-        raise DataError(f"{where} must be a sound dataset, got {count}:\n{summarise(problems)}")
-
-
-def _class_count(
-    folder: VocFolder, classes: Sequence[str] | None, problems: list[Problem]
-) -> int | None:
-    if classes is not None:
-        return len(classes)
+def _classes(folder: VocFolder, problems: list[Problem]) -> tuple[str, ...] | None:
     try:
-        return len(folder.classes)
+        return folder.classes
     except DataError as error:
-        problems.append(Problem("classes", "classes.txt", str(error)))
+        problems.append(Problem("classes", CLASSES_FILE, str(error)))
         return None
 
 
-def _check_lists(folder: VocFolder, splits: Sequence[str]) -> tuple[list[str], list[Problem]]:
+def _check_lists(
+    folder: VocFolder, splits: Sequence[str]
+) -> tuple[dict[str, str], list[Problem]]:
+    """The split that each id is first named in, and what is wrong with the lists."""
     problems: list[Problem] = []
     first: dict[str, str] = {}
     if not splits:
@@ -128,81 +123,111 @@ def _check_lists(folder: VocFolder, splits: Sequence[str]) -> tuple[list[str], l
         if not names:
             problems.append(Problem("empty split", where, "names no images"))
         for name, times in Counter(names).items():
-            if "/" in name or "\\" in name or name in (".", "..") or any(map(str.isspace, name)):
-                problems.append(Problem("bad id", where, f"an id must name a file, got {name!r}"))
+            if not is_id(name):
+                message = f"an id must name a file, got {name!r}; write one id a line"
+                problems.append(Problem("bad id", where, message))
                 continue
             if times > 1:
                 problems.append(Problem("duplicate id", where, f"{name} is named {times} times"))
             if first.setdefault(name, split) != split:
                 message = f"{name} is also in {first[name]}"
                 problems.append(Problem("id in two splits", where, message))
-    return list(first), problems
+    return first, problems
 
 
 def _check_files(folder: VocFolder, ids: Iterable[str]) -> list[Problem]:
     problems = []
     for name in ids:
-        for kind, place, files in (
-            ("image", IMAGES, folder.images(name)),
-            ("mask", MASKS, folder.masks(name)),
+        for kind, place, suffixes, files in (
+            ("image", IMAGES, IMAGE_SUFFIXES, folder.images(name)),
+            ("mask", MASKS, MASK_SUFFIXES, folder.masks(name)),
         ):
-            if not files:
-                problems.append(Problem(f"missing {kind}", name, f"no such {kind} in {place}/"))
-            elif len(files) > 1:
+            if len(files) > 1:
                 found = ", ".join(file.name for file in files)
                 problems.append(Problem(f"two {kind}s", name, f"{found} in {place}/"))
+            elif not files:
+                message = f"no such {kind} in {place}/"
+                if others := folder.files(place, name):
+                    message += f", and {others[0].name} is none of {', '.join(suffixes)}"
+                problems.append(Problem(f"missing {kind}", name, message))
     return problems
 
 
-def _check_pixels(
-    folder: VocFolder, ids: Sequence[str], count: int | None, progress: Progress | None
-) -> list[Problem]:
-    problems: list[Problem] = []
+@dataclass
+class _Pair:
+    """What was found in an image and its mask."""
 
-    def check(name: str) -> list[Problem]:
-        return check_pair(name, folder.images(name)[:1], folder.masks(name)[:1], count)
+    problems: list[Problem] = field(default_factory=list)
+    turned: bool = False
+    counts: np.ndarray | None = None
+    palette: Sequence[int] | None = None
+
+
+def _check_pixels(
+    folder: VocFolder,
+    members: Mapping[str, str],
+    count: int | None,
+    tally: Tally,
+    progress: Progress | None,
+) -> list[Problem]:
+    """Decode all images and masks, and count in ``tally`` what they hold."""
+    problems: list[Problem] = []
+    ids = list(members)
+
+    def check(name: str) -> _Pair:
+        return _check_pair(name, folder.images(name)[:1], folder.masks(name)[:1], count)
 
     done = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(ids), _CHUNK):  # a pool would note all images at once
-            for found in pool.map(check, ids[start : start + _CHUNK]):
-                problems += found
+            chunk = ids[start : start + _CHUNK]
+            for name, pair in zip(chunk, pool.map(check, chunk), strict=True):
+                problems += pair.problems
+                if pair.turned:
+                    tally.turned.append(name)
+                if pair.counts is not None:
+                    tally.add_mask(members[name], name, pair.counts, pair.palette)
                 done += 1
                 if progress is not None:
                     progress("checking images", done, len(ids))
     return problems
 
 
-def check_pair(
+def _check_pair(
     name: str, images: Sequence[Path], masks: Sequence[Path], count: int | None
-) -> list[Problem]:
+) -> _Pair:
     """Decode an image and its mask: can they be read, are they of one size, are labels in range."""
-    problems = []
-    sizes = []
+    found = _Pair()
+    image = mask = None
     for path in images:
         try:
-            sizes.append(open_image(path).size)
+            image = open_image(path)
+            found.turned = STORED_SIZE in image.info
         except DataError as error:
-            problems.append(Problem("unreadable image", name, str(error)))
+            found.problems.append(Problem("unreadable image", name, str(error)))
     for path in masks:
         try:
             mask = open_mask(path)
         except DataError as error:
-            problems.append(Problem("unreadable mask", name, str(error)))
+            found.problems.append(Problem("unreadable mask", name, str(error)))
             continue
-        sizes.append(mask.size)
-        problems += _check_labels(name, np.asarray(mask), count)
-    if len(sizes) == 2 and sizes[0] != sizes[1]:
-        (w, h), (mask_w, mask_h) = sizes
+        found.counts, found.palette = count_labels(np.asarray(mask)), mask.getpalette()
+        found.problems += _check_labels(name, found.counts, count)
+    if image is not None and mask is not None and image.size != mask.size:
+        (w, h), (mask_w, mask_h) = image.size, mask.size
         message = f"the image is {w}x{h}, its mask {mask_w}x{mask_h}"
-        problems.append(Problem("size mismatch", name, message))
-    return problems
+        if image.info.get(STORED_SIZE) == mask.size:
+            message += (
+                ": the mask was drawn on the photo as it is stored, viewers turn it by its EXIF "
+                "orientation; remove that or turn the mask"
+            )
+        found.problems.append(Problem("size mismatch", name, message))
+    return found
 
 
-def _check_labels(name: str, mask: np.ndarray, count: int | None) -> list[Problem]:
+def _check_labels(name: str, pixels: np.ndarray, count: int | None) -> list[Problem]:
     if count is None:
         return []
-    pixels = np.bincount(mask.ravel(), minlength=256)
     wrong = [label for label in np.flatnonzero(pixels).tolist() if count <= label != VOID]
     if not wrong:
         return []

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from seglock.config.variables import showing
 from seglock.data.archive import extract_voc
-from seglock.data.check import Progress, check_dataset, require_sound
+from seglock.data.check import Progress, check_dataset
 from seglock.data.download import download, is_url, matches, split_digest
-from seglock.data.layout import CLASSES_FILE, IMAGES, LISTS, MASKS, VocFolder, find_voc_folder
+from seglock.data.layout import CLASSES_FILE, LISTS, VocFolder, find_voc_folder
+from seglock.data.names import IMAGES, MASKS
+from seglock.data.problems import require_sound
 from seglock.data.sources import VOC2012_ADVICE, VOC2012_DIGEST, VOC2012_URL, resolve_source
 from seglock.data.splits import EXTRA, used_lists
 from seglock.data.synthetic import write_synthetic
@@ -109,17 +111,20 @@ def _fetch(source: _Source, progress: Progress | None) -> Path:
 
 
 def _copy(source: VocFolder, lists: list[str], folder: Path, progress: Progress | None) -> None:
-    """Copy what the lists name; links are followed, so that nothing points to the user's files."""
+    """Copy what the lists name, under the ids that were read; links are followed.
+
+    So nothing points to the user's files, and no list to a place on the user's machine.
+    """
     require_sound(check_dataset(source.root, splits=lists, pixels=False), source.root)
     for place in (IMAGES, MASKS, LISTS):
         (folder / place).mkdir(parents=True, exist_ok=True)
     write_text(folder / CLASSES_FILE, "\n".join(source.classes) + "\n")
     for split in lists:
-        _copy_file(source.list_path(split), folder / LISTS / f"{split}.txt")
+        write_text(folder / LISTS / f"{split}.txt", "\n".join(source.ids(split)) + "\n")
     ids = [name for split in lists for name in source.ids(split)]
     for done, name in enumerate(ids, start=1):
         for place, path in ((IMAGES, source.images(name)[0]), (MASKS, source.masks(name)[0])):
-            _copy_file(path, folder / place / path.name)
+            _copy_file(path, folder / place / (name + path.suffix))
         if progress is not None:
             progress("copying images", done, len(ids))
 

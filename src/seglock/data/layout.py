@@ -1,44 +1,44 @@
 """The PASCAL VOC layout: where a dataset's lists, images and masks are, and how to read them.
 
-ROOT/JPEGImages/ID.jpg|jpeg|png        8-bit images
-ROOT/SegmentationClass/ID.png          palette or grey masks of class indices, 255 = void
-ROOT/ImageSets/Segmentation/SPLIT.txt  one id a line
-ROOT/classes.txt                       one name a line in index order; the 21 VOC names without it
+ROOT/JPEGImages/ID.jpg|jpeg|png|bmp|webp  8-bit images
+ROOT/SegmentationClass/ID.png            palette or grey masks of class indices, 255 = void
+ROOT/ImageSets/Segmentation/SPLIT.txt    one id a line
+ROOT/classes.txt                         one name a line in index order; the 21 VOC names without it
 """
 
 from __future__ import annotations
 
-import struct
-import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from seglock.data.names import (
+    BACKGROUND,
+    IMAGE_SUFFIXES,
+    IMAGES,
+    MASK_SUFFIXES,
+    MASKS,
+    class_list_fault,
+    composed,
+    file_id,
+    read_id,
+)
+from seglock.data.pictures import read_image as read_image
+from seglock.data.pictures import read_mask as read_mask
 from seglock.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from PIL import Image
-
 VOID = 255
-BACKGROUND = "background"
-IMAGES = "JPEGImages"
-MASKS = "SegmentationClass"
 LISTS = "ImageSets/Segmentation"
 CLASSES_FILE = "classes.txt"
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-MASK_SUFFIXES = (".png",)
 VOC_CLASSES = (
     BACKGROUND, "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
     "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
     "train", "tvmonitor",
 )  # fmt: skip
-_IMAGE_MODES = {"RGB", "RGBA", "RGBX", "L", "LA", "P", "PA", "1", "CMYK", "YCbCr"}
-_MASK_MODES = {"P", "L", "1"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class VocFolder:
         return sorted(path.stem for path in (self.root / LISTS).glob("*.txt"))
 
     def ids(self, split: str) -> list[str]:
-        """The ids of one list, in its order; blank lines are skipped."""
+        """The ids of one list, in its order, as ``read_id`` reads each; blank lines are skipped."""
         path = self.list_path(split)
         try:
             text = path.read_text(encoding="utf-8-sig")
@@ -72,7 +72,8 @@ class VocFolder:
             ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path} must be readable text", got=str(error)) from error
-        return [line.strip() for line in text.splitlines() if line.strip()]
+        lines = [composed(line.strip()) for line in text.split("\n") if line.strip()]
+        return [line if self.images(line) else read_id(line) for line in lines]
 
     def list_path(self, split: str) -> Path:
         """Where the list of a split is."""
@@ -80,21 +81,24 @@ class VocFolder:
 
     def images(self, name: str) -> list[Path]:
         """All image files of an id: one in a sound dataset."""
-        return self._files(IMAGES, IMAGE_SUFFIXES, name)
+        return [f for f in self.files(IMAGES, name) if f.suffix.lower() in IMAGE_SUFFIXES]
 
     def masks(self, name: str) -> list[Path]:
         """All mask files of an id: one in a sound dataset."""
-        return self._files(MASKS, MASK_SUFFIXES, name)
+        return [f for f in self.files(MASKS, name) if f.suffix.lower() in MASK_SUFFIXES]
 
-    def _files(self, folder: str, suffixes: tuple[str, ...], name: str) -> list[Path]:
+    def files(self, folder: str, name: str) -> list[Path]:
+        """All files of an id in one of the two folders, of whatever kind."""
+        return [self.root / folder / file for file in self._files(folder).get(name, [])]
+
+    def _files(self, folder: str) -> Mapping[str, list[str]]:
         if folder not in self._names:
             found: dict[str, list[str]] = {}
             where = self.root / folder
             for path in sorted(where.iterdir()) if where.is_dir() else []:
-                if path.suffix.lower() in suffixes:
-                    found.setdefault(path.stem, []).append(path.name)
+                found.setdefault(file_id(path.name), []).append(path.name)
             self._names[folder] = found
-        return [self.root / folder / file for file in self._names[folder].get(name, [])]
+        return self._names[folder]
 
 
 def find_voc_folder(path: Path) -> VocFolder:
@@ -130,68 +134,17 @@ def read_classes(root: Path) -> tuple[str, ...]:
     """Class names in index order from ``root/classes.txt``; without that file, VOC's 21."""
     path = Path(root) / CLASSES_FILE
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return VOC_CLASSES
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} must be readable text", got=str(error)) from error
-    names = tuple(line.strip() for line in lines if line.strip())
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice or not 2 <= len(names) <= VOID:
+    names = tuple(composed(line.strip()) for line in text.rstrip().split("\n") if text.strip())
+    fault = class_list_fault(names)
+    if fault or not 2 <= len(names) <= VOID:
         raise DataError(
             f"{path} must name 2 to {VOID} different classes",
-            got=f"{', '.join(twice)} twice" if twice else f"{len(names)} names",
+            got=fault or f"{len(names)} names",
             fix="write one class a line, in the order of the masks' indices",
         )
     return names
-
-
-def open_image(path: Path) -> Image.Image:
-    """Decode one image whole as 8-bit RGB; DataError if it is damaged or of another depth."""
-    image = _decode(path)
-    if image.mode not in _IMAGE_MODES:
-        raise DataError(f"{path.name} must have 8 bits a channel", got=f"mode {image.mode}")
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def open_mask(path: Path) -> Image.Image:
-    """Decode one mask whole as class indices (mode ``P`` or ``L``), palette colours aside."""
-    image = _decode(path)
-    if image.mode not in _MASK_MODES:
-        raise DataError(
-            f"{path.name} must be a palette or 8-bit grey mask of class indices",
-            got=f"mode {image.mode}",
-            fix="map its colours to class indices first",
-        )
-    if image.mode == "1":
-        from PIL import Image
-
-        return Image.fromarray(np.asarray(image).astype(np.uint8))
-    return image
-
-
-def read_image(path: Path) -> np.ndarray:
-    """One image as (H, W, 3) uint8 RGB, 0..255."""
-    return np.asarray(open_image(path))
-
-
-def read_mask(path: Path) -> np.ndarray:
-    """One mask as (H, W) uint8 class indices, 255 = void."""
-    return np.asarray(open_mask(path))
-
-
-def _decode(path: Path) -> Image.Image:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except FileNotFoundError as error:
-        raise DataError(f"{path.name} must exist", got="no such file") from error
-    except (
-        OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error,
-        Image.DecompressionBombError,
-    ) as error:  # fmt: skip
-        reason = " ".join(str(error).replace(repr(str(path)), "it").split())
-        raise DataError(f"{path.name} must be a whole image", got=reason) from error

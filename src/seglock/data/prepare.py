@@ -11,10 +11,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seglock.data.arrays import row_writer
-from seglock.data.check import Progress, check_dataset, require_sound
-from seglock.data.layout import VocFolder, open_image, open_mask
+from seglock.data.check import Progress, check_dataset
+from seglock.data.layout import VocFolder
+from seglock.data.pictures import open_image, open_mask
 from seglock.data.prepared import ARRAYS, PREPARED_FILE, PreparedData, digest_files
-from seglock.data.splits import EXTRA, Member, choose_splits, select_classes, used_lists
+from seglock.data.problems import require_sound
+from seglock.data.splits import (
+    EXTRA,
+    Member,
+    choose_splits,
+    select_classes,
+    selection_notes,
+    used_lists,
+)
+from seglock.data.tally import class_notes, class_problems, count_labels
 from seglock.errors import DataError
 from seglock.files import replacing_folder, sha256_file, write_json
 
@@ -30,7 +40,8 @@ def prepare_dataset(
     """Check, select, split and resize a raw folder into the arrays of ``PreparedData``.
 
     Images are resized bilinearly, masks by the nearest pixel. All problems of the dataset are
-    reported in one DataError before anything is written.
+    reported in one DataError before anything is written, and so is a split with fewer than two
+    classes at this size: every model would score 1.0 there.
 
     >>> import tempfile
     >>> from seglock.config import DataParams, SyntheticParams
@@ -58,10 +69,14 @@ def prepare_dataset(
         problems += check_dataset(extra.root, splits=[params.train_split], progress=progress)
     require_sound(problems, raw)
     classes, table = select_classes(folder.classes, params.classes)
+    notes = selection_notes(folder.classes, classes)
     splits = choose_splits(params, raw)
     with replacing_folder(out) as target:
-        for name, members in splits.items():
-            _write_split(target, name, members, params.image_side, table, progress)
+        pixels = {
+            name: _write_split(target, name, members, params.image_side, table, progress)
+            for name, members in splits.items()
+        }
+        require_sound(class_problems(pixels, classes), raw)
         files = {name: sha256_file(target / name) for name in ARRAYS}
         write_json(
             target / PREPARED_FILE,
@@ -69,6 +84,7 @@ def prepare_dataset(
                 "dataset": params.dataset,
                 "classes": list(classes),
                 "image_side": params.image_side,
+                "notes": notes + class_notes(pixels, classes),
                 "counts": {name: len(members) for name, members in splits.items()},
                 "digest": digest_files(files),
                 "files": files,
@@ -110,9 +126,13 @@ def _write_split(
     side: int,
     table: bytes,
     progress: Progress | None,
-) -> None:
-    """Write the two arrays of a split side by side, ``_CHUNK`` images in memory at a time."""
+) -> np.ndarray:
+    """Write the two arrays of a split side by side, ``_CHUNK`` images in memory at a time.
+
+    Returns how many pixels each label has in its masks, (256,) int64.
+    """
     count = len(members)
+    pixels = np.zeros(256, np.int64)
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
         row_writer(target / f"{name}_images.npy", (count, 3, side, side)) as write_image,
@@ -123,5 +143,7 @@ def _write_split(
             for image, mask in pool.map(lambda m: resize_pair(m, side, table), chunk):
                 write_image(image)
                 write_mask(mask)
+                pixels += count_labels(mask)
             if progress is not None:
                 progress(f"resizing {name}", start + len(chunk), count)
+    return pixels

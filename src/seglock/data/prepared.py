@@ -39,7 +39,7 @@ class Split:
 
 @dataclass(frozen=True)
 class PreparedData:
-    """A prepared dataset. ``digest`` is a SHA-256 over all arrays."""
+    """A prepared dataset. ``digest`` is a SHA-256 over all arrays, ``notes`` are for people."""
 
     folder: Path
     dataset: str
@@ -49,6 +49,7 @@ class PreparedData:
     train: Split
     val: Split
     test: Split
+    notes: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
@@ -80,7 +81,13 @@ class PreparedData:
                 for split in SPLITS
             }
             prepared = cls(
-                folder, info["dataset"], tuple(info["classes"]), side, info["digest"], **splits
+                folder,
+                info["dataset"],
+                tuple(info["classes"]),
+                side,
+                info["digest"],
+                **splits,
+                notes=tuple(info.get("notes", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, DataError):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglock.data.layout import BACKGROUND, VOID, VocFolder
+from seglock.data.layout import VOID, VocFolder
+from seglock.data.names import BACKGROUND, find_class, is_background
 from seglock.errors import DataError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def select_classes(
     """Choose classes by name.
 
     Returns the kept names in index order and a 256-byte table from old to new index, in which
-    whatever is not kept becomes void (255). A class 0 called ``background`` is always kept.
+    whatever is not kept becomes void (255). A class 0 that is the background is always kept.
 
     >>> kept, table = select_classes(["background", "cat", "dog"], ["dog"])
     >>> kept, list(table[:4])
@@ -104,7 +105,8 @@ def select_classes(
     """
     from seglock.config import nearest_name
 
-    unknown = [name for name in wanted or () if name not in names]
+    found = {name: find_class(name, names) for name in wanted or ()}
+    unknown = [name for name, match in found.items() if match is None]
     if unknown:
         raise DataError(
             "data.classes must name classes of the dataset",
@@ -114,7 +116,7 @@ def select_classes(
     kept = [
         index
         for index, name in enumerate(names)
-        if wanted is None or name in wanted or (index == 0 and name.lower() == BACKGROUND)
+        if wanted is None or name in found.values() or (index == 0 and is_background(name))
     ]
     if len(kept) < 2:
         raise DataError(
@@ -126,3 +128,15 @@ def select_classes(
     for new, old in enumerate(kept):
         table[old] = new
     return tuple(names[index] for index in kept), bytes(table)
+
+
+def selection_notes(names: Sequence[str], kept: Sequence[str]) -> list[str]:
+    """What choosing classes did to the background, where a name leaves it open.
+
+    >>> selection_notes(["void", "cat", "dog"], ["cat", "dog"])
+    ['void is not in data.classes: its pixels are void, no background']
+    """
+    lost = [n for i, n in enumerate(names) if n not in kept and (i == 0 or is_background(n))]
+    if lost:
+        return [f"{', '.join(lost)} is not in data.classes: its pixels are void, no background"]
+    return [f"class 0, {names[0]}, is kept as the background"] * (names[0] != BACKGROUND)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from seglock.data.layout import BACKGROUND, CLASSES_FILE, IMAGES, LISTS, MASKS, VOID
+from seglock.data.layout import CLASSES_FILE, LISTS, VOID
+from seglock.data.names import BACKGROUND, IMAGES, MASKS
 from seglock.files import replacing_folder, write_text
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ class CheckResult:
     classes: int
     images: dict[str, int]
     problems: list[Problem]
+    notes: list[str]
 
 
 def get(params: Params, root: Path, *, progress: Progress | None = None) -> Path:
@@ -50,17 +51,17 @@ def check(
     path: Path, *, splits: Sequence[str] | None = None, progress: Progress | None = None
 ) -> CheckResult:
     """Find every problem of a dataset in the VOC layout, in any folder."""
-    from seglock.data import check_dataset, default_splits, find_voc_folder
+    from seglock.data import default_splits, examine_dataset, find_voc_folder
     from seglock.errors import DataError
 
     folder = find_voc_folder(path)
     names = list(splits or default_splits(folder))
-    problems = check_dataset(folder.root, splits=names, progress=progress)
+    found = examine_dataset(folder.root, splits=names, progress=progress)
     images = {}
     for name in names:
         try:
             images[name] = len(folder.ids(name))
         except DataError:  # already among the problems
             images[name] = 0
-    classes = 0 if any(p.kind == "classes" for p in problems) else len(folder.classes)
-    return CheckResult(folder.root, classes, images, problems)
+    classes = 0 if any(p.kind == "classes" for p in found.problems) else len(folder.classes)
+    return CheckResult(folder.root, classes, images, found.problems, found.notes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglock.errors import ConfigError, DataError
+from seglock.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,16 +40,9 @@ def preview(image: Path | None, out: Path, side: int) -> Path:
 def read_square(path: Path, side: int) -> NDArray[np.uint8]:
     """The central square of an image file, resized: (3, side, side) uint8 RGB."""
     import numpy as np
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
-    try:
-        with Image.open(path) as opened:
-            upright = ImageOps.exif_transpose(opened).convert("RGB")
-            square = ImageOps.fit(upright, (side, side), Image.Resampling.LANCZOS)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} must exist", got="no such file", fix="check the path") from error
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"{path} must be an image", got=str(error), fix="use a PNG or JPEG file"
-        ) from error
+    from seglock.data.pictures import open_image
+
+    square = ImageOps.fit(open_image(path), (side, side), Image.Resampling.LANCZOS)
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))

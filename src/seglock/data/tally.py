@@ -1,0 +1,91 @@
+"""What the masks of each split hold, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from seglock.data.layout import VOID
+from seglock.data.problems import Problem
+
+_SHOWN = 5
+Pixels = Mapping[str, np.ndarray]
+"""For each split how many pixels each of the 256 labels has, (256,) int64."""
+
+
+def count_labels(mask: np.ndarray) -> np.ndarray:
+    """How many pixels each label has: (256,) int64."""
+    return np.bincount(mask.ravel(), minlength=256)
+
+
+def class_problems(pixels: Pixels, classes: Sequence[str]) -> list[Problem]:
+    """Splits with fewer than two classes: a model that always says the one scores 1.0 there.
+
+    >>> pixels = np.zeros(256, np.int64)
+    >>> pixels[[0, 255]] = 30, 12
+    >>> print(*class_problems({"val": pixels}, ["background", "polyp"]))
+    val: only background occurs beside 12 pixels of void (255); an object needs its class index, 1..1
+    """
+    problems = []
+    for split, counts in pixels.items():
+        occurring = [name for name, count in zip(classes, counts, strict=False) if count]
+        if len(occurring) < 2 and counts.any():
+            what = f"only {occurring[0]} occurs" if occurring else "no class occurs"
+            message = (
+                f"{what} beside {counts[VOID]} pixels of void ({VOID}); "
+                f"an object needs its class index, 1..{len(classes) - 1}"
+            )
+            problems.append(Problem("fewer than two classes", split, message))
+    return problems
+
+
+def class_notes(pixels: Pixels, classes: Sequence[str]) -> list[str]:
+    """Which classes have no pixel in which split."""
+    notes = []
+    for split, counts in pixels.items():
+        absent = [name for name, count in zip(classes, counts, strict=False) if not count]
+        if absent and counts.any():
+            notes.append(f"{split}: no pixel of {', '.join(absent)}")
+    return notes
+
+
+@dataclass
+class Tally:
+    """What was seen in a dataset that is no fault by itself, but may not be what was meant."""
+
+    pixels: dict[str, np.ndarray] = field(default_factory=dict)
+    void: list[str] = field(default_factory=list)
+    turned: list[str] = field(default_factory=list)
+    recoloured: list[str] = field(default_factory=list)
+    _colours: dict[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def add_mask(
+        self, split: str, name: str, counts: np.ndarray, palette: Sequence[int] | None
+    ) -> None:
+        """Count a mask; ``palette`` has its colours, flat, where it has any."""
+        self.pixels[split] = self.pixels.get(split, np.zeros(256, np.int64)) + counts
+        labels = np.flatnonzero(counts).tolist()
+        if labels == [VOID]:
+            self.void.append(name)
+        colours = {label: tuple((palette or ())[3 * label : 3 * label + 3]) for label in labels}
+        known = [self._colours.setdefault(label, rgb) for label, rgb in colours.items() if rgb]
+        if known != [rgb for rgb in colours.values() if rgb]:
+            self.recoloured.append(name)
+
+    def notes(self, classes: Sequence[str]) -> list[str]:
+        """One line each, for people to judge."""
+        seen = {
+            "images turned by their EXIF orientation, as viewers show them; masks must be drawn on "
+            "that view": self.turned,
+            "masks that are void everywhere": self.void,
+            "palette masks that give a label another colour than masks before them; are their "
+            "labels class indices?": self.recoloured,
+        }
+        listed = [
+            f"{text} ({len(names)}): {', '.join(names[:_SHOWN])}" + ", ..." * (len(names) > _SHOWN)
+            for text, names in seen.items()
+            if names
+        ]
+        return class_notes(self.pixels, classes) + listed
