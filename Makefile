@@ -58,6 +58,7 @@ test-gpu: env ## the tests that need a CUDA device
 benchmarks: env ## measure speed on this machine, and render the pages that show it
 	python -m benchmarks.transforms
 	python -m benchmarks.training
+	python -m benchmarks.busy
 	python -m benchmarks.access_control
 	python -m benchmarks.pipeline
 	python -m benchmarks.tables

@@ -107,16 +107,15 @@ def case_params(case: Case, accumulate: int = 1) -> Params:
 def measure(case: Case, folder: Path, workers: int) -> tuple[list[Row], dict[str, Any]]:
     """The rows of one case, and the settings they were measured with."""
     params = case_params(case)
-    raw = folder / "raw"
-    synthetic = SyntheticParams(**params.data.synthetic.model_dump())
-    write_synthetic(synthetic, raw, image_format="jpeg")
-    data = prepare_dataset(params.data, raw, folder / "prepared")
+    data = prepared(case, folder)
     device = pick_device()
     runtime = Runtime.of(params.train)
     with runtime.fastest_convolutions():
         accumulate, ours, first = fitting_parts(case, data, folder)
         source = open_source(data.train, device, params.train)
-        batch, reference = fitting_reference(case, Files(raw, case.side), workers, device)
+        batch, reference = fitting_reference(
+            case, Files(folder / "raw", case.side), workers, device
+        )
         check_same_loss(ours, reference, source)
         mine, theirs = [], []
         for number in range(case.rounds):
@@ -151,6 +150,14 @@ def measure(case: Case, folder: Path, workers: int) -> tuple[list[Row], dict[str
         rows.append(Row(f"{case.name}: first step, which compiles", first, "s"))
     about = {"accumulate": accumulate, "reference_batch": batch, "gflop_per_image": flop / 1e9}
     return rows, asdict(case) | about
+
+
+def prepared(case: Case, folder: Path) -> PreparedData:
+    """A case's images, written to ``folder`` as files and as arrays."""
+    data = case_params(case).data
+    synthetic = SyntheticParams(**data.synthetic.model_dump())
+    write_synthetic(synthetic, folder / "raw", image_format="jpeg")
+    return prepare_dataset(data, folder / "raw", folder / "prepared")
 
 
 def fitting_parts(case: Case, data: PreparedData, folder: Path) -> tuple[int, Loop, float]:

@@ -9,8 +9,10 @@ import pytest
 
 from tests.ray_cluster import _ray, _two_nodes, ray_cluster, ray_loopback  # noqa: F401 - fixtures
 
-# Before torch is imported anywhere: the test machine has two cores.
+# Before torch is imported anywhere: the test machine has two cores, and tests start processes that
+# want them too.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 ROOT = Path(__file__).parents[1]

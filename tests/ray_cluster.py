@@ -59,7 +59,7 @@ class Nodes:
     def __init__(self, **environment: str) -> None:
         # A short path: a socket's has at most 107 characters.
         self._folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
-        names = ("PATH", "HOME", "LANG", "TMPDIR", "OMP_NUM_THREADS")
+        names = ("PATH", "HOME", "LANG", "TMPDIR", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
         kept = {name: os.environ[name] for name in names if name in os.environ}
         own = {"PYTHONPATH": str(ROOT), "RAY_TMPDIR": self._folder}
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by ``stop``

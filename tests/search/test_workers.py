@@ -352,7 +352,7 @@ def test_messages_are_whole_however_they_are_cut() -> None:
 
 
 def test_cores_are_shared(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seglock.tracking.available_cores", lambda: 7)
+    monkeypatch.setattr("seglock.threads.available_cores", lambda: 7)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert finished(make(2), fake_job("one", tell="threads")).device == "3"
     nine = make(9, scratch=tmp_path / "nine")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seglock.cli.lock import LockName
+from seglock.threads import give_way
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,6 +40,7 @@ def attack_command(
     seed: Annotated[int | None, typer.Option(help="What the attacks draw from.")] = None,
 ) -> None:
     """Attack one lock, and say what a thief of each tier gets; goes on where it was stopped."""
+    give_way(partial(typer.echo, err=True))
     from rich.console import Console
 
     from seglock.stages.attack import attack_lock

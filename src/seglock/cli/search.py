@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from seglock.threads import give_way
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -109,6 +112,7 @@ def search_command(
     if show:
         outcome = show_study(root, overrides=overrides)
     else:
+        give_way(partial(typer.echo, err=True))
         with watch() as observer:
             outcome = run_study(root, overrides=overrides, ray=ray, observer=observer)
     if os.environ.get("DVC_STAGE") and not show:

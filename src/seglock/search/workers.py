@@ -16,6 +16,7 @@ from seglock.search.in_process import InProcessExecutor
 from seglock.search.job import TrialJob, TrialResult
 from seglock.search.process import WorkerProcess
 from seglock.search.trial import RunTrial, empty, failure, run_trial
+from seglock.threads import share_cores
 
 if TYPE_CHECKING:
     from seglock.config import ResourceParams
@@ -54,8 +55,8 @@ class LocalExecutor:
     Processes start with the first job they get. One that dies takes its own job with it and is
     replaced; a job that an idle one had not begun when it died is its successor's. All of them end
     with this process, however it ends. Each has an equal share of the cores (unless
-    ``OMP_NUM_THREADS`` is set), of the CUDA devices where there are several, and a folder
-    ``worker-N`` of its own under ``scratch``, which the first job empties.
+    ``OMP_NUM_THREADS`` is set; see `seglock.threads`), of the CUDA devices where there are several,
+    and a folder ``worker-N`` of its own under ``scratch``, which the first job empties.
 
     Raises ConfigError when so many workers do not fit this machine's devices.
     """
@@ -68,11 +69,8 @@ class LocalExecutor:
         resources: ResourceParams,
         run: RunTrial = run_trial,
     ) -> None:
-        from seglock.tracking import available_cores
-
         self._scratch = scratch
         self._function = f"{run.__module__}:{run.__qualname__}"  # type: ignore[attr-defined]
-        self._threads = max(1, available_cores() // workers)
         self._cards = share_cards(workers, resources.gpus)
         self._slots = [_Slot(number) for number in range(1, workers + 1)]
         self._ended: list[Outcome] = []
@@ -151,7 +149,7 @@ class LocalExecutor:
     def _start(self, slot: _Slot, job: TrialJob) -> WorkerProcess:
         storage = job.params.get("search", {}).get("storage")
         environment = without_secrets(os.environ, storage)
-        environment.setdefault("OMP_NUM_THREADS", str(self._threads))
+        share_cores(environment, len(self._slots))
         # A device that params.yaml names by its number is the user's choice, for all workers.
         if self._cards and job.params.get("train", {}).get("device") in ("auto", "cuda"):
             environment["CUDA_VISIBLE_DEVICES"] = self._cards[slot.number - 1]

@@ -101,7 +101,7 @@ def _torch() -> Iterator[Check]:
 
 
 def _machine() -> Iterator[Check]:
-    from seglock.tracking import available_cores
+    from seglock.threads import available_cores
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     yield Check("machine", "ok", f"{available_cores()} cores, {memory / GIB:.1f} GiB of memory")

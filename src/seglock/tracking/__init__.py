@@ -4,7 +4,7 @@ The only room that imports mlflow, and only inside the functions that talk to it
 the room costs nothing. Nothing here sees a secret: a key enters as its id and its Argon2id hash.
 """
 
-from seglock.tracking.environment import available_cores, describe_environment, git_commit
+from seglock.tracking.environment import describe_environment, git_commit
 from seglock.tracking.journal import Journal, runs_folder
 from seglock.tracking.memory import MemoryTracker
 from seglock.tracking.protocol import Tracker
@@ -27,7 +27,6 @@ __all__ = [
     "Synced",
     "Tracker",
     "artifact_folder",
-    "available_cores",
     "describe_environment",
     "find_run",
     "git_commit",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import os
 import platform
 import subprocess
 import sys
 from pathlib import Path
+
+from seglock.threads import available_cores
 
 PACKAGES = (
     "seglock",
@@ -42,13 +43,6 @@ def describe_environment() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
     return found | _devices()
-
-
-def available_cores() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _devices() -> dict[str, str]:

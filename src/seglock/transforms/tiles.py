@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
+from seglock.threads import available_cores
+
 _MOST_THREADS = 16
 
 Tile = tuple[slice, slice]
@@ -18,8 +20,7 @@ def thread_count() -> int:
     wished = os.environ.get("OMP_NUM_THREADS", "")
     if wished.isdecimal() and int(wished) > 0:
         return min(int(wished), _MOST_THREADS)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(cores or 1, _MOST_THREADS)
+    return min(available_cores(), _MOST_THREADS)
 
 
 def _tiles(shape: tuple[int, ...], size: int) -> list[Tile]:
