@@ -162,6 +162,94 @@ def test_a_store_that_others_can_write_to_is_refused(store: KeyStore) -> None:
     assert store.names() == ["main"]
 
 
+def refused(store: KeyStore, message: str) -> None:
+    """Every way to the secret is barred, before anything of it is read or made."""
+    for attempt in (store.load, lambda _: store.new("other")):
+        with pytest.raises(KeyRefusedError, match=message):
+            attempt("main")
+
+
+def test_a_store_is_a_folder_itself_and_so_is_a_key(store: KeyStore, tmp_path: Path) -> None:
+    store.new("main")
+    store.folder.rename(tmp_path / "real")
+    store.folder.symlink_to(tmp_path / "real")
+    refused(store, "must be a folder, got a link; set SEGLOCK_KEY_DIR to where it leads")
+    real = KeyStore(tmp_path / "real")
+    real.load("main")
+    (tmp_path / "above").symlink_to(tmp_path)  # as a home folder may be
+    KeyStore(tmp_path / "above" / "real").load("main")
+    real.path("main").rename(tmp_path / "elsewhere")
+    real.path("main").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(KeyRefusedError, match="must be a folder, got a link"):
+        real.load("main")
+
+
+@pytest.mark.parametrize("file", ["secret", "record.json"])
+def test_a_keys_files_are_files_themselves(store: KeyStore, tmp_path: Path, file: str) -> None:
+    store.new("main")
+    path = store.path("main") / file
+    path.rename(tmp_path / "moved")
+    path.symlink_to(tmp_path / "moved")
+    for attempt in (store.load, store.record, store.record_bytes):
+        with pytest.raises(KeyRefusedError, match=f"{file} must be a file, got a link"):
+            attempt("main")
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o710, 0o777, 0o702])
+def test_an_open_key_folder_is_refused(store: KeyStore, mode: int) -> None:
+    store.new("main")
+    store.path("main").chmod(mode)
+    with pytest.raises(KeyRefusedError, match=r"must not be open to others.*chmod 700.*main"):
+        store.load("main")
+
+
+@pytest.mark.parametrize("part", ["", "main", "main/secret", "main/record.json"])
+def test_what_belongs_to_another_user_is_refused(store: KeyStore, part: str) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    store.new("main")
+    os.chown(store.folder / part, 12345, -1)
+    with pytest.raises(KeyRefusedError, match=r"user .*12345|must be yours, got one of user 12345"):
+        store.load("main")
+
+
+def test_a_store_that_came_into_a_git_work_tree_is_refused(store: KeyStore) -> None:
+    store.new("main")
+    (store.folder.parent / ".git").mkdir()
+    refused(store, "must lie outside every git work tree")
+
+
+@pytest.mark.parametrize(
+    ("mode", "own_group", "fine"),
+    [(0o777, True, False), (0o1777, True, True), (0o775, True, True), (0o775, False, False),
+     (0o755, False, True)],
+)  # fmt: skip
+def test_nobody_else_can_move_the_store_away(
+    tmp_path: Path, mode: int, own_group: bool, fine: bool
+) -> None:
+    above = tmp_path / "above"
+    above.mkdir()
+    if not own_group and os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    os.chown(above, -1, os.geteuid() if own_group else 12345)
+    store = KeyStore(above / "deep" / "store")
+    store.new("main")
+    above.chmod(mode)
+    if fine:
+        store.load("main")
+    else:
+        refused(store, f"above the key store .* writable by others, got {above} of mode")
+
+
+def test_folders_that_it_makes_on_the_way_are_private_too(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        KeyStore(tmp_path / "a" / "b" / "c").new("main")
+    finally:
+        os.umask(before)
+    assert {*modes(tmp_path / "a").values()} == {"0700", "0600"}
+
+
 def test_the_demonstration_key_is_no_secret(store: KeyStore, monkeypatch) -> None:
     monkeypatch.setattr(SecretKey, "generate", demonstration_key)
     store.new("main")
@@ -259,6 +347,36 @@ def test_a_kill_leaves_both_or_neither(store: KeyStore, call: str, nth: int, mad
     else:
         assert "main" not in store
         assert store.new("main").id == store.load("main").id
+
+
+@pytest.mark.parametrize("attempt", ["load", "new", "check"])
+def test_the_next_command_clears_what_a_kill_left(store: KeyStore, attempt: str) -> None:
+    store.new("main")
+    code = KILLED.replace("'main'", "'late'").replace('"main"', '"late"')
+    subprocess.run([sys.executable, "-c", code, "rename", "1", str(store.folder)])
+    (draft,) = store.folder.glob(".late.*")
+    assert (draft / "secret").stat().st_size == 32
+    if attempt == "check":
+        assert store.check() == 1
+    else:
+        getattr(store, attempt)("main" if attempt == "load" else "other")
+    assert not draft.exists()
+    assert store.check() == 0
+
+
+def test_a_key_that_is_being_made_is_left_alone(store: KeyStore, monkeypatch) -> None:
+    seen = []
+    real = Path.rename
+
+    def late(draft: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "rename", real)
+        seen.append(KeyStore(store.folder).check())
+        return real(draft, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    store.new("main")
+    assert seen == [0]
+    store.load("main")
 
 
 # Two at once

@@ -133,7 +133,7 @@ def test_the_same_study_gives_the_same_bytes(page: str, tmp_path: Path) -> None:
 def test_odd_names_stay_text(tmp_path: Path) -> None:
     values = make_study(study=ODD)
     for trial in values["trials"]:
-        trial |= {"lock": ODD, "run_id": ODD}
+        trial |= {"lock": ODD}
     write_pareto_html(check_study(values), tmp_path / "x.html")
     text = (tmp_path / "x.html").read_text(encoding="utf-8")
     assert "<script>alert" not in text

@@ -87,7 +87,9 @@ def test_a_store_in_a_git_work_tree(project: Path) -> None:
     tree = KeyStore().folder.parent
     (tree / ".git").mkdir()
     (found,) = wrong(project)
-    assert f"lies in the git work tree {tree}" in found.text
+    assert f"outside every git work tree, where no commit can take a key along, got {tree}" in (
+        found.text
+    )
 
 
 def test_a_published_record_without_its_secret(project: Path) -> None:

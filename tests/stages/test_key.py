@@ -102,3 +102,48 @@ def test_someone_without_the_secret_is_told_the_id(store, folder: Path, tmp_path
         publish_keys(params(shf_4=SHF), folder, elsewhere)
     assert elsewhere.names() == []
     assert tree(folder) == before
+
+
+@pytest.mark.parametrize("place", ["", "locks"])
+def test_nothing_behind_a_link_is_written_or_deleted(
+    store: KeyStore, folder: Path, tmp_path: Path, place: str
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "package.json").write_text('{"key": null}')
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if place:
+        folder.mkdir()
+    (folder / place).symlink_to(mine)
+    with pytest.raises(KeyRefusedError, match="must be a folder of the project, got a link"):
+        publish_keys(params(shf_4=SHF), folder, store)
+    assert [path.name for path in mine.iterdir()] == ["package.json"]
+
+
+def test_a_linked_file_is_replaced_and_only_files_of_its_own_go(
+    store: KeyStore, folder: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.json"
+    mine.write_text('{"key": null}')
+    (folder / "locks").mkdir(parents=True)
+    for name in ("baseline", "gone"):
+        (folder / "locks" / f"{name}.json").symlink_to(mine)
+    (folder / "locks" / "notes.json").write_text('{"mine": 1}')
+    (folder / "locks" / "old.json").write_text('{"key": null}')
+    (folder / "main.json").symlink_to(tmp_path / "nowhere")
+    publish_keys(params(shf_4=SHF), folder, store)
+    assert mine.read_text() == '{"key": null}'
+    assert not (folder / "locks" / "baseline.json").is_symlink()
+    assert not (folder / "main.json").is_symlink()
+    assert not (tmp_path / "nowhere").exists()
+    left = {path.name for path in (folder / "locks").iterdir()}
+    assert {"baseline.json", "gone.json", "notes.json"} <= left
+    assert "old.json" not in left
+
+
+def test_a_record_that_leads_out_of_the_project_is_refused(store, folder: Path) -> None:
+    store.new("main")
+    folder.mkdir(parents=True)
+    (folder / "main.json").symlink_to(store.path("main") / "record.json")
+    with pytest.raises(KeyRefusedError, match="a link that leads elsewhere"):
+        publish_keys(params(shf_4=SHF), folder, store)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from seglock.errors import TrackingError
 from seglock.files import sha256_file
 from seglock.tracking import Journal
 from seglock.tracking.journal import Acknowledged, RunHeader
@@ -20,21 +23,22 @@ from seglock.tracking.limits import (
 )
 
 HEADER = RunHeader("name", "seglock", {"lock": "np-4"}, 1)
+RUN = "0123456789abcdef" * 2
 
 
 def test_a_line_torn_by_a_kill_costs_that_entry_only(tmp_path: Path) -> None:
-    journal = Journal.create(tmp_path, "run", HEADER)
+    journal = Journal.create(tmp_path, RUN, HEADER)
     journal.append("metrics", metrics={"a": 1}, step=0)
     with journal.file.open("ab") as file:
         file.write(b'{"kind": "metrics", "met')
     assert [entry["kind"] for entry, _ in journal.entries()] == ["metrics"]
-    again = Journal.create(tmp_path, "run", HEADER)
+    again = Journal.create(tmp_path, RUN, HEADER)
     again.append("tags", tags={})
     assert [entry["kind"] for entry, _ in again.entries()] == ["metrics", "tags"]
 
 
 def test_entries_go_on_from_any_offset_they_gave(tmp_path: Path) -> None:
-    journal = Journal.create(tmp_path, "run", HEADER)
+    journal = Journal.create(tmp_path, RUN, HEADER)
     ends = [journal.append("tags", tags={"n": str(n), "é": "ü"}) for n in range(5)]
     assert [end for _, end in journal.entries()] == ends
     for done, end in enumerate(ends, start=1):
@@ -43,20 +47,20 @@ def test_entries_go_on_from_any_offset_they_gave(tmp_path: Path) -> None:
 
 
 def test_taking_a_run_up_keeps_its_first_header(tmp_path: Path) -> None:
-    Journal.create(tmp_path, "run", HEADER)
-    assert Journal.create(tmp_path, "run", RunHeader("other", "x", {}, 2)).header == HEADER
+    Journal.create(tmp_path, RUN, HEADER)
+    assert Journal.create(tmp_path, RUN, RunHeader("other", "x", {}, 2)).header == HEADER
 
 
 def test_a_second_holder_is_told_so(tmp_path: Path) -> None:
-    journal = Journal.create(tmp_path, "run", HEADER)
+    journal = Journal.create(tmp_path, RUN, HEADER)
     assert journal.hold()
-    assert not Journal.at(tmp_path, "run").hold()
+    assert not Journal.at(tmp_path, RUN).hold()
     journal.let_go()
-    assert Journal.at(tmp_path, "run").hold()
+    assert Journal.at(tmp_path, RUN).hold()
 
 
 def test_an_artifact_is_kept_as_it_was_or_not_at_all(tmp_path: Path) -> None:
-    journal = Journal.create(tmp_path, "run", HEADER)
+    journal = Journal.create(tmp_path, RUN, HEADER)
     source = tmp_path / "figure.png"
     for content, kept in [(b"first", True), (b"changed", False)]:
         source.write_bytes(b"first")
@@ -100,3 +104,23 @@ def test_a_shortened_value_fits_and_says_where_the_whole_is() -> None:
     cut = shortened("y" * 100, 50, "file.txt")
     assert len(cut) == 50
     assert cut.endswith("(whole: file.txt)")
+
+
+@pytest.mark.parametrize(
+    "run_id",
+    ["", ".", "..", "../../x", "/etc", "a" * 31, "A" * 32, "local-x", None, 5, "a" * 32 + "\n"],
+)
+def test_what_is_no_runs_id_is_no_path(tmp_path: Path, run_id: Any) -> None:
+    """It may come from a training.json that somebody else wrote."""
+    with pytest.raises(TrackingError, match="a run's id must be 32 hexadecimal digits"):
+        Journal.at(tmp_path, run_id)
+    assert Journal.at(tmp_path, f"local-{'a' * 16}").folder.parent == tmp_path / ".seglock" / "runs"
+
+
+def test_a_line_nested_too_deep_is_skipped_like_a_torn_one(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path, RUN, HEADER)
+    journal.append("tags", tags={"a": "1"})
+    with journal.file.open("ab") as file:
+        file.write(b"[" * 100_000 + b"\n")
+    journal.append("tags", tags={"b": "1"})
+    assert [entry["tags"] for entry, _ in journal.entries()] == [{"a": "1"}, {"b": "1"}]

@@ -29,15 +29,22 @@ def new_command(name: Name) -> None:
 @app.command("list")
 def list_command() -> None:
     """List the keys of the key store by name, id and time."""
+    from seglock.errors import KeyRefusedError
     from seglock.keys import KeyStore
 
     store = KeyStore()
+    if unfinished := store.check():
+        typer.echo(f"removed {unfinished} unfinished, which a `seglock key new` that died left")
     names = store.names()
     typer.echo(f"{len(names)} {'key' if len(names) == 1 else 'keys'} in {store.folder}")
     width = max(map(len, names), default=0)
     for name in names:
-        record = store.record(name)
-        typer.echo(f"{name:<{width}}  {record.id}  {record.created}")
+        try:
+            record = store.record(name)
+            about = f"{record.id}  {record.created}"
+        except KeyRefusedError as error:
+            about = str(error)
+        typer.echo(f"{name:<{width}}  {about}")
     if not names:
         typer.echo("make one with `seglock key new NAME`; `dvc repro` makes those it needs")
 

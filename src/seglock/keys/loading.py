@@ -63,7 +63,7 @@ def publish_key(
         _make(name, store)
     key = load_key(name, store=store)
     content = store.record_bytes(name) if name in store else PublicRecord.of(key).to_bytes()
-    write_bytes(target, content)
+    write_bytes(target, content)  # a link that leads nowhere is replaced, not followed
     return PublicRecord.from_bytes(content)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from seglock.errors import KeyRefusedError, StorageError
+from seglock.foreign import parse_json, read_plain
 from seglock.keys.secret import DERIVATION_VERSION, SecretKey
 from seglock.keys.secret_access import reveal
 
@@ -21,6 +22,7 @@ _PHC = re.compile(
 )
 # RFC 9106's second recommendation. A record asking for far more is refused, not obeyed.
 _MEMORY_KIB, _PASSES, _LANES = 64 * 1024, 3, 4
+_MOST_BYTES = 1 << 16
 _MOST = {"kib": 1 << 20, "passes": 64, "lanes": 64}
 
 
@@ -58,7 +60,7 @@ class PublicRecord:
     def from_bytes(cls, content: bytes) -> Self:
         """Read what ``to_bytes`` wrote; anything else is a KeyRefusedError without its values."""
         try:
-            values = json.loads(content)
+            values = parse_json(content)
         except ValueError:
             values = None
         if not isinstance(values, dict):
@@ -70,10 +72,10 @@ class PublicRecord:
         return cls(**values)
 
     @classmethod
-    def from_file(cls, path: Path) -> Self:
-        """Read a record file; a KeyRefusedError names the file."""
+    def from_file(cls, path: Path, *, own: bool = False) -> Self:
+        """Read a record file, ``own`` as in `read_plain`; a KeyRefusedError names the file."""
         try:
-            content = path.read_bytes()
+            content = read_plain(path, own=own, most=_MOST_BYTES)
         except OSError as error:
             raise KeyRefusedError(
                 f"{path} must be a readable key record",

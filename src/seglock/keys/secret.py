@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from seglock.errors import KeyRefusedError
+from seglock.foreign import open_plain
 
 DERIVATION_VERSION = 1
 _LABEL = b"seglock/v1/"
@@ -76,8 +77,9 @@ class SecretKey:
     def from_file(cls, path: Path | str) -> Self:
         """A key from a file of exactly 32 raw bytes that nobody but its owner can open.
 
-        Raises KeyRefusedError for a file that is missing, not a plain file, open to its group or
-        to others, or of another length or content than ``from_bytes`` takes.
+        Raises KeyRefusedError for a file that is missing, not a plain file, another user's
+        (root's is fine), open to its group or to others, or of another length or content
+        than ``from_bytes`` takes.
         """
         found = cls._accept(_read_private(Path(path)))
         if isinstance(found, KeyRefusedError):
@@ -217,7 +219,7 @@ def _not_random(secret: bytes) -> str | None:
 def _read_private(path: Path) -> bytes:
     """Up to SIZE + 1 bytes of a private file; permissions are read from the opened file."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        handle = open_plain(path.resolve(), own=True)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise KeyRefusedError(
@@ -225,8 +227,6 @@ def _read_private(path: Path) -> bytes:
         ) from None
     with os.fdopen(handle, "rb") as file:
         mode = os.fstat(handle).st_mode
-        if not stat.S_ISREG(mode):
-            raise KeyRefusedError(f"{path} must be a plain file", got=stat.filemode(mode))
         if mode & 0o077:
             raise KeyRefusedError(
                 f"{path} must be closed to everyone but its owner",

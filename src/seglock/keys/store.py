@@ -12,13 +12,15 @@ import errno
 import os
 import re
 import shutil
-import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from seglock.config.variables import FOLDER_VARIABLE, key_variable
 from seglock.errors import KeyRefusedError, StorageError
+from seglock.files import private_folder
+from seglock.foreign import read_plain
+from seglock.keys.private import check_key_folder, check_store, clear_drafts, hold
 from seglock.keys.record import PublicRecord
 from seglock.keys.secret import SecretKey, demonstration_key
 from seglock.keys.secret_access import reveal
@@ -55,15 +57,6 @@ def default_folder() -> Path:
     return platformdirs.user_data_path("seglock") / "keys"
 
 
-def work_tree(folder: Path) -> Path | None:
-    """The git work tree that ``folder``, which need not exist yet, lies in, or None.
-
-    A key there is one ``git add`` from a commit, and no .gitignore can promise that it stays out.
-    """
-    folder = folder.absolute().resolve()
-    return next((place for place in (folder, *folder.parents) if (place / ".git").exists()), None)
-
-
 class KeyStore:
     """Secret keys by name in one folder of mode 0700.
 
@@ -76,19 +69,20 @@ class KeyStore:
     def new(self, name: str) -> PublicRecord:
         """Make a key: secret and record both, or neither.
 
-        Raises KeyRefusedError if the name is taken or the store lies in a git work tree,
+        Raises KeyRefusedError if the name is taken or the store is not private (`check_store`),
         StorageError if the disk refuses.
         """
-        if (tree := work_tree(self.folder)) is not None:
-            raise _in_work_tree(self.folder, tree)
+        check_name(name)
+        self.check()
         if name in self:
             raise self._taken(name)
         key = SecretKey.generate()
         record = PublicRecord.of(key)
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._check_folder()
+            if not self.folder.exists():
+                private_folder(self.folder)
             draft = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=self.folder))
+            held = hold(draft)
             try:
                 _write_new(draft / SECRET_FILE, lambda: reveal(key), key.SIZE)
                 _write_new(draft / RECORD_FILE, record.to_bytes, len(record.to_bytes()))
@@ -98,6 +92,8 @@ class KeyStore:
                     _sync_folder(self.folder)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
+                if held is not None:
+                    os.close(held)
         except OSError as error:
             if isinstance(error, StorageError):
                 raise
@@ -137,7 +133,7 @@ class KeyStore:
     def __contains__(self, name: str) -> bool:
         """Whether anything is there under that name, whole or not."""
         try:
-            return self.path(name).exists()
+            return os.path.lexists(self.path(name))
         except OSError as error:
             raise KeyRefusedError(
                 f"the key store {self.folder} must be readable",
@@ -154,18 +150,19 @@ class KeyStore:
                 got="no such key",
                 fix=f"make it with `seglock key new {name}`, or see `seglock key list`",
             )
+        check_key_folder(self.path(name))
         if not path.exists():
             raise KeyRefusedError(
                 f"key {name!r} must have its public record beside it",
                 got=f"no {path}",
                 fix=f"put a copy of the project's data/keys/{name}.json there",
             )
-        return PublicRecord.from_file(path)
+        return PublicRecord.from_file(path, own=True)
 
     def record_bytes(self, name: str) -> bytes:
         """The record's file, byte for byte."""
         self.record(name)
-        return (self.path(name) / RECORD_FILE).read_bytes()
+        return read_plain(self.path(name) / RECORD_FILE, own=True)
 
     def load(self, name: str) -> SecretKey:
         """The secret, verified against its record.
@@ -173,23 +170,23 @@ class KeyStore:
         Raises KeyRefusedError if it is missing (naming the id to ask for), exposed, malformed, or
         not the recorded one.
         """
+        check_name(name)
+        self.check()
         record = self.record(name)
         path = self.secret_path(name)
         if not path.exists():
             raise missing_secret(name, record, self)
-        self._check_folder()
         key = SecretKey.from_file(path)
         record.verify(key)
         return refuse_demonstration(key, name)
 
-    def _check_folder(self) -> None:
-        mode = self.folder.stat().st_mode
-        if mode & 0o022:
-            raise KeyRefusedError(
-                f"the key store {self.folder} must not be writable by others",
-                got=f"mode {stat.S_IMODE(mode):04o}",
-                fix=f"run `chmod 700 {self.folder}`",
-            )
+    def check(self) -> int:
+        """Clear what killed processes left; returns how many unfinished keys that were.
+
+        Raises KeyRefusedError where the store is not private enough to trust.
+        """
+        check_store(self.folder)
+        return clear_drafts(self.folder)
 
     def _taken(self, name: str) -> KeyRefusedError:
         known = name in self.names()
@@ -198,14 +195,6 @@ class KeyStore:
             got=f"key {self.record(name).id}" if known else "something else of that name",
             fix="choose another name; a key is never written over",
         )
-
-
-def _in_work_tree(folder: Path, tree: Path) -> KeyRefusedError:
-    return KeyRefusedError(
-        "the key store must lie outside every git work tree, where no commit can take a key along",
-        got=f"{folder}, inside {tree}",
-        fix=f"set {FOLDER_VARIABLE} to a folder elsewhere, or leave it unset; move keys you have",
-    )
 
 
 def missing_secret(name: str, record: PublicRecord, store: KeyStore) -> KeyRefusedError:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from seglock.config import BASELINE
 from seglock.errors import ReportError
+from seglock.foreign import is_run_id
 
 Kind = TypeVar("Kind", bound=BaseModel)
 
@@ -16,6 +17,15 @@ class Section(BaseModel):
     """Frozen; numbers are finite. Unknown fields are left to later versions."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+def _check_run_id(text: str) -> str:
+    if not is_run_id(text):
+        raise ValueError("must be a run's id")
+    return text
+
+
+RunId = Annotated[str, AfterValidator(_check_run_id)]
 
 
 class Score(Section):
@@ -87,7 +97,7 @@ class Evaluation(Section):
     ffx_password: str | None = None
     ffx_divisor: int | None = None
     key_space_bits: float | None = None
-    run_id: str | None = None
+    run_id: RunId | None = None
     dataset: str
     dataset_digest: str | None = None
     classes: tuple[str, ...]
@@ -110,7 +120,7 @@ class Evaluation(Section):
 class Training(Section):
     """training.json: how the weights came to be."""
 
-    run_id: str | None = None
+    run_id: RunId | None = None
     best_epoch: int
     epochs: int
     val_loss: float | None = None

@@ -7,7 +7,7 @@ from typing import Literal
 
 from seglock import files
 from seglock.errors import ReportError
-from seglock.report.schema import Section, checked
+from seglock.report.schema import RunId, Section, checked
 
 STUDY_FILE = Path("data/search/study.json")
 _FIX = "run dvc repro search"
@@ -97,7 +97,7 @@ class Trial(Section):
     strongest: str | None = None
     strongest_tier: str | None = None
     key_space_bits: float | None = None
-    run_id: str | None = None
+    run_id: RunId | None = None
     seconds: float | None = None
     stopped: Stopped | None = None
     reason: str | None = None
@@ -201,7 +201,7 @@ class Study(Section):
     importances_reason: str | None = None
     recommendation: Recommendation
     early_stopping: Saved
-    run_id: str | None = None
+    run_id: RunId | None = None
 
     @property
     def is_empty(self) -> bool:

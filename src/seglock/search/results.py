@@ -12,6 +12,7 @@ from typing import Any
 
 from seglock.errors import StorageError
 from seglock.files import write_bytes, write_text
+from seglock.foreign import read_plain
 from seglock.search.job import TrialResult
 
 _RESERVE = 256 << 10  # bytes: several results
@@ -75,8 +76,8 @@ class Results:
 
     def _read(self) -> Iterator[Kept]:
         for file in sorted(self.folder.glob("*.json")):
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                values = json.loads(file.read_text(encoding="utf-8"))
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+                values = json.loads(read_plain(file))
                 if values["study"] == self.study:
                     result = TrialResult.from_json(values["result"])
                     yield Kept(file.stem, result, values["stopped"], values["run_id"])

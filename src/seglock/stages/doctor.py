@@ -144,13 +144,13 @@ def _mlflow(root: Path, params: Params | None) -> Iterator[Check]:
 
 def _key_store(root: Path, params: Params | None) -> Iterator[Check]:
     from seglock.keys import KeyStore
-    from seglock.keys.store import work_tree
 
     store = KeyStore()
-    if (tree := work_tree(store.folder)) is not None:
-        text = f"{store.folder} lies in the git work tree {tree}, one `git add` from a commit"
-        fix = "move that folder elsewhere, and set SEGLOCK_KEY_DIR to where it is"
-        yield Check("key store", "wrong", text, fix)
+    try:
+        store.check()
+    except SeglockError as error:
+        yield Check("key store", "wrong", f"{error.rule}, got {error.got}", error.fix or "")
+        return
     if not store.folder.exists():
         yield Check("key store", "ok", f"{store.folder}, not made yet")
     else:

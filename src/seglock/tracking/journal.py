@@ -20,6 +20,7 @@ import filelock
 
 from seglock.errors import StorageError, TrackingError
 from seglock.files import read_json, sha256_file, write_json
+from seglock.foreign import is_run_id, parse_json
 
 Entry = dict[str, Any]
 
@@ -63,7 +64,16 @@ class Journal:
 
     @classmethod
     def at(cls, root: Path, run_id: str) -> Journal:
-        """The journal of a run of the project, whether it exists or not."""
+        """The journal of a run of the project, whether it exists or not.
+
+        Raises TrackingError for what cannot be a run's id: it may come from a file of others.
+        """
+        if not is_run_id(run_id):
+            raise TrackingError(
+                "a run's id must be 32 hexadecimal digits, or local- and 16 of them",
+                got=repr(run_id),
+                fix="train the lock again, or restore the file that names the run",
+            )
         return cls(runs_folder(root) / run_id)
 
     def exists(self) -> bool:
@@ -123,7 +133,7 @@ class Journal:
                     return
                 offset += len(line)
                 with contextlib.suppress(ValueError):
-                    yield json.loads(line), offset
+                    yield parse_json(line), offset
 
     def pending(self) -> int:
         """How many entries no store has acknowledged."""

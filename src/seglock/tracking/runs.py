@@ -39,11 +39,13 @@ def open_run(
     """Begin a run called ``name``, or take up run ``run_id`` of an earlier process.
 
     A ``run_id`` the store does not know becomes a new run tagged ``seglock.previous_run_id``.
-    Raises TrackingError within ``params.timeout_seconds`` or little more when the store is away,
-    unless ``params.required`` is false: the run is then kept in its journal only, and the user is
-    told of it unless ``quiet``, as for the many runs of a study whose own run tells of it.
+    Raises TrackingError for what is no run's id, and within ``params.timeout_seconds`` or little
+    more when the store is away, unless ``params.required`` is false: the run is then kept in its
+    journal only, and the user is told of it unless ``quiet``, as for the many runs of a study
+    whose own run tells of it.
     """
     root = Path(root)
+    earlier = None if run_id is None else Journal.at(root, run_id)
     commit = git_commit(root)
     described = {"mlflow.source.name": "seglock", **tags}
     if commit:
@@ -60,8 +62,8 @@ def open_run(
         tracker = JournalTracker(Journal.create(root, local, header), store, quiet=quiet)
         tracker.lose_store(error)
     else:
-        if run_id is not None and run_id != found and Journal.at(root, run_id).exists():
-            send_quietly(Journal.at(root, run_id), store)
+        if earlier is not None and run_id != found and earlier.exists():
+            send_quietly(earlier, store)
         tracker = JournalTracker(Journal.create(root, found, header), store, quiet=quiet)
         tracker.delivery.adopt(found, known)
     tracker.begin(tags if run_id is not None else {})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglock.errors import TrackingError
+from seglock.errors import SeglockError, TrackingError
+from seglock.files import read_json
 from seglock.tracking.delivery import Delivery
 from seglock.tracking.journal import Journal, runs_folder
 from seglock.tracking.store import Store, tracking_uri
@@ -84,11 +84,11 @@ def find_run(text: str, root: Path) -> str:
 
 
 def _run_of_lock(text: str, root: Path) -> str | None:
-    file = Path(root) / "data" / "models" / text / "training.json"
     try:
-        run_id = json.loads(file.read_text(encoding="utf-8")).get("run_id")
-    except (OSError, ValueError, AttributeError):
+        training = read_json(Path(root) / "data" / "models" / text / "training.json")
+    except SeglockError:
         return None
+    run_id = training.get("run_id") if isinstance(training, dict) else None
     return run_id if isinstance(run_id, str) else None
 
 
