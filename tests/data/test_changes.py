@@ -29,6 +29,8 @@ def test_whatever_would_be_copied_otherwise_is_named(voc, raw: Path) -> None:
     content = bytearray(mask.read_bytes())
     content[-20] ^= 1
     mask.write_bytes(content)
+    for path in (mask, raw / "SegmentationClass/a2.png"):
+        os.utime(path, (0, 0))
     shutil.copyfile(voc.root / "JPEGImages/b2.png", voc.root / "JPEGImages/b1.png")
     (voc.root / "JPEGImages/a1.png").rename(voc.root / "JPEGImages/a1.bmp")
     voc.list("train", ["a1", "a2", "a4"])

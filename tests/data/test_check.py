@@ -104,8 +104,8 @@ def test_photos_and_masks_must_agree_as_viewers_show_them(voc) -> None:
     voc.mask("a3", np.array([[0] * 12, [1] * 12] * 10, dtype=np.uint8))
     found = examine_dataset(voc.root)
     assert [str(problem) for problem in found.problems] == [
-        "a2: the image is 12x20, its mask 20x12: the mask was drawn on the photo as it is stored, "
-        "viewers turn it by its EXIF orientation; remove that or turn the mask"
+        "a2: the image is 12x20, its mask 20x12; they agree as they are stored, but viewers turn one "
+        "by its EXIF orientation: remove that, or turn the other as well"
     ]
     assert found.notes == [
         "images turned by their EXIF orientation, as viewers show them; masks must be drawn on "
@@ -120,7 +120,7 @@ def test_objects_stored_as_255_leave_one_class(voc) -> None:
     found = [str(problem) for problem in check_dataset(voc.root)]
     assert found == [
         f"{split}: only background occurs beside {count} pixels of void (255); "
-        "an object needs its class index, 1..1"
+        "an object needs its class index, 1..1, and its name in data.classes if that is set"
         for split, count in (("train", 480), ("val", 240))
     ]
 
@@ -159,9 +159,9 @@ def test_files_of_another_kind_are_named(voc) -> None:
     (voc.root / "JPEGImages/a1.png").rename(voc.root / "JPEGImages/a1.tif")
     (voc.root / "SegmentationClass/a2.png").rename(voc.root / "SegmentationClass/a2.bmp")
     assert _kinds(check_dataset(voc.root)) == {
-        "missing image": "a1: no such image in JPEGImages/, and a1.tif is none of .jpg, .jpeg, "
+        "missing image": "a1: no such image in JPEGImages/, and 'a1.tif' is none of .jpg, .jpeg, "
         ".png, .bmp, .webp",
-        "missing mask": "a2: no such mask in SegmentationClass/, and a2.bmp is none of .png",
+        "missing mask": "a2: no such mask in SegmentationClass/, and 'a2.bmp' is none of .png",
     }
 
 

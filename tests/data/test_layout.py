@@ -89,9 +89,10 @@ def test_an_id_that_looks_like_a_file_is_one_where_its_image_is_called_so(voc) -
 def test_ids_and_files_meet_in_any_unicode_form(voc, disk: str, listed: str) -> None:
     path = voc.image(unicodedata.normalize(disk, "caf\u00e9"))
     voc.mask(unicodedata.normalize(disk, "caf\u00e9"))
-    voc.list("train", [unicodedata.normalize(listed, "caf\u00e9")])
+    voc.list(unicodedata.normalize(disk, "\u00fcben"), [unicodedata.normalize(listed, "caf\u00e9")])
     folder = VocFolder(voc.root)
-    assert folder.ids("train") == ["caf\u00e9"]
+    assert "\u00fcben" in folder.lists
+    assert folder.ids(unicodedata.normalize(listed, "\u00fcben")) == ["caf\u00e9"]
     assert folder.images("caf\u00e9") == [path]
     assert len(folder.masks("caf\u00e9")) == 1
 

@@ -33,7 +33,7 @@ def scored(guess: np.ndarray, target: np.ndarray) -> float:
 
 
 @settings(max_examples=150, deadline=None)
-@given(masks, masks.filter(lambda m: bool((m != 255).any())))
+@given(masks, masks.filter(lambda m: len({*m.ravel().tolist()} - {255}) > 1))
 def test_floors_are_what_scikit_learn_gives_the_guesses(
     train: np.ndarray, test: np.ndarray
 ) -> None:
@@ -67,9 +67,11 @@ def test_masks_of_two_sizes_are_refused() -> None:
         floors(np.zeros((1, 2, 2), np.uint8), np.zeros((1, 2, 4), np.uint8), 2)
 
 
-def test_a_test_split_without_labels_is_refused() -> None:
-    with pytest.raises(EvaluationError, match="not void"):
-        floors(np.zeros((1, 2, 2), np.uint8), np.full((1, 2, 2), 255, np.uint8), 2)
+@pytest.mark.parametrize(("labels", "classes"), [([255, 255], 0), ([0, 255], 1), ([1, 1], 1)])
+def test_a_test_split_of_one_class_is_refused(labels: list[int], classes: int) -> None:
+    masks = np.array([[labels]], np.uint8)
+    with pytest.raises(EvaluationError, match=f"two classes .* not void, got {classes}; check"):
+        floors(np.zeros((1, 1, 2), np.uint8), masks, 2)
 
 
 def test_to_dict_has_the_larger() -> None:

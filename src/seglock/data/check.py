@@ -148,7 +148,7 @@ def _check_files(folder: VocFolder, ids: Iterable[str]) -> list[Problem]:
             elif not files:
                 message = f"no such {kind} in {place}/"
                 if others := folder.files(place, name):
-                    message += f", and {others[0].name} is none of {', '.join(suffixes)}"
+                    message += f", and {others[0].name!r} is none of {', '.join(suffixes)}"
                 problems.append(Problem(f"missing {kind}", name, message))
     return problems
 
@@ -202,7 +202,7 @@ def _check_pair(
     for path in images:
         try:
             image = open_image(path)
-            found.turned = STORED_SIZE in image.info
+            found.turned |= STORED_SIZE in image.info
         except DataError as error:
             found.problems.append(Problem("unreadable image", name, str(error)))
     for path in masks:
@@ -211,15 +211,16 @@ def _check_pair(
         except DataError as error:
             found.problems.append(Problem("unreadable mask", name, str(error)))
             continue
+        found.turned |= STORED_SIZE in mask.info
         found.counts, found.palette = count_labels(np.asarray(mask)), mask.getpalette()
         found.problems += _check_labels(name, found.counts, count)
     if image is not None and mask is not None and image.size != mask.size:
         (w, h), (mask_w, mask_h) = image.size, mask.size
         message = f"the image is {w}x{h}, its mask {mask_w}x{mask_h}"
-        if image.info.get(STORED_SIZE) == mask.size:
+        if mask.size == image.info.get(STORED_SIZE) or image.size == mask.info.get(STORED_SIZE):
             message += (
-                ": the mask was drawn on the photo as it is stored, viewers turn it by its EXIF "
-                "orientation; remove that or turn the mask"
+                "; they agree as they are stored, but viewers turn one by its EXIF orientation: "
+                "remove that, or turn the other as well"
             )
         found.problems.append(Problem("size mismatch", name, message))
     return found

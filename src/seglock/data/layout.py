@@ -58,7 +58,7 @@ class VocFolder:
     @property
     def lists(self) -> list[str]:
         """Names of all lists, sorted."""
-        return sorted(path.stem for path in (self.root / LISTS).glob("*.txt"))
+        return sorted(composed(path.stem) for path in (self.root / LISTS).glob("*.txt"))
 
     def ids(self, split: str) -> list[str]:
         """The ids of one list, in its order, as ``read_id`` reads each; blank lines are skipped."""
@@ -76,8 +76,10 @@ class VocFolder:
         return [line if self.images(line) else read_id(line) for line in lines]
 
     def list_path(self, split: str) -> Path:
-        """Where the list of a split is."""
-        return self.root / LISTS / f"{split}.txt"
+        """Where the list of a split is, in whatever Unicode form its name is stored."""
+        folder = self.root / LISTS
+        same = (f for f in folder.glob("*.txt") if composed(f.stem) == composed(split))
+        return next(same, folder / f"{split}.txt")
 
     def images(self, name: str) -> list[Path]:
         """All image files of an id: one in a sound dataset."""

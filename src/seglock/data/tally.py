@@ -25,8 +25,8 @@ def class_problems(pixels: Pixels, classes: Sequence[str]) -> list[Problem]:
 
     >>> pixels = np.zeros(256, np.int64)
     >>> pixels[[0, 255]] = 30, 12
-    >>> print(*class_problems({"val": pixels}, ["background", "polyp"]))
-    val: only background occurs beside 12 pixels of void (255); an object needs its class index, 1..1
+    >>> print(class_problems({"val": pixels}, ["background", "polyp"])[0].message[:54])
+    only background occurs beside 12 pixels of void (255);
     """
     problems = []
     for split, counts in pixels.items():
@@ -35,7 +35,8 @@ def class_problems(pixels: Pixels, classes: Sequence[str]) -> list[Problem]:
             what = f"only {occurring[0]} occurs" if occurring else "no class occurs"
             message = (
                 f"{what} beside {counts[VOID]} pixels of void ({VOID}); "
-                f"an object needs its class index, 1..{len(classes) - 1}"
+                f"an object needs its class index, 1..{len(classes) - 1}, and its name in "
+                "data.classes if that is set"
             )
             problems.append(Problem("fewer than two classes", split, message))
     return problems

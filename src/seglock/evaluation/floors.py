@@ -40,7 +40,7 @@ def floors(train_masks: np.ndarray, test_masks: np.ndarray, num_classes: int) ->
     Shape: masks (N, H, W) uint8 class index or 255 (void), one H and W for both; memory maps
     are read in pieces.
 
-    Raises EvaluationError when the shapes differ or the test masks are void everywhere.
+    Raises EvaluationError when the shapes differ or the test masks have fewer than two classes.
 
     >>> train = np.array([[[0, 1], [1, 1]]], np.uint8)
     >>> test = np.array([[[0, 1], [0, 1]]], np.uint8)
@@ -61,10 +61,10 @@ def floors(train_masks: np.ndarray, test_masks: np.ndarray, num_classes: int) ->
         cells = masks[valid].astype(np.int64) * num_classes + guesses[valid]
         matrix += np.bincount(cells, minlength=matrix.size).reshape(matrix.shape)
     pixels = matrix.sum(axis=1)
-    if not pixels.any():
+    if np.count_nonzero(pixels) < 2:  # else every model scores 1.0, whoever has the key
         raise EvaluationError(
-            "the test split must have pixels that are not void",
-            got="none",
+            "the test split must have two classes or more whose pixels are not void",
+            got=np.count_nonzero(pixels),
             fix="check data.classes and run `seglock data check`",
         )
     # One class everywhere: its IoU is its share of the pixels, that of every other class is 0.
