@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, overload
 
 from seglock.config.steps import Step
 from seglock.errors import EvaluationError
+from seglock.keys import derive_permutation
 from seglock.transforms.build import compose, with_divisor
 from seglock.transforms.checks import check_ffx_password
 from seglock.transforms.key_space import small_space
@@ -28,7 +29,8 @@ def incorrect_transforms(
 
     They come from ``key.wrong(0)``, ``key.wrong(1)``, ...: repeatable for the key's owner. A key
     that gives the right plan is skipped. Where there are at most ``count`` other plans, each of
-    them is returned once instead.
+    them is returned once instead, in an order that the key draws: their scores are published, and
+    in an order that everyone knows the place of the missing one would be the plan.
 
     The sequence holds no plan but the right one: it makes one anew whenever it is indexed (about
     30 ms for a block of 256 pixels), so its memory does not grow with ``count``. Only where all
@@ -50,7 +52,9 @@ def incorrect_transforms(
             fix="use a larger block, or touch a share of the positions between none and all",
         )
     if plans is not None:
-        divided = (with_divisor(plan, ffx_divisor) for plan in plans)
+        use = f"incorrect-order/{'+'.join(map(str, right.steps))}"
+        ordered = (plans[i] for i in derive_permutation(key, use, len(plans)))
+        divided = (with_divisor(plan, ffx_divisor) for plan in ordered)
         every = (Transform(right.steps, plan, password) for plan in divided)
         return [other for other in every if not other.same_plan(right)]
     return WrongKeys(
