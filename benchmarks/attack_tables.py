@@ -1,4 +1,4 @@
-"""The attack suite as Markdown: locks by attacks, what labels give, how much of a plan is found."""
+"""The attack suite as Markdown: locks by attacks, what labels give, which plans are found."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from benchmarks.markdown import NONE, figure, table
+from seglock.report.leaderboard import plan_text
 
 Document = Mapping[str, Any]
 Result = Mapping[str, Any]
@@ -42,15 +43,15 @@ def labels(document: Document) -> str:
 
 
 def plans(document: Document) -> str:
-    """How much of the true plan each attack had in the end, beside chance."""
+    """Whether each attack had the plan in the end."""
     locks, found = _locks(document), _found(document)
     lines = []
     for name, tier in _attacks(document):
         results = [found[lock].get(name) for lock in locks]
-        if any(result and result["plan_agreement"] is not None for result in results):
-            lines.append([f"`{name}`", tier, *map(_agreement, results)])
-    below = "Share of positions that are right; in brackets what a random plan has."
-    return f"{table(['attack', 'tier', *map(_code, locks)], lines)}\n\n{below}"
+        if any(result and result["plan_found"] is not None for result in results):
+            cells = [NONE if result is None else plan_text(result) for result in results]
+            lines.append([f"`{name}`", tier, *cells])
+    return table(["attack", "tier", *map(_code, locks)], lines)
 
 
 PARTS: Mapping[str, Callable[[Document], str]] = {
@@ -106,12 +107,6 @@ def _beside(result: Result | None, count: int) -> str:
         line["from"]: line["miou"] for line in result["curve"] if line.get("labelled") == count
     }
     return f"{figure(scores.get('theft'))} / {figure(scores.get('scratch'))}"
-
-
-def _agreement(result: Result | None) -> str:
-    if result is None or result["plan_agreement"] is None:
-        return NONE
-    return f"{result['plan_agreement']:.2f} ({result['chance']:.2g})"
 
 
 def _code(name: str) -> str:

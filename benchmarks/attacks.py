@@ -37,7 +37,7 @@ from benchmarks.protocol_cells import MAIN, Cell
 from benchmarks.results import REPOSITORY, RESULTS, describe_run, device_slug
 from seglock import files
 from seglock.config import BASELINE, Params, check_params, load_params
-from seglock.stages.attack import SEAL, Scene, attack_results
+from seglock.stages.attack import Scene, attack_results
 
 Result = dict[str, Any]
 _console = Console(stderr=True)
@@ -73,8 +73,8 @@ def attacked(protocol: Protocol, lock: str) -> Iterator[Result]:
         if monotonic() > protocol.deadline:
             raise OutOfTime
 
-    seal = public_key(0).derive(SEAL)
-    return attack_results(scene, scene.attacks([]), work, seal, in_time)
+    derive = public_key(0).derive
+    return attack_results(scene, scene.attacks([]), work, work / "exact", derive, in_time)
 
 
 def _digest(params: Params) -> str:

@@ -107,10 +107,10 @@ def test_a_small_block_falls(steps: tuple[str, ...]) -> None:
     result = run_attack(
         find_attack("gradient"), made.material("T1"), judge, BUDGET,
         lock="it", correct=judge.correct(),
-    )  # fmt: skip
+    ).published  # fmt: skip
     assert result["regained"] > 0.97
     if steps[0].startswith("np") and len(steps) == 1:
-        assert result["whole_plan"]
+        assert result["plan_found"]
     course = [score for _, score in result["course"]]
     assert course == sorted(course, reverse=True)
 
@@ -123,7 +123,7 @@ def test_it_finds_more_than_random_exchanges_with_fewer_queries() -> None:
         result = run_attack(
             find_attack(name), made.material("T1"), judge, BUDGET,
             lock="it", correct=judge.correct(),
-        )  # fmt: skip
+        ).published  # fmt: skip
         scores[name] = result["regained"]
     assert scores["gradient"] > scores["hill-climb"] + 0.1
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from seglock.attacks import Budget, Candidate, Finding, Judge, Meter, find_attack
+from seglock.attacks import Budget, Candidate, Finding, Judge, Meter, Verdict, find_attack
 from seglock.attacks.agreement import agreement, read_images, read_levels
 from seglock.attacks.blocks import block_grid, block_rows, images_of, spread
 from seglock.attacks.estimates import AS_IS, ENCRYPTED, NEGATED, estimated_plan
@@ -19,9 +19,13 @@ from tests.attacks.scene import CLASSES, CPU, KEY, Scene, scene
 EVEN = np.ones(256)
 
 
-def judged(made: Scene, finding: Finding, attack: str = "known-plaintext") -> dict:
+def verdict(made: Scene, finding: Finding, attack: str = "known-plaintext") -> Verdict:
     meter = Meter(Budget(5, 60.0))
     return made.judge().judge(find_attack(attack), finding, meter, lock="it", correct=0.9)
+
+
+def judged(made: Scene, finding: Finding) -> dict:
+    return verdict(made, finding).published
 
 
 def test_its_figures_are_those_of_the_evaluation() -> None:
@@ -60,7 +64,7 @@ def test_without_a_choice_the_figure_is_the_95th_percentile(
     assert result["miou"] == pytest.approx(0.57)
     assert result["mean"] == pytest.approx(1.1 / 3)
     assert result["max"] == 0.6
-    assert result["plan_agreement"] is None
+    assert (result["plan_found"], result["above_chance"]) == (None, None)
 
 
 def test_no_gain_has_no_share() -> None:
@@ -71,11 +75,11 @@ def test_no_gain_has_no_share() -> None:
 def test_decrypted_images_are_measured_for_ciphertexts_only() -> None:
     made = scene("np-2")
     right = Finding((Candidate(made.transform._plan),))
-    assert judged(made, right, "ciphertext-only")["psnr"] == 100
-    assert judged(made, right, "ciphertext-only")["ssim"] == pytest.approx(1)
-    assert "psnr" not in judged(made, right)
+    assert verdict(made, right, "ciphertext-only").exact["psnr"] == 100
+    assert verdict(made, right, "ciphertext-only").exact["ssim"] == pytest.approx(1)
+    assert "psnr" not in verdict(made, right).exact
     wrong = Finding((Candidate(identity_plan(2)),))
-    assert judged(made, wrong, "ciphertext-only")["psnr"] < 20
+    assert verdict(made, wrong, "ciphertext-only").exact["psnr"] < 20
 
 
 def test_agreement_of_masks_is_up_to_the_complement() -> None:
@@ -84,9 +88,9 @@ def test_agreement_of_masks_is_up_to_the_complement() -> None:
     turned = estimated_plan(facts, np.arange(12), 1 - truth.selector)
     found = agreement(turned, truth, EVEN)
     assert (found.share, found.best, found.chance, found.whole) == (0, 1, 0.5, False)
-    told = found.to_dict(up_to_complement=True)
+    told = found.to_dict()
     assert (told["plan_agreement"], told["plan_agreement_exact"]) == (1, 0)
-    assert found.to_dict(up_to_complement=False)["plan_agreement"] == 0
+    assert not found.is_found
     nothing = agreement(identity_plan(2), truth, EVEN)
     assert nothing.share == nothing.best == 0.5
 
@@ -120,6 +124,10 @@ def test_a_table_is_judged_by_the_levels_it_reads() -> None:
     found = agreement(rolled, truth, np.eye(256)[:255].sum(0))
     assert found.share == 1
     assert found.table_error == pytest.approx(1)
+    assert not found.whole
+    assert found.is_found
+    off = estimated_plan(facts, np.arange(12), kinds, np.roll(wide, 2))
+    assert not agreement(off, truth, np.eye(256)[:254].sum(0)).is_found
 
 
 def test_reading_takes_the_nearest() -> None:

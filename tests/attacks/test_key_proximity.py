@@ -4,10 +4,19 @@ import ast
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from seglock.attacks import ANALYSES, ATTACKS, Budget, find_any, find_attack, run_analysis
+from seglock.attacks import (
+    ANALYSES,
+    ATTACKS,
+    Budget,
+    Verdict,
+    find_any,
+    find_attack,
+    run_analysis,
+)
 from seglock.attacks.key_proximity import DRAWS, distances
 from seglock.cli.attack import _table
 from seglock.errors import AttackError
@@ -15,17 +24,24 @@ from tests.attacks.scene import KEY, OTHER, Scene, scene
 
 FIELDS = {
     "attack", "tier", "lock", "budget", "unit", "queries", "seconds", "miou", "floor", "correct",
-    "regained", "plan_agreement", "curve",
+    "regained", "plan_found", "above_chance", "curve",
 }  # fmt: skip
-LINE = {"changes", "draws", "miou", "min", "max", "agreement"}
+LINE = {"changes", "draws", "miou", "min", "max"}
+SECRET = KEY.derive("key-proximity/it")
 
 
-def measured(made: Scene, queries: int = 1000, seconds: float = 600.0, seed: int = 0) -> dict:
+def verdict(
+    made: Scene, queries: int = 1000, seconds: float = 600.0, seed: int = 0, secret: bytes = SECRET
+) -> Verdict:
     judge = made.judge()
     return run_analysis(
         find_any("key-proximity"), made.facts, judge, Budget(queries, seconds),  # type: ignore[arg-type]
-        lock="it", correct=judge.correct(), seed=seed,
+        lock="it", correct=judge.correct(), seed=seed, secret=secret,
     )  # fmt: skip
+
+
+def measured(made: Scene, queries: int = 1000, **given: Any) -> dict:
+    return verdict(made, queries, **given).published
 
 
 @pytest.mark.parametrize("steps", [("np-4",), ("shf-4",), ("ffx-4",), ("np-4", "shf-4")])
@@ -44,36 +60,33 @@ def test_its_result_is_complete_and_plain(steps: tuple[str, ...]) -> None:
 
 def test_it_starts_at_the_right_key_and_ends_at_a_random_one() -> None:
     made = scene("np-4", side=32, count=24, epochs=12)
-    curve = measured(made)["curve"]
+    found = verdict(made)
+    curve = found.published["curve"]
     assert curve[0] == {
         "changes": 0, "draws": 1, "miou": made.judge().correct(),
-        "min": made.judge().correct(), "max": made.judge().correct(), "agreement": 1.0,
+        "min": made.judge().correct(), "max": made.judge().correct(),
     }  # fmt: skip
     scores = {line["changes"]: line["miou"] for line in curve}
     assert scores[0] > scores[1] > scores[8] > scores[None] + 0.05
-    shares = {line["changes"]: line["agreement"] for line in curve}
+    shares = {line["changes"]: line["plan_agreement"] for line in found.exact["curve"]}
     assert shares[1] == pytest.approx(46 / 48)
     assert shares[None] < 0.75
     assert all(line["draws"] == DRAWS for line in curve[1:])
 
 
 def test_one_exchange_is_its_figure() -> None:
-    result = measured(scene("shf-2"))
-    nearest = result["curve"][1]
-    assert (result["miou"], result["plan_agreement"]) == (nearest["miou"], nearest["agreement"])
-    assert result["plan_agreement"] == pytest.approx(10 / 12)
+    found = verdict(scene("shf-2"))
+    assert found.published["miou"] == found.published["curve"][1]["miou"]
+    assert found.exact["curve"][0] == {"changes": 1, "plan_agreement": pytest.approx(10 / 12)}
 
 
 def test_its_draws_repeat_and_are_the_owners_alone() -> None:
-    """Who knows the seed must not know which positions were exchanged: the plan decides, too."""
-    one, again = (measured(scene("shf-4", epochs=1), 7)["curve"] for _ in range(2))
+    """Who knows the seed, and has a plan to try, must not know which positions were exchanged."""
+    made = scene("shf-4", epochs=1)
+    one, again = (measured(made, 7)["curve"] for _ in range(2))
     assert one == again
-    assert measured(scene("shf-4", epochs=1), 7, seed=1)["curve"] != one
-    assert KEY != OTHER
-    from seglock.attacks.key_proximity import _salt
-
-    mine, other = (scene("shf-4", key=key).transform._plan for key in (KEY, OTHER))
-    assert _salt(mine) != _salt(other)
+    assert measured(made, 7, seed=1)["curve"] != one
+    assert measured(made, 7, secret=OTHER.derive("key-proximity/it"))["curve"] != one
 
 
 def test_the_budget_ends_it() -> None:
@@ -82,9 +95,10 @@ def test_the_budget_ends_it() -> None:
 
 
 def test_a_tiny_key_space_has_no_right_key_among_the_wrong() -> None:
-    curve = measured(scene("np-1", side=32, count=24, epochs=12))["curve"]
+    found = verdict(scene("np-1", side=32, count=24, epochs=12))
+    curve = found.published["curve"]
     assert [line["changes"] for line in curve] == [0, 1, 2, None]
-    assert all(line["agreement"] < 1 for line in curve[1:])
+    assert all(line["plan_agreement"] < 1 for line in found.exact["curve"])
     assert all(line["max"] < curve[0]["miou"] for line in curve[1:])
 
 

@@ -26,7 +26,7 @@ from tests.attacks.scene import KEY, OTHER, Scene, scene
 LOCKS = (("np-2",), ("shf-2",), ("ffx-2",), ("np-2", "ffx-2", "shf-2"))
 FIELDS = {
     "attack", "tier", "lock", "budget", "queries", "seconds", "miou", "floor", "correct",
-    "regained", "plan_agreement",
+    "regained", "plan_found", "above_chance",
 }  # fmt: skip
 BUDGET = Budget(queries=6, seconds=60.0, labelled=(0.5,))
 
@@ -163,16 +163,13 @@ def test_its_result_is_complete_and_plain(attack: Attack, attacked: Scene) -> No
     made = attacked
     result = run_attack(
         attack, made.material(attack.tier), made.judge(), BUDGET, lock="it", correct=0.9
-    )
+    ).published
     assert set(result) >= FIELDS
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert (result["attack"], result["tier"], result["lock"]) == (attack.name, attack.tier, "it")
     assert 0 <= result["miou"] <= 1
     gain = result["correct"] - result["floor"]
     assert result["regained"] == pytest.approx((result["miou"] - result["floor"]) / gain)
-    if result["plan_agreement"] is not None:
-        assert 0 <= result["plan_agreement"] <= 1
-        assert 0 < result["chance"] <= 0.5
     assert 0 < result["queries"] <= BUDGET.queries
     assert result["seconds"] >= 0
 

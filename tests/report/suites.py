@@ -29,7 +29,8 @@ def make_attack(attack: str, tier: str, lock: str, **changes: Any) -> dict[str, 
         "miou": 0.4,
         "floor": FLOOR,
         "correct": 0.7,
-        "plan_agreement": None,
+        "plan_found": None,
+        "above_chance": None,
     } | changes
     values.setdefault("curve", [{"miou": values["miou"]}])
     gain = values["correct"] - values["floor"]
@@ -57,7 +58,7 @@ def make_searched(attack: str, lock: str, *, seed: int = 0, **changes: Any) -> d
     scores = 2.0 - np.cumsum(rng.uniform(0.01, 0.12, len(queries)))
     course = [[int(q), float(s)] for q, s in zip(queries, scores, strict=True)]
     score = {"signal" if attack == "unsupervised" else "cross_entropy": course[-1][1]}
-    about = score | {"plan_agreement": 0.62, "chance": 0.5, "course": course}
+    about = score | {"plan_found": False, "above_chance": True, "course": course}
     return make_attack(attack, SEARCHED[attack], lock, **(about | changes))
 
 
@@ -69,12 +70,13 @@ def make_proximity(
     for count in changes:
         miou = FLOOR + (correct - FLOOR) * float(np.exp(-count / 9))
         spread = 0.0 if count == 0 else 0.04
-        about = {"agreement": 1 - count / 48, "min": miou - spread, "max": miou + spread}
+        about = {"min": miou - spread, "max": miou + spread}
         curve.append({"changes": count, "miou": miou} | about)
     return {
         "attack": "key-proximity", "tier": "analysis", "lock": lock, "budget": BUDGET,
         "unit": "keys", "queries": 64, "seconds": 3.2, "miou": correct, "floor": FLOOR,
-        "correct": correct, "regained": 1.0, "plan_agreement": 1.0, "curve": curve,
+        "correct": correct, "regained": 1.0, "plan_found": None, "above_chance": None,
+        "curve": curve,
     }  # fmt: skip
 
 

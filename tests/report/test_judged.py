@@ -27,7 +27,7 @@ def judged(attack: str) -> dict[str, Any]:
     made, found = scene("np-2", epochs=1), find_attack(attack)
     result = run_attack(
         found, made.material(found.tier), made.judge(), BUDGET, lock="np-2", correct=0.8
-    )
+    ).published
     values: dict[str, Any] = json.loads(json.dumps(result))
     return values
 
@@ -62,8 +62,9 @@ def test_proximity_is_read(tmp_path: Path) -> None:
     made = scene("np-2", epochs=1)
     analysis = ANALYSES["key-proximity"]
     values = run_analysis(
-        analysis, made.facts, made.judge(), BUDGET, lock="np-2", correct=made.judge().correct()
-    )
+        analysis, made.facts, made.judge(), BUDGET, lock="np-2", correct=made.judge().correct(),
+        secret=bytes(32),
+    ).published  # fmt: skip
     found = Analysis.model_validate(json.loads(json.dumps(values)))
     assert with_changes([found]) == [found]
     assert [(p.changes, p.min, p.max) for p in found.curve] == [

@@ -37,7 +37,7 @@ def board_of(*values: dict[str, Any]) -> dict[str, Any]:
 SUITE = (
     make_attack("finetune", "T1", "shf-4", miou=0.05),
     make_attack("finetune", "T1", "np-4", miou=0.5, scratch_miou=0.2),
-    make_attack("hill-climb", "T1", "np-4", miou=0.3, plan_agreement=0.6, chance=0.5),
+    make_attack("hill-climb", "T1", "np-4", miou=0.3, plan_found=False),
     make_attack("ciphertext-only", "T2", "np-4", miou=0.7),
 )
 

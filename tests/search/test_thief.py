@@ -219,7 +219,7 @@ def test_whoever_can_ask_the_client_has_all_that_its_owner_has(project: tuple[Pa
     scores = run(project, "np-4", tier="T3", attacks=["chosen-plaintext"], queries=1000).scores
     assert scores is not None
     found = scores["attacks"]["chosen-plaintext"]
-    assert found["plan_agreement"] == 1.0
+    assert found["plan_found"] == 1
     assert found["miou"] == pytest.approx(scores["owner_miou"])
     assert scores["unauthorised"] >= found["miou"]
 
@@ -345,7 +345,7 @@ def test_a_study_keeps_what_each_attack_came_to(searched: Path) -> None:
             expected = (trial["unauthorised"] - trial["floor"]) / lead
             assert trial["regained"] == pytest.approx(expected)
         assert set(trial["attacks"]["finetune"]) >= {"tier", "miou", "queries", "scratch_miou"}
-        assert 0 <= trial["attacks"]["hill-climb"]["plan_agreement"] <= 1
+        assert trial["attacks"]["hill-climb"]["plan_found"] == 0
         assert "curve" not in trial["attacks"]["hill-climb"]
     with (searched / SEARCH_FOLDER / "trials.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +19,7 @@ from seglock.models import build_model, save_weights
 from seglock.stages import data as data_stage
 from seglock.stages.attack import attack_lock
 from seglock.tracking import MemoryTracker
+from tests.contracts.test_published import REMOVED
 
 PARAMS = """\
 data:
@@ -87,11 +90,11 @@ def test_each_attack_leaves_one_file_and_its_figures(project: Path, tracker: Mem
         assert result["lock"] == "np-2"
     summary = files.read_json(project / "data/attacks/np-2.json")
     assert summary["run_id"] == RUN
-    assert summary["known-plaintext"]["plan_agreement"] == 1.0
-    assert "plan_agreement" not in summary["plain"]
+    assert summary["known-plaintext"]["plan_found"] == 1
+    assert "plan_found" not in summary["plain"]
     logged = {name: value for metrics, _ in tracker.metrics for name, value in metrics.items()}
     assert logged["attack/known-plaintext/miou"] == results[-1]["miou"]
-    assert not list((project / ".seglock/attacks").glob("*"))
+    assert [path.name for path in (project / ".seglock/attacks").iterdir()] == ["exact"]
 
 
 def test_no_plan_and_no_key_is_in_what_it_writes(project: Path, tracker: MemoryTracker) -> None:
@@ -101,6 +104,30 @@ def test_no_plan_and_no_key_is_in_what_it_writes(project: Path, tracker: MemoryT
         value = files.read_json(path)
         lists = [v for v in walk(value) if isinstance(v, list) and v and isinstance(v[0], int)]
         assert not [numbers for numbers in lists if len(numbers) >= 12]
+
+
+def test_exact_figures_are_the_owners_alone(project: Path, tracker: MemoryTracker) -> None:
+    """How much of the plan an attack had: mode 0600 in .seglock, and nowhere else."""
+    previous = os.umask(0)
+    try:
+        attack_lock("np-2", project, only=[*NAMES, "random-keys", "hill-climb", "key-proximity"])
+    finally:
+        os.umask(previous)
+    exact = project / ".seglock/attacks/exact/np-2"
+    assert 0 <= files.read_json(exact / "hill-climb.json")["plan_agreement"] <= 1
+    assert files.read_json(exact / "ciphertext-only.json")["psnr"] > 0
+    assert len(files.read_json(exact / "random-keys.json")["curve"]) == 4
+    assert files.read_json(exact / "key-proximity.json")["curve"][0]["plan_agreement"] < 1
+    assert {stat.S_IMODE(path.stat().st_mode) for path in exact.iterdir()} == {0o600}
+    for folder in (exact, exact.parent, exact.parent.parent):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    told = [json.dumps(tracker.metrics), json.dumps(tracker.tags), json.dumps(tracker.params)]
+    told += [path.read_text() for path, _ in tracker.artifacts]
+    told += [path.read_text() for path in (project / "data").rglob("*.json")]
+    assert not [name for name in REMOVED for text in told if f'"{name}"' in text]
+    assert not [name for name in REMOVED if any(f"/{name}" in text for text in told)]
+    attack_lock("np-2", project)
+    assert {path.stem for path in exact.iterdir()} == set(NAMES)
 
 
 def walk(value: object) -> Iterator[object]:
@@ -128,7 +155,7 @@ def test_a_stopped_run_goes_on_with_the_next_attack(
     with pytest.raises(KeyboardInterrupt):
         attack_lock("np-2", project)
     assert not (project / "data/attacks/np-2").exists()
-    (work,) = (project / ".seglock/attacks").iterdir()
+    (work,) = (project / ".seglock/attacks").glob("np-2-*")
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in work.iterdir()}
     assert modes == {"plain.json": 0o600, "ciphertext-only.json": 0o600}
     assert stat.S_IMODE(work.stat().st_mode) == 0o700

@@ -8,7 +8,7 @@ written.
 """
 
 from seglock.attacks.analysis import Analysis, run_analysis
-from seglock.attacks.judge import Judge
+from seglock.attacks.judge import Judge, Verdict
 from seglock.attacks.material import hand_over, unseen
 from seglock.attacks.meter import Budget, Meter
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, Pairs
@@ -28,6 +28,7 @@ __all__ = [
     "Material",
     "Meter",
     "Pairs",
+    "Verdict",
     "applicable",
     "check_applies",
     "find",

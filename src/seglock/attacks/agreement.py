@@ -19,11 +19,10 @@ _NARROW, _TURNED, _WIDE = range(3)
 class Agreement:
     """An estimated plan beside the true one.
 
-    share: positions with the right source and the right kind of table (x, 255 - x, FFX), 0 to 1.
-    best: the same up to a global complement of the NP mask, which a thief who lacks a brightness
-    to go by cannot settle. chance: what a random plan of the lock has on average, before that
-    complement: 1/2 for a mask of half the positions, 1/n for a permutation. table_error: how many
-    grey levels an FFX value is read wrong by, on average; None without FFX.
+    share and best: as `shares` has them. chance: what a random plan of the lock has on average,
+    before a complement: 1/2 for a mask of half the positions, 1/n for a permutation. whole: the
+    two are the same in everything. table_error: how many grey levels an FFX value is read wrong
+    by, on average; None without FFX.
     """
 
     share: float
@@ -32,18 +31,20 @@ class Agreement:
     whole: bool
     table_error: float | None
 
-    def to_dict(self, *, up_to_complement: bool) -> dict[str, Any]:
-        """As in the result's JSON; ``plan_agreement`` is up to the complement where NP is."""
-        about: dict[str, Any] = {
-            "plan_agreement": self.best if up_to_complement else self.share,
+    @property
+    def is_found(self) -> bool:
+        """Whether every position is read right, FFX values to a grey level or better on average."""
+        return self.share == 1.0 and (self.table_error or 0.0) <= 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the owner's JSON."""
+        return {
+            "plan_agreement": self.best,
+            "plan_agreement_exact": self.share,
             "chance": self.chance,
             "whole_plan": self.whole,
+            "table_error": self.table_error,
         }
-        if up_to_complement:
-            about["plan_agreement_exact"] = self.share
-        if self.table_error is not None:
-            about["table_error"] = self.table_error
-        return about
 
 
 def agreement(estimate: Plan, truth: Plan, weights: NDArray[Any]) -> Agreement:
@@ -54,20 +55,29 @@ def agreement(estimate: Plan, truth: Plan, weights: NDArray[Any]) -> Agreement:
     1.0
     """
     moved = bool((truth.permutation != np.arange(truth.size)).any())
+    right = _kinds(truth)
+    frequency = np.bincount(right, minlength=3) / truth.size
+    share, best = shares(estimate, truth)
+    return Agreement(
+        share=share,
+        best=best,
+        chance=float((frequency**2).sum()) / (truth.size if moved else 1),
+        whole=_same(estimate, truth),
+        table_error=_table_error(estimate, truth, weights) if _WIDE in right else None,
+    )
+
+
+def shares(estimate: Plan, truth: Plan) -> tuple[float, float]:
+    """The share of positions with the right source and kind of table (x, 255 - x, FFX), 0 to 1.
+
+    Then the same up to a global complement of the NP mask, which a thief who lacks a brightness
+    to go by cannot settle; without NP they are equal.
+    """
     source = estimate.permutation == truth.permutation
     mine, right = _kinds(estimate), _kinds(truth)
     turned = np.where(mine == _WIDE, _WIDE, 1 - mine)
     share = float((source & (mine == right)).mean())
-    other = float((source & (turned == right)).mean())
-    frequency = np.bincount(right, minlength=3) / truth.size
-    chance = float((frequency**2).sum()) / (truth.size if moved else 1)
-    return Agreement(
-        share=share,
-        best=max(share, other),
-        chance=chance,
-        whole=_same(estimate, truth),
-        table_error=_table_error(estimate, truth, weights) if _WIDE in right else None,
-    )
+    return share, max(share, float((source & (turned == right)).mean()))
 
 
 def _kinds(plan: Plan) -> NDArray[np.int64]:

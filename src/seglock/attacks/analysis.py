@@ -6,10 +6,11 @@ of a tier, and no attack is given an analysis.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from seglock.attacks.judge import Verdict
 from seglock.attacks.meter import Meter
 from seglock.attacks.protocol import Facts, Unit, needs_steps
 from seglock.attacks.run import check_applies
@@ -25,22 +26,25 @@ TIER = "analysis"
 
 @dataclass(frozen=True)
 class Measured:
-    """What an analysis comes to: its mean IoU, and more for its JSON, nothing of any plan."""
+    """What an analysis comes to: its mean IoU, and more for its two documents; see `Verdict`."""
 
     miou: float
     about: Mapping[str, Any] = field(default_factory=dict)
+    exact: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Analysis:
     """One analysis: what its queries count, what it measures, and where it does not apply.
 
-    run: given the judge, the lock's facts, the meter, the seed and the owner's mean IoU.
+    run: given the judge, the lock's facts, the meter, the owner's seed and the owner's mean IoU.
+    What it draws must come from that seed: from anything public, or from the plan, readers could
+    draw it too.
     """
 
     name: str
     unit: Unit
-    run: Callable[[Judge, Facts, Meter, int, float], Measured]
+    run: Callable[[Judge, Facts, Meter, Sequence[int], float], Measured]
     why_not: Callable[[Facts], str | None] = needs_steps
     tier: str = TIER
 
@@ -53,18 +57,22 @@ def run_analysis(
     *,
     lock: str,
     correct: float,
+    secret: bytes,
     seed: int = 0,
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Measure; the result is plain values for its JSON, with the fields that attacks' have.
+) -> Verdict:
+    """Measure; what is published has the fields that attacks' results have.
 
-    Raises AttackError where the analysis does not apply to the lock.
+    secret: derived from the owner's key for this analysis of this lock; with ``seed`` it is what
+    is drawn from. Raises AttackError where the analysis does not apply to the lock.
     """
     check_applies(analysis, facts)
     meter = Meter(budget, progress)
-    measured = analysis.run(judge, facts, meter, seed, correct)
-    return {
-        **judge.figures(analysis, meter, meter.seconds, measured.miou, lock=lock, correct=correct),
-        "plan_agreement": None,
-        **measured.about,
-    }
+    measured = analysis.run(judge, facts, meter, [seed, *secret], correct)
+    figures = judge.figures(
+        analysis, meter, meter.seconds, measured.miou, lock=lock, correct=correct
+    )
+    return Verdict(
+        {**figures, "plan_found": None, "above_chance": None, **measured.about},
+        {"attack": analysis.name, "lock": lock, **measured.exact},
+    )

@@ -67,13 +67,8 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     found = correspond(
         block_rows(plain, facts.block_size), block_rows(encrypted, facts.block_size), facts
     )
-    about = {
-        "blocks": len(blocks),
-        "images_needed": wanted,
-        "pairs_needed": wanted if found.determined == 1.0 else None,
-        "determined": found.determined,
-    }
-    return Finding((Candidate(found.plan),), about=about)
+    about = {"blocks": len(blocks), "images_needed": wanted}
+    return Finding((Candidate(found.plan),), about=about, exact={"determined": found.determined})
 
 
 ATTACK = Attack("chosen-plaintext", "T3", "images", run)

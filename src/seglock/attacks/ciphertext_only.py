@@ -80,7 +80,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
         mask = settle_complement(rows, mask, photos, facts)
         kinds = np.where(mask, NEGATED, AS_IS)
         grid = np.where(mask, 255 - grid, grid)
-    order, about = np.arange(facts.positions), dict[str, Any]()
+    order, exact = np.arange(facts.positions), dict[str, Any]()
     if "shf" in facts.methods:
         read, public = statistics(grid), statistics(photos)
         order, error = match(
@@ -90,9 +90,9 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
             lambda least: least > _GOOD_MATCH and not meter.exhausted,
         )
         order = _settle_channels(material, grid, read, public, Guess(order, kinds, table))
-        about = {"matching_error": error}
+        exact = {"matching_error": error}
     plan = estimated_plan(facts, order, kinds, table)
-    return Finding((Candidate(plan),), about={"ciphertexts": len(seen), **about})
+    return Finding((Candidate(plan),), about={"ciphertexts": len(seen)}, exact=exact)
 
 
 def _settle_channels(

@@ -1,23 +1,30 @@
 """The judge: the only one here who knows the true plan and sees the test split.
 
-It looks at a finding after the attack has ended, and tells it nothing.
+It looks at a finding after the attack has ended, and tells it nothing. What it publishes may not
+narrow the plan down: whoever has the network and photos can make up the same candidates again, and
+how much of the true plan each has would be an equation on it. So readers are told of the candidate
+that was chosen whether it is the plan, and whether chance explains it; figures are the owner's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from seglock.attacks.agreement import agreement, read_images
+from seglock.attacks.agreement import Agreement, agreement, read_images, shares
 from seglock.attacks.blocks import block_rows, images_of
 from seglock.attacks.protocol import Attack, Candidate, Finding
 from seglock.attacks.quality import psnr, ssim
+from seglock.config.steps import SEARCHABLE_BITS
 from seglock.evaluation import confusion_matrix, mean_iou
 from seglock.evaluation.predict import Predictor
-from seglock.transforms import Transform, identity
+from seglock.keys import demonstration_key
+from seglock.transforms import Transform, compose, identity
+from seglock.transforms.key_space import key_space_bits
 from seglock.transforms.plan import LEVELS
 
 if TYPE_CHECKING:
@@ -30,6 +37,20 @@ if TYPE_CHECKING:
     from seglock.transforms.plan import Plan
 
 _QUALITY_IMAGES = 16
+RANDOM_PLANS = 1000
+"""An estimate is above chance where it agrees in more positions than any of so many."""
+
+
+@dataclass(frozen=True, repr=False)
+class Verdict:
+    """What came of an attack or an analysis, as two JSON documents of plain values.
+
+    published: for everyone; nothing in it but scores narrows the plan down. exact: for the owner
+    alone, as secret as what it tells of the plan.
+    """
+
+    published: dict[str, Any]
+    exact: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -56,28 +77,34 @@ class Judge:
 
     def judge(
         self, attack: Attack, finding: Finding, meter: Meter, *, lock: str, correct: float
-    ) -> dict[str, Any]:
-        """The result of an attack, as its JSON: plain values, nothing of any plan.
+    ) -> Verdict:
+        """What an attack came to.
 
         Mean IoU is on the test split. ``regained`` is the share of the owner's gain over the
         floor, None where there is none; the floor itself is open to all, so below 0 counts as
         it comes. Where nothing was chosen ``miou`` is the 95th percentile of the candidates, beside
-        their ``mean`` and ``max``.
+        their ``mean`` and ``max``. ``plan_found`` and ``above_chance`` are of the chosen plan,
+        None where there is none.
         """
-        seconds = meter.seconds
-        lines = [self._line(candidate, attack) for candidate in finding.candidates]
-        scores = [line["miou"] for line in lines]
-        chosen = finding.chosen
+        seconds, candidates, chosen = meter.seconds, finding.candidates, finding.chosen
+        scores = [self.score(one.plan, one.network) for one in candidates]
+        lines = [{**one.about, "miou": miou} for one, miou in zip(candidates, scores, strict=True)]
         miou = float(np.percentile(scores, 95)) if chosen is None else scores[chosen]
-        about: dict[str, Any] = {"plan_agreement": None}
+        about: dict[str, Any] = {}
         if chosen is not None:
-            about |= {name: value for name, value in lines[chosen].items() if name != "miou"}
+            about |= candidates[chosen].about
         else:
             about |= {"mean": float(np.mean(scores)), "max": max(scores)}
         if finding.beside is not None:
             about["scratch_miou"] = scores[finding.beside]
         figures = self.figures(attack, meter, seconds, miou, lock=lock, correct=correct)
-        return {**figures, **about, **finding.about, "curve": lines}
+        figures |= self._coarse(None if chosen is None else candidates[chosen].plan)
+        exact = [self._exact(one, attack) for one in candidates]
+        whole = {} if chosen is None else exact[chosen]
+        return Verdict(
+            {**figures, **about, **finding.about, "curve": lines},
+            {"attack": attack.name, "lock": lock, **whole, **finding.exact, "curve": exact},
+        )
 
     def figures(
         self,
@@ -105,25 +132,38 @@ class Judge:
             "regained": (miou - self.floor) / gain if gain > 0 else None,
         }
 
-    def measure(self, plan: Plan, network: nn.Module | None = None) -> dict[str, Any]:
-        """Mean IoU on the test split under another plan, and how much of the true one it has.
+    def score(self, plan: Plan | None, network: nn.Module | None = None) -> float:
+        """Mean IoU on the test split under a plan, None for plain images, and of a network."""
+        transform = identity() if plan is None else Transform(self.transform.steps, plan)
+        return self._miou(self.network if network is None else network, transform)
 
-        network: another than the stolen one.
-        """
-        transform = Transform(self.transform.steps, plan)
-        found = agreement(plan, self.transform._plan, self._levels())
-        negates = any(step.method == "np" for step in self.transform.steps)
-        miou = self._miou(self.network if network is None else network, transform)
-        return {"miou": miou} | found.to_dict(up_to_complement=negates)
+    def agreement(self, plan: Plan) -> Agreement:
+        """How much of the true plan another one has."""
+        return agreement(plan, self.transform._plan, self._levels())
 
-    def _line(self, candidate: Candidate, attack: Attack) -> dict[str, Any]:
-        line: dict[str, Any] = dict(candidate.about)
-        if candidate.plan is None:
-            network = self.network if candidate.network is None else candidate.network
-            return {"miou": self._miou(network, identity())} | line
-        line |= self.measure(candidate.plan, candidate.network)
-        if attack.tier == "T2" and self.seen is not None:
-            line |= self._quality(candidate)
+    def _coarse(self, plan: Plan | None) -> dict[str, bool | None]:
+        """What is published of a plan; the second bit only where it leaves many plans possible."""
+        if plan is None:
+            return {"plan_found": None, "above_chance": None}
+        found = self.agreement(plan)
+        # Of positions alone: that a password has more bits hides none of them.
+        is_large = key_space_bits(self.transform.steps, "fixed") >= SEARCHABLE_BITS
+        above = found.best > self._luck if is_large else None
+        return {"plan_found": found.is_found, "above_chance": above}
+
+    @cached_property
+    def _luck(self) -> float:
+        """The most that any of so many random plans of the lock has of the true one."""
+        steps, public = self.transform.steps, demonstration_key()
+        others = (compose(steps, public.wrong(i), "fixed")._plan for i in range(RANDOM_PLANS))
+        return max(shares(other, self.transform._plan)[1] for other in others)
+
+    def _exact(self, candidate: Candidate, attack: Attack) -> dict[str, Any]:
+        line: dict[str, Any] = {**candidate.about, **candidate.exact}
+        if candidate.plan is not None:
+            line |= self.agreement(candidate.plan).to_dict()
+            if attack.tier == "T2" and self.seen is not None:
+                line |= self._quality(candidate)
         return line
 
     def _miou(self, network: nn.Module, transform: Transform) -> float:

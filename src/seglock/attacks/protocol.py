@@ -91,12 +91,14 @@ class Candidate:
     """One way for the thief to use the network on plain images.
 
     plan: what the thief encrypts them with; None: they go in as they are. network: the thief's
-    own; None: the stolen one. about: what distinguishes it, for the result's JSON.
+    own; None: the stolen one. about: what distinguishes it, for everyone to read; exact: for the
+    owner alone, as for `Finding`.
     """
 
     plan: Plan | None = None
     network: nn.Module | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
+    exact: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,17 @@ class Finding:
     chosen: the candidate that the thief would use, chosen on the thief's own data; None where
     there is nothing to choose by: then the figure is the 95th percentile over all candidates.
     beside: the candidate that does without the theft, for comparison.
+
+    about: published; a function of what everyone has, never of what the owner's client answered,
+    or readers could play the attack under every plan and see which gives the same. exact: for the
+    owner alone: what those answers made of it.
     """
 
     candidates: tuple[Candidate, ...]
     chosen: int | None = 0
     beside: int | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
+    exact: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -12,7 +12,7 @@ from seglock.errors import AttackError
 if TYPE_CHECKING:
     from seglock.attacks.analysis import Analysis
     from seglock.attacks.journal import Journal
-    from seglock.attacks.judge import Judge
+    from seglock.attacks.judge import Judge, Verdict
     from seglock.attacks.protocol import Attack, Facts, Finding, Material
 
 _NEEDS = {
@@ -34,8 +34,8 @@ def run_attack(
     seed: int = 0,
     progress: Progress | None = None,
     journal: Journal | None = None,
-) -> dict[str, Any]:
-    """Run an attack and judge what it found; the result is plain values for its JSON.
+) -> Verdict:
+    """Run an attack and judge what it found.
 
     With a ``journal`` it goes on from where an earlier run of the same budget and seed stopped.
 

@@ -66,6 +66,7 @@ def _table(results: Sequence[dict[str, Any]]) -> Table:
     from rich import box
     from rich.table import Table
 
+    from seglock.report.leaderboard import plan_text
     from seglock.report.numbers import four
 
     first = results[0]
@@ -73,7 +74,7 @@ def _table(results: Sequence[dict[str, Any]]) -> Table:
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Attack", no_wrap=True)
     table.add_column("Tier", no_wrap=True)
-    for name in ("Queries", "Seconds", "Mean IoU", "Regained", "Plan", "Chance"):
+    for name in ("Queries", "Seconds", "Mean IoU", "Regained", "Plan"):
         table.add_column(name, justify="right", no_wrap=True)
     for result in results:
         table.add_row(
@@ -83,8 +84,7 @@ def _table(results: Sequence[dict[str, Any]]) -> Table:
             f"{result['seconds']:.1f}",
             four(result["miou"]),
             four(result["regained"]),
-            four(result["plan_agreement"]),
-            four(result.get("chance")),
+            plan_text(result),
         )
     return table
 

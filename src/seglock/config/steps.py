@@ -21,6 +21,8 @@ Method = Literal["shf", "np", "ffx"]
 FfxPassword = Literal["from_key", "fixed"]
 METHODS: tuple[Method, ...] = get_args(Method)
 CHANNELS = 3
+SEARCHABLE_BITS = 64
+"""Key spaces below it a determined attacker can try out whole."""
 _STEP = re.compile(r"(?P<method>[a-z]+)-(?P<block>[0-9]+)(?:-f(?P<percent>[0-9]+))?")
 
 

@@ -59,8 +59,8 @@ class AttackResult(Section):
     floor: float
     correct: float
     regained: float | None
-    plan_agreement: float | None
-    chance: float | None = None
+    plan_found: bool | None
+    above_chance: bool | None
     scratch_miou: float | None = None
     labelled: int | None = None
     cross_entropy: float | None = None

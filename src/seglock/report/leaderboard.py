@@ -7,7 +7,7 @@ from typing import Any
 
 from seglock.report.attacks import TIERS, AttackResult
 from seglock.report.countermeasures import MOVED, countermeasures
-from seglock.report.numbers import four
+from seglock.report.numbers import NOTHING
 
 _LAST = 2.0
 _NO_LOCK = "no lock: plain images are the right ones"
@@ -95,15 +95,17 @@ def shade(regained: float | None) -> str:
     return f"background: rgba(214, 69, 65, {0.7 * share:.2f})" if share else ""
 
 
-def agreement_text(result: Figures) -> str:
-    """The plan's share that was found, beside what chance gives.
+def plan_text(result: Figures) -> str:
+    """What is published of the plan that an attack chose.
 
-    >>> agreement_text({"plan_agreement": 0.75, "chance": 0.5})
-    '0.7500 (chance 0.5000)'
+    >>> plan_text({"plan_found": False, "above_chance": True})
+    'above chance'
     """
-    if result["plan_agreement"] is None:
-        return four(None)
-    return f"{four(result['plan_agreement'])} (chance {four(result['chance'])})"
+    if result["plan_found"] is None:
+        return NOTHING
+    if result["plan_found"]:
+        return "found"
+    return "above chance" if result["above_chance"] else "not found"
 
 
 def spent_text(result: Figures) -> str:

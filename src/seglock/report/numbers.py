@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
+from seglock.config.steps import SEARCHABLE_BITS
+
 NOTHING = "\N{EN DASH}"
-SEARCHABLE_BITS = 64
 _COUNTED_BITS = 40
 _SAFE_BITS = 112
 _MOST_BITS = 256

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from seglock.report import numbers
 from seglock.report.countermeasures import verdict_text
-from seglock.report.leaderboard import agreement_text, by_tier, shade, spent_text
+from seglock.report.leaderboard import by_tier, plan_text, shade, spent_text
 from seglock.report.looks import lock_text
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _environment() -> Environment:
         "search_effort": numbers.search_effort,
         "lock_text": lock_text,
         "shade": shade,
-        "agreement": agreement_text,
+        "plan": plan_text,
         "spent": spent_text,
         "by_tier": by_tier,
         "signed": numbers.signed,

@@ -151,7 +151,7 @@ def attacked(
         budget = Budget(thief.queries, thief.seconds, (thief.labelled / 100,))
         result = run_attack(
             attack, material, judge, budget, lock=lock, correct=scores["owner_miou"], seed=_SEED
-        )
+        ).published
         found[attack.name] = {"tier": attack.tier, **figures(result)}
         if "scratch_miou" in result:
             found[attack.name]["scratch_miou"] = result["scratch_miou"]

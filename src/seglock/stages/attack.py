@@ -43,7 +43,9 @@ def attack_lock(
     overrides: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
-    """Attack one lock and write data/attacks/LOCK, one JSON an attack; returns the results.
+    """Attack one lock and write data/attacks/LOCK, one JSON an attack; returns what is published.
+
+    The owner's figures, how much of the plan each had, go to .seglock/attacks/exact/LOCK.
 
     only: names of attacks; the other results of the lock stay as they are. Without it, those of
     params.yaml that apply to the lock. overrides: values of the ``attack`` section for this run.
@@ -66,15 +68,20 @@ def attack_lock(
     weights = root / "data" / "models" / lock / WEIGHTS
     scene = Scene(lock, params, definition, lock_transform(definition, key), data, weights)
     attacks = scene.attacks(list(only))
-    work = root / ".seglock" / "attacks" / f"{lock}-{_digest(params, training, data)}"
+    private = root / ".seglock" / "attacks"
+    work, exact = private / f"{lock}-{_digest(params, training, data)}", private / "exact" / lock
     with (
         sole_writer(root, "attacks", lock),
         trained_run(lock, params, data, record, training, root) as tracker,
     ):
         files.private_folder(work)
-        results = list(attack_results(scene, attacks, work, key.derive(SEAL), progress))
+        files.private_folder(exact)
+        results = list(attack_results(scene, attacks, work, exact, key.derive, progress))
         written = write_results(root, lock, tracker.run_id, results, keep=bool(only))
         record_results(tracker, written, results)
+    for path in exact.glob("*.json"):
+        if not (written / path.name).exists():
+            path.unlink()
     for attack in attacks:  # what an earlier run has of others stays
         (work / f"{attack.name}.json").unlink(missing_ok=True)
     with contextlib.suppress(OSError):
@@ -169,13 +176,15 @@ def attack_results(
     scene: Scene,
     attacks: Iterable[Attack | Analysis],
     work: Path,
-    seal: bytes,
+    exact: Path,
+    derive: Callable[[str], bytes],
     progress: Progress | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """The result of each attack in turn, kept in ``work`` as soon as it is there.
+    """The published result of each attack in turn, kept in ``work`` as soon as it is there.
 
     What ``work`` has already is not done again, and an attack that was stopped goes on from its
-    journal, which is sealed under ``seal``, 32 bytes derived from the owner's key.
+    journal. The owner's figures are written to ``exact``. derive: 32 bytes of the owner's key for
+    a use; they seal the journals, and analyses draw from them.
     """
     from seglock.attacks import Analysis, Budget, run_analysis, run_attack
 
@@ -195,11 +204,13 @@ def attack_results(
                 "progress": _named(progress, attack.name),
             }
             if isinstance(attack, Analysis):
-                result = run_analysis(attack, scene.facts, judge, budget, **common)
+                common["secret"] = derive(f"{attack.name}/{scene.lock}")
+                verdict = run_analysis(attack, scene.facts, judge, budget, **common)
             else:
-                common["journal"] = SealedJournal(journal, seal)
-                result = run_attack(attack, scene.material(attack), judge, budget, **common)
-            files.write_json(done, result, mode=files.PRIVATE)
+                common["journal"] = SealedJournal(journal, derive(SEAL))
+                verdict = run_attack(attack, scene.material(attack), judge, budget, **common)
+            files.write_json(exact / done.name, verdict.exact, mode=files.PRIVATE)
+            files.write_json(done, verdict.published, mode=files.PRIVATE)
             shutil.rmtree(journal, ignore_errors=True)
         yield files.read_json(done, error=AttackError, fix=f"remove {work}")
 
