@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 MOST_BYTES = 64 << 20
 MOST_VALUES = 4_000_000
 MOST_DEPTH = 64
-_RUN_ID = re.compile(r"[0-9a-f]{32}|local-[0-9a-f]{16}")
+_RUN_ID = re.compile(r"(local-)?[0-9a-f]{32}|local-[0-9a-f]{16}")
 _CACHED = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}$")
 
 Value = TypeVar("Value")
@@ -83,8 +83,9 @@ def _followed(path: Path, within: Path) -> Path:
 def is_run_id(text: object) -> bool:
     """Whether something is a run's id, as MLflow and `seglock.tracking` make them: safe in a path.
 
-    >>> is_run_id("0123456789abcdef" * 2), is_run_id("../../main")
-    (True, False)
+    >>> [is_run_id(f"{before}0123456789abcdef{after}")
+    ...  for before, after in (("local-", ""), ("local-", "0123456789abcdef"), ("../", ""))]
+    [True, True, False]
     """
     return isinstance(text, str) and _RUN_ID.fullmatch(text) is not None
 

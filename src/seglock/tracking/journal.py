@@ -70,7 +70,7 @@ class Journal:
         """
         if not is_run_id(run_id):
             raise TrackingError(
-                "a run's id must be 32 hexadecimal digits, or local- and 16 of them",
+                "a run's id must be 32 hexadecimal digits, or local- and 16 or 32 of them",
                 got=repr(run_id),
                 fix="train the lock again, or restore the file that names the run",
             )
