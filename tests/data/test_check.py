@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seglock.data import Problem, check_dataset, examine_dataset, require_sound, summarise
+from seglock.data import (
+    Problem,
+    check_dataset,
+    class_notes,
+    examine_dataset,
+    require_sound,
+    summarise,
+)
 from seglock.errors import DataError
 
 
@@ -131,7 +138,8 @@ def test_a_class_absent_from_a_split_is_a_note(voc) -> None:
     voc.mask("a1", np.full((12, 20), 255, dtype=np.uint8))
     found = examine_dataset(voc.root)
     assert found.problems == []
-    assert found.notes == ["val: no pixel of cat", "masks that are void everywhere (1): a1"]
+    assert found.notes == ["masks that are void everywhere (1): a1"]
+    assert class_notes(found.pixels, ("background", "cat", "dog")) == ["val: no pixel of cat"]
 
 
 def test_voc_s_own_names_are_said_to_be_taken(voc) -> None:

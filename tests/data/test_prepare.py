@@ -123,7 +123,9 @@ def test_photos_are_upright_beside_their_masks(params, raw, tmp_path) -> None:
     photo = np.repeat(mask[..., None] * 200, 3, axis=2)
     Image.fromarray(np.rot90(photo).copy()).save(raw / "JPEGImages/b1.png", exif=exif)
     Image.fromarray(mask).save(raw / "SegmentationClass/b1.png")
-    test = prepare_dataset(params, raw, tmp_path / "out").test
+    prepared = prepare_dataset(params, raw, tmp_path / "out")
+    test = prepared.test
+    assert "that view (1): b1" in prepared.notes[0]
     np.testing.assert_array_equal(test.images[0][0] > 100, test.masks[0] == 1)
 
 

@@ -36,7 +36,7 @@ def test_masks_that_are_void_everywhere_are_named() -> None:
     tally = Tally()
     for number, labels in enumerate([(0, 1), (255, 255), (2, 255), (255,)]):
         tally.add_mask("train", f"m{number}", _counts(*labels), None)
-    assert tally.notes(NAMES) == ["masks that are void everywhere (2): m1, m3"]
+    assert tally.notes() == ["masks that are void everywhere (2): m1, m3"]
 
 
 def test_palettes_that_disagree_are_named() -> None:
@@ -48,5 +48,5 @@ def test_palettes_that_disagree_are_named() -> None:
     tally.add_mask("train", "grey", _counts(0, 1), None)
     tally.add_mask("train", "other", _counts(0, 1), reordered)
     tally.add_mask("train", "unused", _counts(0), reordered)
-    (note,) = tally.notes(NAMES)
+    (note,) = tally.notes()
     assert note.endswith("are their labels class indices? (1): other")

@@ -14,6 +14,7 @@ from seglock.data.prepare import prepare_dataset
 from seglock.data.prepared import PreparedData, Split
 from seglock.data.problems import Problem, require_sound, summarise
 from seglock.data.synthetic import write_synthetic
+from seglock.data.tally import class_notes
 
 __all__ = [
     "NONCE_SIZE",
@@ -24,6 +25,7 @@ __all__ = [
     "Split",
     "VocFolder",
     "check_dataset",
+    "class_notes",
     "default_splits",
     "examine_dataset",
     "find_voc_folder",

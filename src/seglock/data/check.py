@@ -16,7 +16,7 @@ from seglock.data.names import IMAGE_SUFFIXES, IMAGES, MASK_SUFFIXES, MASKS, is_
 from seglock.data.pictures import STORED_SIZE, open_image, open_mask
 from seglock.data.problems import Problem
 from seglock.data.splits import SPLITS
-from seglock.data.tally import Tally, class_problems, count_labels
+from seglock.data.tally import Pixels, Tally, class_problems, count_labels
 from seglock.errors import DataError
 
 _CHUNK = 1024
@@ -27,10 +27,11 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found: problems, and notes on what may not be as meant, one line each."""
+    """What was found: problems, notes on what may not be as meant, and the labels of each split."""
 
     problems: list[Problem]
     notes: list[str]
+    pixels: Pixels
 
 
 def check_dataset(
@@ -82,13 +83,12 @@ def examine_dataset(
     members, listed = _check_lists(folder, splits or default_splits(folder))
     problems += listed
     problems += _check_files(folder, members)
+    tally = Tally()
     if pixels:
-        tally = Tally()
         problems += _check_pixels(folder, members, len(classes) if classes else None, tally, progress)
         if classes is not None:
             problems += class_problems(tally.pixels, classes)
-            notes += tally.notes(classes)
-    return Findings(problems, notes)
+    return Findings(problems, notes + tally.notes(), tally.pixels)
 
 
 def default_splits(folder: VocFolder) -> list[str]:

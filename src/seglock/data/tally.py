@@ -67,15 +67,15 @@ class Tally:
     ) -> None:
         """Count a mask; ``palette`` has its colours, flat, where it has any."""
         self.pixels[split] = self.pixels.get(split, np.zeros(256, np.int64)) + counts
-        labels = np.flatnonzero(counts).tolist()
-        if labels == [VOID]:
+        labels = set(np.flatnonzero(counts).tolist()) - {VOID}
+        if not labels:
             self.void.append(name)
         colours = {label: tuple((palette or ())[3 * label : 3 * label + 3]) for label in labels}
         known = [self._colours.setdefault(label, rgb) for label, rgb in colours.items() if rgb]
         if known != [rgb for rgb in colours.values() if rgb]:
             self.recoloured.append(name)
 
-    def notes(self, classes: Sequence[str]) -> list[str]:
+    def notes(self) -> list[str]:
         """One line each, for people to judge."""
         seen = {
             "images turned by their EXIF orientation, as viewers show them; masks must be drawn on "
@@ -84,9 +84,8 @@ class Tally:
             "palette masks that give a label another colour than masks before them; are their "
             "labels class indices?": self.recoloured,
         }
-        listed = [
+        return [
             f"{text} ({len(names)}): {', '.join(names[:_SHOWN])}" + ", ..." * (len(names) > _SHOWN)
             for text, names in seen.items()
             if names
         ]
-        return class_notes(self.pixels, classes) + listed

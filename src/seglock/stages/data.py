@@ -51,7 +51,7 @@ def check(
     path: Path, *, splits: Sequence[str] | None = None, progress: Progress | None = None
 ) -> CheckResult:
     """Find every problem of a dataset in the VOC layout, in any folder."""
-    from seglock.data import default_splits, examine_dataset, find_voc_folder
+    from seglock.data import class_notes, default_splits, examine_dataset, find_voc_folder
     from seglock.errors import DataError
 
     folder = find_voc_folder(path)
@@ -63,5 +63,7 @@ def check(
             images[name] = len(folder.ids(name))
         except DataError:  # already among the problems
             images[name] = 0
-    classes = 0 if any(p.kind == "classes" for p in found.problems) else len(folder.classes)
-    return CheckResult(folder.root, classes, images, found.problems, found.notes)
+    known = not any(p.kind == "classes" for p in found.problems)
+    classes = folder.classes if known else ()
+    notes = found.notes + class_notes(found.pixels, classes)
+    return CheckResult(folder.root, len(classes), images, found.problems, notes)
