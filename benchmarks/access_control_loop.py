@@ -72,7 +72,9 @@ def judge_key(
 ) -> float:
     """Mean IoU under one key, over the classes that occur."""
     size = 3 * block * block
-    permutation = torch.from_numpy(derive_permutation(key, f"shf/{block}/{size}/0", size))
+    permutation = torch.from_numpy(
+        derive_permutation(key, f"plan/order/0/shf-{block}-{size}", size)
+    )
     matrix = torch.zeros(classes, classes, dtype=torch.int64, device=device)
     model.to(device).eval()
     with torch.inference_mode():

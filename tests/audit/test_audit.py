@@ -88,8 +88,8 @@ SPELLINGS: dict[str, bytes] = {
     "base64 after two bytes": base64.b64encode(b"xy" + SECRET + b"z"),
     "urlsafe": base64.urlsafe_b64encode(SECRET),
     "urlsafe after two bytes": base64.urlsafe_b64encode(b"xy" + SECRET),
-    "subkey": KEY.derive("shf/4/48/0").hex().encode(),
-    "FFX password": KEY.derive("ffx-password/4/24/0"),
+    "subkey": KEY.derive("plan/order/0/shf-4-48").hex().encode(),
+    "FFX password": KEY.derive("plan/password/0/ffx-4-24-from_key"),
 }
 
 
@@ -352,7 +352,7 @@ def plan_arrays() -> dict[str, bytes]:
     """Plans as a careless program would store them."""
     forms = {}
     for steps in (["np-4"], ["np-8"], ["ffx-8"], ["shf-8-f50"], ["np-8-f25", "shf-8"]):
-        plan = plan_sequence([parse_step(step) for step in steps], KEY, "fixed")
+        plan = plan_sequence([parse_step(step) for step in steps], KEY, "from_key")
         name = "+".join(steps)
         if steps != ["np-4"] and plan.selector.any():
             forms[f"{name} selector"] = plan.selector.tobytes()

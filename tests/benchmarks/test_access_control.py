@@ -31,7 +31,9 @@ def test_the_quick_run_compares_ours_with_the_loop_and_the_limit(tmp_path: Path)
 def test_the_loop_encrypts_as_the_transforms_do(block: int) -> None:
     key, images = demonstration_key(), torch.randint(0, 256, (2, 3, 32, 16), dtype=torch.uint8)
     size = 3 * block * block
-    permutation = torch.from_numpy(derive_permutation(key, f"shf/{block}/{size}/0", size))
+    permutation = torch.from_numpy(
+        derive_permutation(key, f"plan/order/0/shf-{block}-{size}", size)
+    )
 
     theirs = encrypt(images, permutation, block)
 

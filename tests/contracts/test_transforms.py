@@ -57,14 +57,15 @@ def images_for(steps: tuple[str, ...], batch: int = 3) -> NDArray[np.uint8]:
 def textbook(steps: tuple[str, ...], images: NDArray[np.uint8]) -> NDArray[np.float64]:
     """The paper's procedure, step by step: float, NHWC, split, flatten, transform, concatenate."""
     values = images.transpose(0, 2, 3, 1).astype(np.float64)
-    for position, name in enumerate(steps):
-        step = parse_step(name)
+    read = [parse_step(name) for name in steps]
+    parts = (f"{s.method}-{s.block_size}-{s.count}" for s in read)
+    sequence = "+".join(f"{p}-from_key" if p.startswith("ffx") else p for p in parts)
+    for position, step in enumerate(read):
         m, n, k = step.block_size, 3 * step.block_size**2, step.count
-        use = f"{step.method}/{m}/{k}/{position}"
+        use = f"{position}/{sequence}"
         full = step.method == "shf" and k == n
-        order = derive_permutation(KEY, use, n) if full else None
-        chosen = derive_positions(KEY, use, n, k)
-        inner = derive_permutation(KEY, f"shf-order/{m}/{k}/{position}", k) if k else None
+        chosen = derive_positions(KEY, f"plan/positions/{use}", n, k)
+        order = derive_permutation(KEY, f"plan/order/{use}", k) if k else None
         for image in values:
             for top in range(0, image.shape[0], m):
                 for left in range(0, image.shape[1], m):
@@ -72,11 +73,11 @@ def textbook(steps: tuple[str, ...], images: NDArray[np.uint8]) -> NDArray[np.fl
                     if full:
                         block = block[order]
                     elif step.method == "shf" and k:
-                        block[chosen] = block[chosen[inner]]
+                        block[chosen] = block[chosen[order]]
                     elif step.method == "np":
                         block[chosen] = 255 - block[chosen]
                     else:
-                        block[chosen] = ffx(f"ffx-password/{m}/{k}/{position}", block[chosen])
+                        block[chosen] = ffx(f"plan/password/{use}", block[chosen])
                     image[top : top + m, left : left + m] = block.reshape(m, m, 3)
     return values.transpose(0, 3, 1, 2)
 

@@ -44,21 +44,21 @@ def assert_uniform(counts: Iterable[int], cells: int) -> None:
 
 
 def test_frozen_permutations() -> None:
-    assert derive_permutation(KEY, "shf/2/12/0", 12).tolist() == [
-        *(5, 8, 0, 3, 2, 6, 11, 9, 1, 4, 7, 10)
+    assert derive_permutation(KEY, "plan/order/0/shf-2-12", 12).tolist() == [
+        *(9, 5, 11, 2, 4, 7, 8, 10, 0, 3, 1, 6)
     ]
-    assert derive_permutation(KEY, "shf/4/48/0", 48).tolist() == [
-        *(41, 5, 28, 17, 25, 32, 42, 38, 14, 34, 36, 43, 1, 23, 13, 16),
-        *(0, 20, 22, 4, 47, 24, 21, 40, 27, 11, 7, 39, 6, 9, 12, 2),
-        *(29, 15, 35, 44, 19, 33, 18, 8, 31, 26, 45, 10, 46, 30, 3, 37),
+    assert derive_permutation(KEY, "plan/order/0/shf-4-48", 48).tolist() == [
+        *(16, 44, 24, 22, 7, 47, 19, 8, 6, 43, 32, 4, 23, 33, 45, 25),
+        *(26, 0, 46, 28, 31, 34, 40, 1, 2, 30, 20, 36, 41, 9, 21, 42),
+        *(27, 12, 13, 39, 18, 29, 38, 17, 14, 3, 15, 35, 5, 37, 11, 10),
     ]
-    assert derive_positions(KEY, "np/2/6/0", 12, 6).tolist() == [11, 3, 10, 8, 6, 7]
+    assert derive_positions(KEY, "plan/positions/0/np-2-6", 12, 6).tolist() == [10, 11, 4, 1, 7, 3]
 
 
 def test_frozen_permutation_of_a_whole_image() -> None:
-    plan = derive_permutation(KEY, "shf/256/196608/0", 3 * 256 * 256)
+    plan = derive_permutation(KEY, "plan/order/0/shf-256-196608", 3 * 256 * 256)
     assert hashlib.sha256(plan.astype("<i8").tobytes()).hexdigest() == (
-        "9e4570bf86570244801cb11cb980486f5561b27ef9badc859f2e1d2467f22f32"
+        "94d5396b95431f9875b9e82e522024dabe966c5c8b783ea1ade3c6dd62e7b9bb"
     )
 
 
@@ -86,7 +86,9 @@ def test_every_permutation_of_four_is_equally_likely() -> None:
 
 
 def test_every_mask_of_np_at_block_2_is_equally_likely() -> None:
-    draws = (derive_positions(KEY.wrong(i), "np/2/6/0", 12, 6) for i in range(924 * 8))
+    draws = (
+        derive_positions(KEY.wrong(i), "plan/positions/0/np-2-6", 12, 6) for i in range(924 * 8)
+    )
     counts = Counter(frozenset(draw.tolist()) for draw in draws)
     assert_uniform(counts.values(), math.comb(12, 6))
 
@@ -94,14 +96,14 @@ def test_every_mask_of_np_at_block_2_is_equally_likely() -> None:
 def test_every_value_is_equally_likely_at_every_place() -> None:
     counts = np.zeros((12, 12), dtype=int)
     for i in range(2400):
-        counts[np.arange(12), derive_permutation(KEY.wrong(i), "shf/2/12/0", 12)] += 1
+        counts[np.arange(12), derive_permutation(KEY.wrong(i), "plan/order/0/shf-2-12", 12)] += 1
     for row in counts:
         assert_uniform(row, 12)
 
 
 def test_uses_of_one_key_are_independent() -> None:
     def relation(key: SecretKey) -> tuple[int, ...]:
-        first, second = (derive_permutation(key, f"shf/1/3/{n}", 3) for n in (0, 1))
+        first, second = (derive_permutation(key, f"plan/order/{n}/shf-1-3", 3) for n in (0, 1))
         return tuple(second[np.argsort(first)].tolist())
 
     counts = Counter(relation(KEY.wrong(i)) for i in range(1200))

@@ -46,12 +46,12 @@ def test_writes_a_record_per_key_and_a_file_per_lock(store: KeyStore, folder: Pa
     assert written["main.json"] == store.record_bytes("main")
     assert written["other.json"] == store.record_bytes("other")
     notes = {k: json.loads(v) for k, v in written.items() if k.startswith("locks/")}
-    main = {"key": "main", "id": store.record("main").id, "derivation": 1}
+    main = {"key": "main", "id": store.record("main").id, "derivation": 2}
     assert notes == {
         "locks/baseline.json": {"key": None},
         "locks/shf-4.json": main,
         "locks/shf-again.json": main,
-        "locks/np-4.json": {"key": "other", "id": store.record("other").id, "derivation": 1},
+        "locks/np-4.json": {"key": "other", "id": store.record("other").id, "derivation": 2},
     }
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from seglock.keys.secret_access import reveal
 
 if TYPE_CHECKING:
-    from seglock.config.steps import Step
+    from seglock.config.steps import FfxPassword, Step
     from seglock.keys import SecretKey
 
 ROWS = 8  # rows of a strip, or the block side where that is less
@@ -62,34 +62,41 @@ def _spellings(secret: bytes) -> Iterator[tuple[str, bytes]]:
                 yield "key in base64", spelled
 
 
-def derived_needles(key: SecretKey, steps: Sequence[Step], lock: str) -> list[Needle]:
+def derived_needles(
+    key: SecretKey,
+    steps: Sequence[Step],
+    lock: str,
+    ffx_password: FfxPassword = "from_key",  # noqa: S107 - a choice, not a password
+) -> list[Needle]:
     """What equals a key for one lock: its subkeys, FFX passwords, and its plan's arrays."""
     from seglock.keys import derive_permutation
+    from seglock.transforms.methods import DRAWS, plan_use
 
     owner = f"lock {lock}, key {key.id}"
     needles = []
     for position, step in enumerate(steps):
-        tail = f"{step.block_size}/{step.count}/{position}"
-        secrets = {f"{step.method}/{tail}": "subkey", f"shf-order/{tail}": "subkey"}
-        if step.method == "ffx":
-            secrets[f"ffx-password/{tail}"] = "FFX password"
-        for use, what in secrets.items():
+        for draw in DRAWS:
+            use = plan_use(draw, position, steps, ffx_password)
+            what = "FFX password" if draw == "password" else "subkey"
             for spelling, text in _spellings(key.derive(use)):
                 needles.append(Needle(spelling.replace("key", what, 1), owner, (text,)))
-        plan = derive_permutation(key, f"{step.method}/{tail}", step.positions)
-        forms = [plan[:PLAN_ENTRIES].astype(dtype).tobytes() for dtype in ("<i8", "<i4", "<i2")]
-        needles += [Needle("plan", owner, (form,)) for form in forms]
-    return needles + [Needle("plan", owner, (form,)) for form in _plan_forms(key, steps)]
+            plan = derive_permutation(key, use, step.positions)
+            forms = [plan[:PLAN_ENTRIES].astype(dtype).tobytes() for dtype in ("<i8", "<i4", "<i2")]
+            needles += [Needle("plan", owner, (form,)) for form in forms]
+    arrays = _plan_forms(key, steps, ffx_password)
+    return needles + [Needle("plan", owner, (form,)) for form in arrays]
 
 
-def _plan_forms(key: SecretKey, steps: Sequence[Step]) -> Iterator[bytes]:
+def _plan_forms(
+    key: SecretKey, steps: Sequence[Step], ffx_password: FfxPassword
+) -> Iterator[bytes]:
     """The start of a lock's arrays, steps composed, where chance would not give the same.
 
     The permutation, the selector as bytes, and the sorted positions where it is not 0.
     """
     from seglock.transforms.methods import plan_sequence
 
-    plan = plan_sequence(steps, key, "fixed")  # the password has no part in these arrays
+    plan = plan_sequence(steps, key, ffx_password)
     order = plan.permutation[:PLAN_ENTRIES]
     touched = np.flatnonzero(plan.selector)[:PLAN_ENTRIES]
     selector = plan.selector[:SELECTOR_ENTRIES]

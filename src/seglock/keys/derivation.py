@@ -30,8 +30,8 @@ def derive_permutation(key: SecretKey, use: str, size: int) -> NDArray[np.int64]
     as the key. Raises KeyRefusedError for a size below 1 or a reserved use.
 
     >>> from seglock.keys import SecretKey
-    >>> derive_permutation(SecretKey.from_bytes(bytes(range(32))), "shf/2/12/0", 12)
-    array([ 5,  8,  0,  3,  2,  6, 11,  9,  1,  4,  7, 10])
+    >>> derive_permutation(SecretKey.from_bytes(bytes(range(32))), "plan/order/0/shf-2-12", 12)
+    array([ 9,  5, 11,  2,  4,  7,  8, 10,  0,  3,  1,  6])
     """
     if size < 1:
         raise KeyRefusedError("a permutation's size must be at least 1", got=f"size={size}")
@@ -45,8 +45,8 @@ def derive_positions(key: SecretKey, use: str, size: int, count: int) -> NDArray
     unless 0 <= count <= size.
 
     >>> from seglock.keys import SecretKey
-    >>> derive_positions(SecretKey.from_bytes(bytes(range(32))), "np/2/6/0", 12, 6)
-    array([11,  3, 10,  8,  6,  7])
+    >>> derive_positions(SecretKey.from_bytes(bytes(range(32))), "plan/positions/0/np-2-6", 12, 6)
+    array([10, 11,  4,  1,  7,  3])
     """
     if not 0 <= count <= size:
         raise KeyRefusedError(

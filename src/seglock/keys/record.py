@@ -94,9 +94,10 @@ class PublicRecord:
         """
         if self.derivation != DERIVATION_VERSION:
             raise KeyRefusedError(
-                f"a key record's derivation must be version {DERIVATION_VERSION}",
-                got=f"version {self.derivation}",
-                fix="use the version of seglock that wrote the record",
+                f"the record of key {self.id} must be of derivation version {DERIVATION_VERSION}",
+                got=f"version {self.derivation}, by which a key gives other plans",
+                fix="make another key with `seglock key new NAME`, write `key: NAME` at the locks "
+                "of this one and train them again, or stay with the seglock that wrote the record",
             )
         if key.id != self.id:
             raise KeyRefusedError(

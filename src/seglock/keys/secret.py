@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from seglock.errors import KeyRefusedError
 from seglock.foreign import open_plain
 
-DERIVATION_VERSION = 1
-_LABEL = b"seglock/v1/"
+DERIVATION_VERSION = 2
+_LABEL = f"seglock/v{DERIVATION_VERSION}/".encode()
 # Values under these labels are public or are keys themselves, so ``derive`` does not give them.
 _RESERVED = ("id", "wrong/", "nonce/")
 
@@ -38,7 +38,7 @@ class SecretKey:
 
     >>> key = SecretKey.from_bytes(bytes(range(32)))
     >>> key
-    SecretKey(id=e4d1e2f4c7216f45)
+    SecretKey(id=70d0aae9ca27f01c)
     >>> key == SecretKey.from_bytes(bytes(range(32))), key == SecretKey.generate()
     (True, False)
     """
@@ -127,13 +127,13 @@ class SecretKey:
         return self._id
 
     def derive(self, use: str, length: int = 32) -> bytes:
-        """A subkey for one use: HKDF-SHA256 (RFC 5869), no salt, info ``seglock/v1/USE``.
+        """A subkey for one use: HKDF-SHA256 (RFC 5869), no salt, info ``seglock/v2/USE``.
 
         ``length`` is in bytes, 1 to 8160; a shorter subkey is a prefix of a longer one of the same
         use. The result is as secret as the key. Raises KeyRefusedError for a reserved use.
 
         >>> SecretKey.from_bytes(bytes(range(32))).derive("example", 4).hex()
-        '0295972d'
+        '7a291a81'
         """
         if not use or use == _RESERVED[0] or use.startswith(_RESERVED[1:]):
             raise KeyRefusedError(
@@ -200,7 +200,7 @@ def demonstration_key() -> SecretKey:
     It is SHA-256 of ``seglock demonstration key: public, protects nothing``.
 
     >>> demonstration_key()
-    SecretKey(id=db404b296f919d27)
+    SecretKey(id=73e07479b08e6fc5)
     """
     digest = "a47aa8e2fb420a020dbabd2e4c319792192bcbdfb1ae96667d089b394424dfb4"
     return SecretKey.from_bytes(bytes.fromhex(digest))

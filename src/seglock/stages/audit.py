@@ -74,7 +74,7 @@ def _what_to_find(
     tops = {255}
     for name, lock in params.locks.items() if params else ():
         if params and lock.steps and lock.key in keys:
-            needles += derived_needles(keys[lock.key], lock.parsed_steps, name)
+            needles += derived_needles(keys[lock.key], lock.parsed_steps, name, lock.ffx_password)
             found, top = _lock_images(root, name, params, keys[lock.key], report)
             report.images += len({needle.what for needle in found})
             needles += found
