@@ -18,8 +18,8 @@ from seglock.config.steps import (
     parse_step,
     sequence_faults,
 )
-from seglock.config.variables import FOLDER_VARIABLE, key_variable
 from seglock.errors import ConfigError, SeglockError
+from seglock.variables import FOLDER_VARIABLE, key_variable
 
 BASELINE = "baseline"
 PUBLISHED_WEIGHTS: Mapping[str, tuple[str, ...]] = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglock.config.variables import showing
+from seglock.variables import showing
 from seglock.data.archive import extract_voc
 from seglock.data.check import Progress, check_dataset
 from seglock.data.download import download, is_url, matches, split_digest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from seglock.config.variables import expand
+from seglock.variables import expand
 from seglock.data.download import is_url
 from seglock.errors import DataError
 

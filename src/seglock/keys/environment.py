@@ -11,9 +11,9 @@ import binascii
 import os
 import re
 
-from seglock.config.variables import FOLDER_VARIABLE, KEY_VARIABLES, key_variable
 from seglock.errors import KeyRefusedError
 from seglock.keys.secret import SecretKey
+from seglock.variables import FOLDER_VARIABLE, KEY_VARIABLES, key_variable
 
 # What was taken, by variable, for later calls in this process; the reason where it is no key.
 _taken: dict[str, SecretKey | KeyRefusedError] = {}

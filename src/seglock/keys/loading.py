@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seglock.config.variables import key_variable
 from seglock.errors import KeyRefusedError
 from seglock.files import write_bytes
 from seglock.keys.environment import environment_key
 from seglock.keys.record import PublicRecord
 from seglock.keys.secret import SecretKey
 from seglock.keys.store import KeyStore, check_name, missing_secret, refuse_demonstration
+from seglock.variables import key_variable
 
 
 def load_key(

@@ -16,7 +16,6 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from seglock.config.variables import FOLDER_VARIABLE, key_variable
 from seglock.errors import KeyRefusedError, StorageError
 from seglock.files import private_folder
 from seglock.foreign import read_plain
@@ -24,6 +23,7 @@ from seglock.keys.private import check_key_folder, check_store, clear_drafts, ho
 from seglock.keys.record import PublicRecord
 from seglock.keys.secret import SecretKey, demonstration_key
 from seglock.keys.secret_access import reveal
+from seglock.variables import FOLDER_VARIABLE, key_variable
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 SECRET_FILE = "secret"  # noqa: S105 - a file's name

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock.config import BASELINE
-from seglock.config.variables import showing
 from seglock.errors import ModelError
 from seglock.files import read_json, sha256_file, write_json
 from seglock.models.networks import HEADS, Network, find_network
 from seglock.models.weights import read_weights, save_weights, shape, weights_do_not_fit
+from seglock.variables import showing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from seglock.config.search_rules import hide_password
-from seglock.config.variables import expand, showing
 from seglock.errors import ConfigError, SeglockError
+from seglock.variables import expand, showing
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from seglock.config.variables import KEY_VARIABLES, variables
+from seglock.variables import KEY_VARIABLES, variables
 
 # Keys, the study's database, the tracking server: a worker talks to none of them. What DVC's
 # remotes need stays, since a worker may have to pull its data.

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from seglock.config.search_rules import hide_password
-from seglock.config.variables import as_written, showing
 from seglock.errors import BusyError, ConfigError, SeglockError, StorageError
 from seglock.search.database import has_tables, open_database
 from seglock.search.journal import JOURNAL, open_journal, read_journal
+from seglock.variables import as_written, showing
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from seglock.config import PARAMS_FILE, DataParams, Params, load_params
-from seglock.config.variables import as_written
 from seglock.errors import SeglockError
 from seglock.stages.disk import estimate_disk
+from seglock.variables import as_written
 
 if TYPE_CHECKING:
     from seglock.keys import KeyStore

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seglock.config import BASELINE, Params
-from seglock.config.variables import expand
 from seglock.errors import ModelError
 from seglock.files import replacing_folder, write_json
 from seglock.stages.outputs import sole_writer
+from seglock.variables import expand
 
 if TYPE_CHECKING:
     from seglock.config import ModelParams

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seglock.config.variables import as_written, expand, showing, variables
 from seglock.errors import ConfigError, DataError, KeyRefusedError
+from seglock.variables import as_written, expand, showing, variables
 
 SECRET = "correct horse/battery@staple"
 
