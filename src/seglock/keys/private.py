@@ -10,9 +10,9 @@ import shutil
 import stat
 from pathlib import Path
 
-from seglock.config.variables import FOLDER_VARIABLE
 from seglock.errors import KeyRefusedError
 from seglock.foreign import is_own
+from seglock.variables import FOLDER_VARIABLE
 
 _DRAFT = re.compile(r"\..+\.[a-z0-9_]{8}")
 """What `tempfile.mkdtemp` makes of the prefix ``.NAME.``"""
