@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -177,3 +178,11 @@ def test_addresses_and_digests() -> None:
     assert split_digest("http://a/b") == ("http://a/b", None)
     with pytest.raises(DataError, match="got #crc=1"):
         split_digest("http://a/b#crc=1")
+
+
+@pytest.mark.parametrize("name", ["x" * 240, "a\nb", "a\x1b[2J;b", "...", "\u202ea"])
+def test_an_address_does_not_choose_the_files_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(CONTENT)
+    found = download((tmp_path / name).as_uri(), tmp_path / "to", digest=None)
+    assert found.read_bytes() == CONTENT
+    assert re.fullmatch(r"[\w.-]{13,93}", found.name)

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
+import signal
+import subprocess
+import sys
 import tarfile
 import unicodedata
 from pathlib import Path
@@ -100,7 +104,7 @@ def test_a_tar_cannot_write_outside(voc, params, tmp_path: Path) -> None:
         evil = tarfile.TarInfo("../../JPEGImages/a1.png")
         evil.size = 4
         opened.addfile(evil, io.BytesIO(b"evil"))
-    with pytest.raises(DataError, match="whole tar file with safe paths"):
+    with pytest.raises(DataError, match="whole tar or zip file with safe members"):
         get_dataset(params.model_copy(update={"source": str(tar)}), tmp_path / "data" / "raw")
     assert not list(tmp_path.rglob("JPEGImages/a1.png"))[1:]
     assert not (tmp_path / "data" / "raw").exists()
@@ -253,5 +257,61 @@ def test_real_data_has_a_default_place(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_a_source_that_is_not_there(params, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a folder, a tar file or a URL, got nowhere \(nothing"):
+    with pytest.raises(DataError, match=r"a folder, a tar or zip file or a URL, got nowhere \(nothing"):
         get_dataset(params.model_copy(update={"source": "nowhere"}), tmp_path / "raw")
+
+
+@pytest.mark.parametrize("linked", ["ImageSets/Segmentation/train.txt", "ImageSets", "classes.txt"])
+def test_nothing_outside_the_dataset_is_shown(voc, params, tmp_path: Path, linked: str) -> None:
+    outside = tmp_path / "outside" / "Segmentation"
+    outside.mkdir(parents=True)
+    for name in ("train.txt", "val.txt", "classes.txt"):
+        (outside / name).write_text("a-secret-of-the-user\n")
+    path = voc.root / linked
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    path.symlink_to(outside.parent if linked == "ImageSets" else outside / path.name)
+    with pytest.raises(DataError, match="a link that leads elsewhere: put a copy of the file") as e:
+        get_dataset(params, tmp_path / "raw")
+    assert "a-secret-of-the-user" not in str(e.value)
+    problems = check_dataset(voc.root)
+    assert problems
+    assert "a-secret-of-the-user" not in "".join(map(str, problems))
+
+
+def test_a_dataset_of_links_is_one(voc, params, tmp_path: Path) -> None:
+    """A linked folder, linked images, a list that links to another: as people and DVC make them."""
+    lists = voc.root / "ImageSets/Segmentation"
+    (lists / "train.txt").rename(lists / "all.txt")
+    (lists / "train.txt").symlink_to("all.txt")
+    (voc.root / "JPEGImages").rename(tmp_path / "pictures")
+    (voc.root / "JPEGImages").symlink_to(tmp_path / "pictures")
+    (tmp_path / "link").symlink_to(voc.root)
+    get_dataset(params.model_copy(update={"source": str(tmp_path / "link")}), tmp_path / "raw")
+    assert check_dataset(tmp_path / "raw") == []
+
+
+@pytest.mark.parametrize("target", ["secret", "/dev/zero", "nowhere"])
+def test_a_link_to_no_image_is_not_copied(voc, params, tmp_path: Path, target: str) -> None:
+    (tmp_path / "secret").write_text("a-secret-of-the-user")
+    image = voc.root / "JPEGImages/a1.png"
+    image.unlink()
+    image.symlink_to(tmp_path / target)
+    with pytest.raises(DataError, match="must be a plain file|must be an image, got a link"):
+        get_dataset(params, tmp_path / "raw")
+    assert not (tmp_path / "raw").exists()
+
+
+def test_a_kill_while_unpacking_leaves_nothing_for_long(voc, params, tmp_path: Path) -> None:
+    tar = _tar(voc.root, tmp_path / "voc.tar")
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from seglock.config import DataParams; from seglock.data import get, get_dataset\n"
+        "get._copy = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "get_dataset(DataParams.model_validate_json(sys.argv[1]), Path(sys.argv[2]))"
+    )
+    with_tar = params.model_copy(update={"source": str(tar)})
+    command = [sys.executable, "-c", code, with_tar.model_dump_json(), str(tmp_path / "data/raw")]
+    assert subprocess.run(command).returncode == -signal.SIGKILL
+    assert list((tmp_path / "data").rglob("a1.png"))
+    get_dataset(with_tar, tmp_path / "data/raw")
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["raw"]

@@ -1,47 +1,94 @@
-"""Take the part of a tar file that is a VOC dataset."""
+"""Take the part of an archive that is a VOC dataset: bytes of its members to names of ours.
+
+No member decides where anything is written. What is taken are plain files, up to a bound, and links
+to them inside the archive, by content; everything else in it is left out.
+"""
 
 from __future__ import annotations
 
-import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from seglock.data.layout import CLASSES_FILE, LISTS, VocFolder, find_voc_folder
-from seglock.data.names import IMAGES, MASKS, file_id
+from seglock.data.archive_members import Archive, Limit, opened
+from seglock.data.layout import CLASSES_FILE, LISTS, PLACES, VocFolder, by_id
+from seglock.data.names import IMAGES, MASKS, is_id
 from seglock.errors import DataError
+
+_MOST_TEXT = 16 << 20
+_MOST_PICTURE = 512 << 20
 
 
 def extract_voc(path: Path, lists: Sequence[str], folder: Path) -> VocFolder:
-    """Extract the lists of a VOC folder inside a tar, and the images and masks that they name.
+    """Write the lists of the VOC folder in a tar or zip to ``folder``, with what they name.
 
-    Nothing else is written, and nothing outside ``folder``. Raises DataError for a file that is
-    no tar, is cut off, or holds no such dataset.
+    Raises DataError for a file that is neither, is cut off, is not as any honest archive, or holds
+    no such dataset.
     """
-    try:
-        with tarfile.open(path) as tar:
-            members = tar.getmembers()
-            _extract(tar, [m for m in members if _is_text(m.name)], folder)
-            voc = find_voc_folder(folder)
-            wanted = {name for split in lists for name in voc.ids(split)}
-            _extract(tar, [m for m in members if _is_picture(m.name, wanted)], folder)
-    except (tarfile.TarError, EOFError) as error:
-        raise DataError(
-            f"{path} must be a whole tar file with safe paths",
-            got=str(error),
-            fix="fetch it again, or unpack it yourself and name the folder",
-        ) from error
-    return VocFolder(voc.root)
+    with opened(path) as archive:
+        root = _root(archive, path)
+        limit = Limit.of(path)
+
+        def take(members: Sequence[tuple[str, Path]], most: int) -> None:
+            """Write members in the order in which they lie in the archive."""
+            for member, target in sorted(members, key=lambda pair: archive.place(pair[0])):
+                with target.open("xb") as file:
+                    for chunk in archive.chunks(member, most):
+                        limit.spend(len(chunk))
+                        file.write(chunk)
+
+        for place in (LISTS, IMAGES, MASKS):
+            (folder / place).mkdir(parents=True)
+        take(_texts(archive, root, folder), _MOST_TEXT)
+        names = {place: archive.files_in(root, place) for place in (IMAGES, MASKS)}
+        voc = VocFolder(folder, {place: by_id(found) for place, found in names.items()})
+        ids = {name for split in lists for name in voc.ids(split) if is_id(name)}
+        pictures = [
+            (names[place][file.name], folder / place / (name + file.suffix))
+            for name in ids
+            for place in (IMAGES, MASKS)
+            for file in voc.files(place, name)
+            if is_id(name + file.suffix)
+        ]
+        take(pictures, _MOST_PICTURE)
+    return VocFolder(folder)
 
 
-def _extract(tar: tarfile.TarFile, members: list[tarfile.TarInfo], folder: Path) -> None:
-    tar.extractall(folder, members=members, filter="data")
+def _texts(archive: Archive, root: str, folder: Path) -> list[tuple[str, Path]]:
+    """The lists and the names of classes, each with its place."""
+    found = [
+        (member, folder / LISTS / name)
+        for name, member in archive.files_in(root, LISTS).items()
+        if name.endswith(".txt") and is_id(name.removesuffix(".txt")) and name[0] != "."
+    ]
+    if (member := archive.files_in(root, ".").get(CLASSES_FILE)) is not None:
+        found.append((member, folder / CLASSES_FILE))
+    return found
 
 
-def _is_text(name: str) -> bool:
-    path = PurePosixPath(name)
-    return path.name == CLASSES_FILE or (path.suffix == ".txt" and str(path.parent).endswith(LISTS))
-
-
-def _is_picture(name: str, wanted: set[str]) -> bool:
-    path = PurePosixPath(name)
-    return path.parent.name in (IMAGES, MASKS) and file_id(name) in wanted
+def _root(archive: Archive, path: Path) -> str:
+    """The folder in the archive that `find_voc_folder` would find, were it unpacked."""
+    tail = PurePosixPath(LISTS).parts
+    roots = {
+        "/".join(PurePosixPath(folder).parts[: -len(tail)])
+        for folder in archive.folders
+        if PurePosixPath(folder).parts[-len(tail) :] == tail
+    }
+    fits: Callable[[str, str], bool] = lambda root, place: (
+        root.count("/") == place.count("/") and bool(root) == bool(place) and fnmatchcase(root, place)
+    )
+    for place in PLACES:
+        found = sorted(root for root in roots if fits(root, place))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise DataError(
+                f"{path} must hold one dataset",
+                got=", ".join(found),
+                fix="unpack it, and name one of these folders",
+            )
+    raise DataError(
+        f"{path} must hold a folder in the PASCAL VOC layout",
+        got=f"no {LISTS} folder in it",
+        fix=f"it needs {IMAGES}/, {MASKS}/ and {LISTS}/*.txt",
+    )

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import http.client
 import os
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -69,7 +70,7 @@ def download(
         raise DataError(
             "data.source must not hold a user or a password", got=shown(url), fix="use a local file"
         )
-    name = Path(urllib.parse.unquote(parts.path)).name or "download"
+    name = re.sub(r"[^\w.-]", "_", Path(urllib.parse.unquote(parts.path)).name)[-80:] or "download"
     target = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name}"
     with exclusive(folder, what="downloads"):
         if target.exists() and digest is not None and matches(target, digest):
@@ -124,7 +125,9 @@ def _fetch(url: str, part: Path, progress: Progress | None) -> None:
     with answer:
         resumed = have and _starts_at(answer) == have
         length = answer.headers.get("Content-Length")
-        total = int(length) + (have if resumed else 0) if length else None
+        total = None
+        if length and length.isdecimal():
+            total = int(length[:20]) + (have if resumed else 0)
         with part.open("ab" if resumed else "wb") as file:
             done = _copy(answer, file, have if resumed else 0, total, progress)
     if total is not None and done != total:

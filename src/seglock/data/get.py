@@ -25,16 +25,18 @@ from seglock.files import replacing_folder, write_text
 if TYPE_CHECKING:
     from seglock.config import DataParams
 
+_PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"RIFF")
 DOWNLOADS = Path(".seglock/downloads")
 
 
 @dataclass(frozen=True)
 class _Source:
-    """Where a dataset comes from and what is taken of it."""
+    """Where a dataset comes from, what is taken of it, and where to unpack it."""
 
     text: str
     lists: list[str]
     downloads: Path
+    scratch: Path
     digest: str | None = None
     advice: str = ""
 
@@ -57,13 +59,15 @@ def get_dataset(
         if params.dataset == "synthetic":
             write_synthetic(params.synthetic, folder, progress=progress)
         else:
-            source = _Source(params.source or "", used_lists(params), downloads)
+            source = _Source(params.source or "", used_lists(params), downloads, folder)
             if params.dataset == "voc2012":
                 text = params.source or VOC2012_URL
-                source = _Source(text, source.lists, downloads, VOC2012_DIGEST, VOC2012_ADVICE)
+                source = _Source(
+                    text, source.lists, downloads, folder, VOC2012_DIGEST, VOC2012_ADVICE
+                )
             _take(source, folder, target, progress)
         if params.extra_source is not None:
-            extra = _Source(params.extra_source, [params.train_split], downloads)
+            extra = _Source(params.extra_source, [params.train_split], downloads, folder)
             _take(extra, folder / EXTRA, target, progress)
 
 
@@ -81,12 +85,13 @@ def _take(source: _Source, folder: Path, target: Path, progress: Progress | None
                 )
             _copy(find_voc_folder(path), source.lists, folder, progress)
             return
-        with tempfile.TemporaryDirectory(prefix=".unpacked.", dir=target.parent) as unpacked:
+        # In what becomes the folder: a kill leaves one thing, which the next command clears.
+        with tempfile.TemporaryDirectory(prefix=".unpacked.", dir=source.scratch) as unpacked:
             _copy(extract_voc(path, source.lists, Path(unpacked)), source.lists, folder, progress)
 
 
 def _fetch(source: _Source, progress: Progress | None) -> Path:
-    """The folder or tar file of a source, downloaded if need be, its digest checked."""
+    """The folder or archive of a source, downloaded if need be, its digest checked."""
     found = resolve_source(source.text)
     if is_url(found):
         address, own = split_digest(found)
@@ -97,7 +102,7 @@ def _fetch(source: _Source, progress: Progress | None) -> Path:
     path = Path(found)
     if not path.exists():
         raise DataError(
-            "data.source must be a folder, a tar file or a URL",
+            "data.source must be a folder, a tar or zip file or a URL",
             got=f"{source.text} (nothing there)",
             fix="check the path in params.yaml",
         )
@@ -130,7 +135,14 @@ def _copy(source: VocFolder, lists: list[str], folder: Path, progress: Progress 
 
 
 def _copy_file(source: Path, target: Path) -> None:
+    """Copy an image; of links, none to a device or to what is no image of the user's."""
     try:
+        if not source.is_file():
+            raise DataError(f"{source} must be a plain file", got="none, or a link to none")
+        if source.is_symlink():
+            with source.open("rb") as file:
+                if not file.read(16).startswith(_PICTURES):
+                    raise DataError(f"{source} must be an image", got="a link to something else")
         shutil.copyfile(source, target)
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT, errno.EISDIR):

@@ -27,13 +27,17 @@ from seglock.data.names import (
 from seglock.data.pictures import read_image as read_image
 from seglock.data.pictures import read_mask as read_mask
 from seglock.errors import DataError
+from seglock.foreign import read_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+_MOST_TEXT = 16 << 20
 VOID = 255
 LISTS = "ImageSets/Segmentation"
 CLASSES_FILE = "classes.txt"
+PLACES = ("", "VOC2012", "VOCdevkit/VOC2012", "VOCdevkit/*", "*/VOCdevkit/VOC2012", "*")
+"""Where in a folder or an archive the dataset may be; the first place that has one counts."""
 VOC_CLASSES = (
     BACKGROUND, "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
     "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
@@ -64,14 +68,14 @@ class VocFolder:
         """The ids of one list, in its order, as ``read_id`` reads each; blank lines are skipped."""
         path = self.list_path(split)
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            text = _read_text(path, self.root)
         except FileNotFoundError as error:
             known = ", ".join(self.lists) or "no lists at all"
             raise DataError(
                 f"{path} must exist", got="no such list", fix=f"that folder has {known}"
             ) from error
         except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path} must be readable text", got=str(error)) from error
+            raise _unreadable(path, error) from error
         lines = [composed(line.strip()) for line in text.split("\n") if line.strip()]
         return [line if self.images(line) else read_id(line) for line in lines]
 
@@ -95,12 +99,17 @@ class VocFolder:
 
     def _files(self, folder: str) -> Mapping[str, list[str]]:
         if folder not in self._names:
-            found: dict[str, list[str]] = {}
             where = self.root / folder
-            for path in sorted(where.iterdir()) if where.is_dir() else []:
-                found.setdefault(file_id(path.name), []).append(path.name)
-            self._names[folder] = found
+            self._names[folder] = by_id(p.name for p in where.iterdir()) if where.is_dir() else {}
         return self._names[folder]
+
+
+def by_id(names: Iterable[str]) -> dict[str, list[str]]:
+    """The names of files by the id that each has."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        found.setdefault(file_id(name), []).append(name)
+    return found
 
 
 def find_voc_folder(path: Path) -> VocFolder:
@@ -113,8 +122,7 @@ def find_voc_folder(path: Path) -> VocFolder:
         raise DataError(
             "a dataset's folder must exist", got=str(path), fix="check data.source in params.yaml"
         )
-    patterns = ("", "VOC2012", "VOCdevkit/VOC2012", "VOCdevkit/*", "*/VOCdevkit/VOC2012", "*")
-    for pattern in patterns:
+    for pattern in PLACES:
         candidates = sorted(path.glob(pattern)) if pattern else [path]
         found = [folder for folder in candidates if (folder / LISTS).is_dir()]
         if len(found) == 1:
@@ -136,11 +144,11 @@ def read_classes(root: Path) -> tuple[str, ...]:
     """Class names in index order from ``root/classes.txt``; without that file, VOC's 21."""
     path = Path(root) / CLASSES_FILE
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = _read_text(path, Path(root))
     except FileNotFoundError:
         return VOC_CLASSES
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} must be readable text", got=str(error)) from error
+        raise _unreadable(path, error) from error
     names = tuple(composed(line.strip()) for line in text.rstrip().split("\n") if text.strip())
     fault = class_list_fault(names)
     if fault or not 2 <= len(names) <= VOID:
@@ -150,3 +158,13 @@ def read_classes(root: Path) -> tuple[str, ...]:
             fix="write one class a line, in the order of the masks' indices",
         )
     return names
+
+
+def _read_text(path: Path, root: Path) -> str:
+    """A list or the names of classes; a link out of the dataset would show what it leads to."""
+    return read_plain(path, within=root, most=_MOST_TEXT).decode("utf-8-sig")
+
+
+def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> DataError:
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return DataError(f"{path} must be readable text", got=reason)
