@@ -124,3 +124,23 @@ class KeyRefusedError(SeglockError, ValueError):
     """A secret key is missing, malformed, exposed, or not the one that is asked for."""
 
     exit_code: ClassVar[int] = 3
+
+
+def is_homeless(error: BaseException) -> bool:
+    """Whether a library asked for the home or the name of a user without an entry, as in a
+    container."""
+    return any(words in str(error) for words in ("home directory", "getpwuid", "No username set"))
+
+
+def in_short(text: str, limit: int = 1000) -> str:
+    """Someone else's message on one line. What is wrong stands first and the remedy last: a long
+    one loses its middle.
+
+    >>> in_short("no such\\n  file")
+    'no such file'
+    >>> in_short("0123456789", limit=7)
+    '01 … 89'
+    """
+    line = " ".join(text.split())
+    end = (limit - 3) // 2
+    return line if len(line) <= limit else f"{line[:end]} … {line[-end:]}"

@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ["dvc.yaml", "params.yaml", "profiles", ".dvc/config", ".dvc/.gitignore", ".dvcignore"]
+ODD = "a b#c%20d?\N{LATIN SMALL LETTER E WITH ACUTE}@x"  # a name that an address must quote
 SHIPPED += [".gitignore", "data/.gitignore"]
 
 
@@ -70,7 +71,8 @@ def stages_run(output: str) -> list[str]:
 
 
 def make_project(folder: Path, keys: Path) -> Project:
-    """A project at ``folder`` with the shipped pipeline, committed."""
+    """A project in ``folder`` with the shipped pipeline, committed."""
+    folder = folder / ODD
     for name in SHIPPED:
         source, target = ROOT / name, folder / name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -25,12 +25,13 @@ from seglock.tracking import (
 from seglock.tracking.limits import safe_name
 from tests.tracking.conftest import client_of
 
+ODD = "a b#c%20d?\N{LATIN SMALL LETTER E WITH ACUTE}@x"
 TAGS = {"lock": "np-4", "key_id": "0123456789abcdef"}
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("project with a space")
+    return tmp_path_factory.mktemp("project") / ODD
 
 
 def begin(root: Path, run_id: str | None = None) -> JournalTracker:

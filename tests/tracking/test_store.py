@@ -9,37 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from seglock.tracking import project_root, reason_unreachable, shown_uri, tracking_uri
-
-
-def test_the_project_is_dvcs_root_inside_an_experiment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert project_root() == tmp_path
-    monkeypatch.setenv("DVC_ROOT", "/somewhere/else")
-    assert project_root() == Path("/somewhere/else")
-
-
-def test_the_store_is_the_projects_own_unless_the_environment_names_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlruns/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking.example.org")
-    assert tracking_uri(tmp_path) == "http://tracking.example.org"
-
-
-@pytest.mark.parametrize(
-    ("uri", "shown"),
-    [
-        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
-        ("https://ann:p@ss@example.org/x?y", "https://example.org/x?y"),
-        ("postgresql://ann:secret@db:5432/runs", "postgresql://db:5432/runs"),
-        ("sqlite:////home/ann@work/mlflow.db", "sqlite:////home/ann@work/mlflow.db"),
-    ],
-)
-def test_credentials_are_never_shown(uri: str, shown: str) -> None:
-    assert shown_uri(uri) == shown
+from seglock.tracking import reason_unreachable, tracking_uri
 
 
 def test_what_listens_is_reachable_and_what_does_not_is_not(free_port: int) -> None:

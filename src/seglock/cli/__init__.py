@@ -10,9 +10,15 @@ import os
 import sys
 from typing import NoReturn
 
-from seglock.errors import SeglockError
+from seglock.errors import SeglockError, is_homeless
 
 INTERRUPTED = 130
+_FREE = "free some space and run again"
+_MAY = "let this user write there, or work in a folder of the user's own"
+_REFUSED = {
+    errno.ENOSPC: _FREE, errno.EDQUOT: _FREE,
+    errno.EROFS: _MAY, errno.EACCES: _MAY, errno.EPERM: _MAY,
+}  # fmt: skip
 
 
 def main() -> NoReturn:
@@ -22,11 +28,13 @@ def main() -> NoReturn:
 
         take_keys()
     from seglock.cli.app import app
+    from seglock.cli.project import enter_project
     from seglock.cli.terminal import make_output_safe
 
     make_output_safe()
     try:
         try:
+            enter_project()
             app()
         finally:
             sys.stdout.flush()  # what cannot be written is said here, not by Python at its exit
@@ -38,10 +46,14 @@ def main() -> NoReturn:
         # The reader (head, less) is gone; give Python's own flush at exit nowhere to complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+    except (OSError, RuntimeError, KeyError) as error:
+        if is_homeless(error):
+            fix = "set USER to a name and HOME to a folder that may be written to"
+            _fail(f"this user must have a name and a home, got user id {os.getuid()}; {fix}", 2)
+        if not isinstance(error, OSError) or error.errno not in _REFUSED:
             raise
-        _fail(f"the disk refused a write ({error.strerror}); free some space and run again", 2)
+        place = f": {error.filename}" if error.filename else ""
+        _fail(f"the disk refused a write ({error.strerror}{place}); {_REFUSED[error.errno]}", 2)
     sys.exit(0)
 
 

@@ -57,11 +57,12 @@ def check_command(
     ] = None,
 ) -> None:
     """Report every problem of a dataset at once; exit code 2 if there is any. Notes are none."""
+    from seglock.cli.project import given
     from seglock.data import require_sound
     from seglock.stages import data
 
     with _progress() as progress:
-        result = data.check(path, splits=split, progress=progress)
+        result = data.check(given(path), splits=split, progress=progress)
     _echo_notes(result.notes)
     require_sound(result.problems, result.folder)
     counts = ", ".join(f"{name} {count}" for name, count in result.images.items())

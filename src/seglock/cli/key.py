@@ -66,10 +66,11 @@ def verify_command(
     ] = None,
 ) -> None:
     """Check the secret against its public record; exit code 3 if it is refused."""
+    from seglock.cli.project import given
     from seglock.keys import PublicRecord, load_key
 
     published = Path("data/keys") / f"{name}.json"
-    source = record or (published if published.is_file() else None)
+    source = (record and given(record)) or (published if published.is_file() else None)
     key = load_key(name, record=PublicRecord.from_file(source) if source else None)
     typer.echo(f"key {name}, id {key.id}, is the one in {source or 'the key store'}")
 

@@ -20,6 +20,7 @@ def preview_command(
     ] = 128,
 ) -> None:
     """Draw an image under every method and block side, with the public demonstration key."""
+    from seglock.cli.project import given
     from seglock.stages.preview import preview
 
-    typer.echo(f"wrote {preview(image, out, side)} (demonstration key)")
+    typer.echo(f"wrote {preview(image and given(image), given(out), side)} (demonstration key)")

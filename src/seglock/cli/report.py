@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from seglock.cli.project import shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -64,8 +67,7 @@ def report_command(
     typer.echo("")
     typer.echo(f"Report      {root / REPORT_FOLDER / PAGE}")
     if mlflow_ui() == LOCAL_UI:
-        store = "sqlite:///mlruns/mlflow.db"
-        typer.echo(f"MLflow UI   mlflow ui --backend-store-uri {store} --host 127.0.0.1")
+        typer.echo(f"MLflow UI   mlflow ui --backend-store-uri {_store()} --host 127.0.0.1")
     else:
         typer.echo(f"MLflow UI   {mlflow_ui()}")
     if advice and advice["status"] == "recommended" and not advice["trained_as"]:
@@ -74,6 +76,14 @@ def report_command(
         typer.echo(
             "Next        add a lock to params.yaml, then `dvc repro`; `seglock profile list`"
         )
+
+
+def _store() -> str:
+    """The tracking store as a word for the shell that the command was started in."""
+    from seglock.tracking import project_root, sqlite_file, sqlite_uri, tracking_uri
+
+    file = sqlite_file(tracking_uri(project_root()))
+    return shlex.quote(sqlite_uri(shown(file))) if file else '"$MLFLOW_TRACKING_URI"'
 
 
 def headline(summary: dict[str, Any]) -> Table:

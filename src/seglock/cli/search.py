@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from seglock.cli.project import shown
 from seglock.threads import give_way
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def _print_study(outcome: StudyOutcome, root: Path) -> None:
         _say(tried)
     typer.echo("")
     typer.echo(f"Outputs     {root / 'data' / 'search'}")
-    typer.echo(f"Dashboard   {dashboard_command(_relative(outcome.storage))}")
+    typer.echo(f"Dashboard   {dashboard_command(_storage(outcome.storage))}")
     if outcome.recommendation.status == "recommended":
         typer.echo("Next        seglock search --apply, then `dvc repro` trains it in full")
 
@@ -221,12 +222,11 @@ def _say(text: str) -> None:
     typer.echo(textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False))
 
 
-def _relative(storage: str) -> str:
-    """A path from here, which can be pasted; a URL as it is."""
-    path = Path(storage)
-    if path.is_absolute() and path.is_relative_to(Path.cwd()):
-        return str(path.relative_to(Path.cwd()))
-    return storage
+def _storage(storage: str) -> str:
+    """A journal's path, which can be pasted; a URL as it is."""
+    from seglock.tracking import project_root
+
+    return storage if "://" in storage else shown(project_root() / storage)
 
 
 def _apply(outcome: StudyOutcome, overrides: dict[str, Any], root: Path) -> None:

@@ -23,7 +23,7 @@ from seglock.keys.private import check_key_folder, check_store, clear_drafts, ho
 from seglock.keys.record import PublicRecord
 from seglock.keys.secret import SecretKey, demonstration_key
 from seglock.keys.secret_access import reveal
-from seglock.variables import FOLDER_VARIABLE, key_variable
+from seglock.variables import FOLDER_VARIABLE, expand, key_variable
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 SECRET_FILE = "secret"  # noqa: S105 - a file's name
@@ -49,12 +49,22 @@ def check_name(name: str) -> str:
 
 
 def default_folder() -> Path:
-    """``$SEGLOCK_KEY_DIR``, or ``seglock/keys`` in the user's data folder."""
+    """``$SEGLOCK_KEY_DIR``, or ``seglock/keys`` in the user's data folder.
+
+    Raises KeyRefusedError for a user without a home, or one that is unknown.
+    """
     if chosen := os.environ.get(FOLDER_VARIABLE):
-        return Path(chosen).expanduser()
+        return Path(expand(chosen, FOLDER_VARIABLE, error=KeyRefusedError))
     import platformdirs
 
-    return platformdirs.user_data_path("seglock") / "keys"
+    try:
+        return platformdirs.user_data_path("seglock") / "keys"
+    except RuntimeError as error:  # no HOME, and a user id that the machine has no entry for
+        raise KeyRefusedError(
+            "the key store must be in a user's home folder, or where it is said",
+            got="a user without one",
+            fix=f"set {FOLDER_VARIABLE} to a folder outside the project that lasts",
+        ) from error
 
 
 class KeyStore:

@@ -35,8 +35,10 @@ def render_page(
     *,
     study: Study | None = None,
     ui: str = LOCAL_UI,
+    store: str = "sqlite:///mlruns/mlflow.db",
 ) -> str:
-    """The report as one HTML document. ``ui`` is where the MLflow UI answers.
+    """The report as one HTML document. ``ui`` is where the MLflow UI answers, ``store``
+    what it is started with where that is this machine.
 
     With a ``study`` it links to pareto.html beside it, with attacks to leaderboard.html.
     """
@@ -59,7 +61,7 @@ def render_page(
         classes=first.classes,
         image_side=first.image_side,
         run_url=lambda run_id: run_url(ui, run_id),
-        local_ui=ui == LOCAL_UI,
+        store=store if ui == LOCAL_UI else None,
     )
 
 

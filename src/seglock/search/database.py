@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from seglock.config.search_rules import hide_password
 from seglock.errors import ConfigError, SeglockError
+from seglock.tracking import project_root, rooted
 from seglock.variables import expand, showing
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ def _usable(url: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
     with showing(url):
         try:
-            parsed = make_url(expand_url(url))
+            parsed = make_url(rooted(expand_url(url), project_root()))
             driver = _driver(parsed.drivername)
             whole = parsed.set(drivername=driver).render_as_string(hide_password=False)
             yield whole, _engine_options(driver)
@@ -109,8 +111,10 @@ def dashboard_command(shown: str) -> str:
     'PGPASSWORD="$SECRET" optuna-dashboard "postgresql+psycopg://ann@db/studies?sslmode=require"'
     """
     scheme, found, rest = shown.partition("://")
+    if not found:
+        return f"optuna-dashboard {shlex.quote(shown)}"
     before = ""
-    if found and scheme.partition("+")[0] in _DRIVERS:
+    if scheme.partition("+")[0] in _DRIVERS:
         with contextlib.suppress(ImportError):  # then this machine cannot open it at all
             scheme = _driver(scheme)
         user, at, place = rest.rpartition("@")

@@ -15,6 +15,7 @@ import threading
 import time
 from typing import Any, NoReturn
 
+from seglock.errors import in_short
 from seglock.search.channel import Channel, Message
 from seglock.search.ray_node import Mailbox, compute
 
@@ -204,7 +205,7 @@ def _words(error: Exception) -> str:
             return words
     cause = getattr(error, "cause", None) or error
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return f"{type(cause).__name__}: {lines[-1] if lines else 'no reason given'}"[:400]
+    return in_short(f"{type(cause).__name__}: {lines[-1] if lines else 'no reason given'}")
 
 
 def _pending(inbox: queue.SimpleQueue[Message], timeout: float) -> list[Message]:

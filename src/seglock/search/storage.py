@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from seglock.config.search_rules import hide_password
-from seglock.errors import BusyError, ConfigError, SeglockError, StorageError
+from seglock.errors import BusyError, ConfigError, SeglockError, StorageError, in_short
 from seglock.search.database import has_tables, open_database
 from seglock.search.journal import JOURNAL, open_journal, read_journal
 from seglock.variables import as_written, showing
@@ -204,4 +204,4 @@ def _gone(reason: str, seconds: float) -> StorageError:
 def _plain(error: BaseException) -> str:
     """The driver's own words on one line, without SQL and its values."""
     text = _PARAMETERS_LOGGED.sub("", str(getattr(error, "orig", None) or error))
-    return " ".join(text.split())[:300]
+    return in_short(text)

@@ -23,6 +23,7 @@ from seglock.errors import (
     SeglockError,
     TrainingError,
     TransformError,
+    in_short,
 )
 from seglock.search.job import TrialJob, TrialResult
 
@@ -41,7 +42,6 @@ UNLABELLED = 256
 PERMANENT = (
     TrainingError, EvaluationError, ModelError, ConfigError, TransformError, AttackError,
 )  # fmt: skip
-_LONGEST_REASON = 400
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 
 
@@ -230,10 +230,7 @@ def failure(error: BaseException) -> tuple[str, bool]:
         text = f"{type(error).__name__} while a key or a transform was at work"
     else:
         text = f"{type(error).__name__}: {error}".removesuffix(": ")
-    line = _CREDENTIALS.sub("", " ".join(text.split()))
-    if len(line) > _LONGEST_REASON:
-        line = f"{line[: _LONGEST_REASON - 3]}..."
-    return line, isinstance(error, PERMANENT)
+    return in_short(_CREDENTIALS.sub("", text)), isinstance(error, PERMANENT)
 
 
 def _is_near_secrets(error: BaseException) -> bool:

@@ -59,7 +59,8 @@ def write_report(root: Path) -> dict[str, Any]:
         files.replacing_folder(root / REPORT_FOLDER) as out,
     ):
         illustrations = illustrate(results, Path(scratch), study, attacks, analyses)
-        page = render_page(results, summary, illustrations, study=study, ui=mlflow_ui())
+        own = {} if not os.environ.get("MLFLOW_TRACKING_URI") else {"store": "$MLFLOW_TRACKING_URI"}
+        page = render_page(results, summary, illustrations, study=study, ui=mlflow_ui(), **own)
         files.write_text(out / PAGE, page)
         files.write_text(out / "table.csv", to_csv(summary))
         files.write_text(out / "table.tex", to_latex(summary, table1(summary)))

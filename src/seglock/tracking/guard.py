@@ -159,7 +159,8 @@ def _text(file: Path) -> str:
 
 def _end_found(root: Path, timeout: float, tags: dict[str, str]) -> int:
     """Running runs that the store knows by their tags; looked for until none is left."""
-    from seglock.tracking.store import Store, tracking_uri
+    from seglock.tracking.address import tracking_uri
+    from seglock.tracking.store import Store
 
     store = Store(tracking_uri(root), timeout=timeout)
     ended = 0

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from seglock.errors import TrackingError
 from seglock.files import sha256_file
+from seglock.tracking.address import tracking_uri
 from seglock.tracking.delivery import LOCAL_PREFIX, Delivery, resolve_run, send_quietly
 from seglock.tracking.environment import git_commit
 from seglock.tracking.journal import Journal, RunHeader
 from seglock.tracking.limits import flatten, number_to_json
 from seglock.tracking.protocol import Status, status_after
-from seglock.tracking.store import Store, tracking_uri
+from seglock.tracking.store import Store
 
 if TYPE_CHECKING:
     from seglock.config import TrackingParams

@@ -12,11 +12,12 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import filelock
 
-from seglock.errors import TrackingError
+from seglock.errors import TrackingError, in_short, is_homeless
+from seglock.tracking.address import artifact_folder, is_in_memory, shown_uri, sqlite_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,41 +32,6 @@ class RejectedError(TrackingError):
     """The store answered, and does not take this value."""
 
 
-def project_root() -> Path:
-    """The project's folder: DVC_ROOT inside ``dvc exp run``, the current folder otherwise."""
-    return Path(os.environ.get("DVC_ROOT") or Path.cwd())
-
-
-def tracking_uri(root: Path) -> str:
-    """MLFLOW_TRACKING_URI, or the project's own ``sqlite:///<root>/mlruns/mlflow.db``."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
-    return uri or f"sqlite:///{Path(root).resolve() / 'mlruns' / 'mlflow.db'}"
-
-
-def shown_uri(uri: str) -> str:
-    """A tracking address without its user name and password.
-
-    >>> shown_uri("https://ann:secret@mlflow.example.org:8080/x")
-    'https://mlflow.example.org:8080/x'
-    """
-    parts = urlsplit(uri)
-    if "@" not in parts.netloc:
-        return uri
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def sqlite_file(uri: str) -> Path | None:
-    """The database file of a ``sqlite:///`` address, else None."""
-    scheme, _, path = uri.partition(":///")
-    return Path(unquote(path)) if scheme.split("+")[0] == "sqlite" and path else None
-
-
-def artifact_folder(uri: str) -> Path | None:
-    """Where runs of a ``sqlite:///`` store keep their files: beside the database, else None."""
-    file = sqlite_file(uri)
-    return file.parent.resolve() / "artifacts" if file else None
-
-
 def reason_unreachable(uri: str, timeout: float) -> str | None:
     """Why nothing answers at ``uri`` (one connection attempt, without importing mlflow), or None.
 
@@ -73,6 +39,8 @@ def reason_unreachable(uri: str, timeout: float) -> str | None:
     """
     if file := sqlite_file(uri):
         return _reason_sqlite(file)
+    if is_in_memory(uri):
+        return "a database in memory is gone with the command"
     parts = urlsplit(uri)
     scheme = parts.scheme.split("+")[0]
     try:
@@ -141,9 +109,11 @@ class Store:
             except TrackingError:
                 raise
             except Exception as error:  # whatever mlflow, SQLAlchemy or requests raise
-                text = " ".join(str(error).split())[:300]
+                if is_homeless(error):
+                    raise
+                text = in_short(str(error))
                 if getattr(error, "error_code", "") in _REJECTED:
-                    raise RejectedError("MLflow must accept the value", got=text) from error
+                    raise self._rejected(text) from error
                 raise self._away(text) from error
 
     def _connect(self) -> MlflowClient:
@@ -164,6 +134,16 @@ class Store:
             got=f"{self.shown}: {reason}",
             fix="start it, correct MLFLOW_TRACKING_URI, or set tracking.required: false "
             "to keep local files only and send them later with `seglock track sync`",
+        )
+
+    def _rejected(self, reason: str) -> TrackingError:
+        if self._client is not None:
+            fix = "mend that value"
+            return RejectedError("MLflow must accept the value", got=reason, fix=fix)
+        return TrackingError(
+            "MLflow must take the address of the tracking store",
+            got=f"{self.shown}: {reason}",
+            fix="do what it says, or unset MLFLOW_TRACKING_URI to keep runs in mlruns/mlflow.db",
         )
 
     def experiment(self, name: str) -> str:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from seglock.errors import SeglockError, TrackingError
 from seglock.files import read_json
+from seglock.tracking.address import tracking_uri
 from seglock.tracking.delivery import Delivery
 from seglock.tracking.journal import Journal, runs_folder
-from seglock.tracking.store import Store, tracking_uri
+from seglock.tracking.store import Store
 
 if TYPE_CHECKING:
     from seglock.config import TrackingParams
