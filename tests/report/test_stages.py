@@ -103,6 +103,20 @@ def test_the_command_prints_the_table_and_where_to_look(
     assert "mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1" in output
 
 
+def test_what_is_to_be_pasted_is_a_word_for_the_shell_that_it_is_shown_in(
+    make_project: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = make_project({"baseline": [], "np-4": ["np-4"]}, pictures=0)
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("seglock.cli.project._started", root / "data")
+    assert f"--backend-store-uri sqlite:///{root}/mlruns/mlflow.db " in run(report_command)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/my%20runs%3F.db")
+    assert f"--backend-store-uri 'sqlite:///{tmp_path}/my runs%3F.db' " in run(report_command)
+    assert "sqlite:///mlruns/mlflow.db" not in (root / "data/reports/report.html").read_text()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://ann:secret@db/runs")
+    assert '--backend-store-uri "$MLFLOW_TRACKING_URI" ' in run(report_command)
+
+
 def test_preview_draws_a_synthetic_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     output = run(preview_command, "--side", "32")

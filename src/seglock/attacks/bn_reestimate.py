@@ -22,7 +22,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     def inputs() -> Iterator[Tensor]:
         for start in range(0, len(photos), material.batch_size):
             batch = np.array(photos[start : start + material.batch_size])  # of a read-only map
-            if len(batch) > 1 or len(photos) == 1:  # one image may have no variance
+            if len(batch) > 1 or start == 0:  # a last one alone may have no variance
                 yield identity().to_input(torch.from_numpy(batch).to(material.device))
 
     network = reestimate_batch_norm(material.network, inputs())

@@ -226,7 +226,8 @@ def _storage(storage: str) -> str:
     """A journal's path, which can be pasted; a URL as it is."""
     from seglock.tracking import project_root
 
-    return storage if "://" in storage else shown(project_root() / storage)
+    is_url = "://" in storage or storage.startswith("$")
+    return storage if is_url else shown(project_root() / storage)
 
 
 def _apply(outcome: StudyOutcome, overrides: dict[str, Any], root: Path) -> None:

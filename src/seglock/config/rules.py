@@ -144,6 +144,27 @@ def train_faults(train: Values) -> list[str]:
     return faults
 
 
+def singles(train: Values, images: int) -> str | None:
+    """What to change where a recipe makes a batch, or a part of one, of a single image, which not
+    every network can normalise; None where it makes none.
+
+    >>> singles({"batch_size": 4, "accumulate": 1, "drop_last": False}, 9)
+    'set train.drop_last: true, or a train.batch_size that leaves more than one image over'
+    >>> singles({"batch_size": 4, "accumulate": 1, "drop_last": False}, 8)
+    """
+    size, parts = train["batch_size"], train["accumulate"]
+    if size // parts == 1:
+        return "raise train.batch_size" + (" or lower train.accumulate" if parts > 1 else "")
+    over = 0 if train["drop_last"] else images % size
+    if over and over // min(parts, over) == 1:
+        return (
+            "set train.drop_last: true, or a train.batch_size that leaves more than one image over"
+        )
+    if train.get("reestimate_batch_norm") and images // -(-images // (size // parts)) == 1:
+        return "set train.reestimate_batch_norm: false, or another train.batch_size"
+    return None
+
+
 def lock_faults(locks: Mapping[str, Values], image_side: int | None) -> list[str]:
     """What is wrong with the locks, each a mapping; no ``image_side``: all but the block sides."""
     faults = []

@@ -111,7 +111,7 @@ def dashboard_command(shown: str) -> str:
     'PGPASSWORD="$SECRET" optuna-dashboard "postgresql+psycopg://ann@db/studies?sslmode=require"'
     """
     scheme, found, rest = shown.partition("://")
-    if not found:
+    if not found and not shown.startswith("$"):
         return f"optuna-dashboard {shlex.quote(shown)}"
     before = ""
     if scheme.partition("+")[0] in _DRIVERS:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seglock.config.rules import singles
 from seglock.errors import ConfigError, ModelError
 from seglock.files import read_json
 from seglock.search.space import search_space
@@ -63,11 +64,13 @@ def study_settings(params: Params, root: Path) -> Settings:
     """Read what is prepared in ``root`` and name the study.
 
     Raises DataError when ``data/prepared`` is missing or has too few images for ``search.thief``,
-    ConfigError when that names an attack that cannot be one of its tier.
+    ConfigError when that names an attack that cannot be one of its tier, TrainingError when its
+    networks cannot be trained on batches of one image.
     """
     from seglock.data import PreparedData
 
     data = PreparedData.open(Path(root) / "data" / "prepared", verify=False)
+    _require_trainable(params, len(data.train))
     search = params.search.model_dump(mode="json", include=set(_STUDY))
     thief = thief_settings(params.search)
     if thief is not None:  # else a study of before there were thieves could not go on
@@ -96,6 +99,17 @@ def study_settings(params: Params, root: Path) -> Settings:
         "thief": thief,
     }
     return Settings(params.search.study or default_name(fingerprint), fingerprint, about)
+
+
+def _require_trainable(params: Params, images: int) -> None:
+    """Every side of the space: a study is not begun for trials that cannot be trained."""
+    if singles(dict(params.train), images) is None:
+        return
+    from seglock.training import require_variance
+
+    for side in params.search.space.image_side or [params.data.image_side]:
+        data = params.data.model_copy(update={"image_side": side})
+        require_variance(params.model_copy(update={"data": data}), images)
 
 
 def _parameters(params: Params) -> dict[str, Any]:

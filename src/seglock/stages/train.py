@@ -66,9 +66,10 @@ def train_lock(lock: str, root: Path) -> None:
 
     from seglock.data import PreparedData
     from seglock.tracking import project_root
-    from seglock.training import checkpoint_folder, rank_of, train
+    from seglock.training import checkpoint_folder, rank_of, require_variance, train
 
     data = PreparedData.open(root / "data" / "prepared")
+    require_variance(params, len(data.train))  # before a run is begun
     weights = root / "data" / "weights"
     digest = training_digest(params, chosen.params, data.digest, weights, chosen.key_id)
     folder = checkpoint_folder(project_root(), lock, digest)

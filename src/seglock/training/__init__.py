@@ -9,6 +9,7 @@ from seglock.training.job import EpochRow, TrainJob, TrainResult, checkpoint_fol
 from seglock.training.loop import train
 from seglock.training.progress import say
 from seglock.training.schedule import Schedule
+from seglock.training.variance import require_variance
 
 __all__ = [
     "EpochRow",
@@ -17,6 +18,7 @@ __all__ = [
     "TrainResult",
     "checkpoint_folder",
     "rank_of",
+    "require_variance",
     "say",
     "train",
 ]

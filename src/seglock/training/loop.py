@@ -22,6 +22,7 @@ from seglock.training.optimizer import Optimizer
 from seglock.training.progress import Display, say
 from seglock.training.runtime import Runtime
 from seglock.training.schedule import Schedule
+from seglock.training.variance import require_variance
 
 if TYPE_CHECKING:
     from seglock.tracking import Tracker
@@ -44,9 +45,11 @@ def train(
     row after its checkpoint, if there is one; what it raises ends the training.
 
     Raises TrainingError for a loss that is not finite, a recipe that has no step to take, and
-    batch normalisation over several CPU processes; ModelError for weights that do not fit.
+    batch normalisation of single values or over several CPU processes; ModelError for weights that
+    do not fit.
     """
     recipe = job.params.train
+    require_variance(job.params, len(job.data.train))
     runtime = Runtime.of(recipe)
     cuda = [runtime.device] if runtime.device.type == "cuda" else []
     world = join(runtime.device, recipe)
