@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contracts.test_published import REMOVED
 from tests.e2e.project import Project, stages_run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -53,6 +54,17 @@ def test_second_run_does_nothing(project: Project) -> None:
     assert stages_run(output) == []
     assert "up to date" in output
     assert project.run("git", "status", "--porcelain") == ""
+
+
+def test_no_exact_figure_of_an_attack_leaves_the_owner(project: Project) -> None:
+    """Neither what DVC pushes nor MLflow's store names one; the owner's own file does."""
+    shared = [project.root / "data", project.root / ".dvc/cache", project.root / "mlruns"]
+    for path in (file for folder in shared for file in folder.rglob("*") if file.is_file()):
+        content = path.read_bytes()
+        assert not [name for name in REMOVED if f'"{name}"'.encode() in content], path
+        assert not [name for name in REMOVED if f"/{name}".encode() in content], path
+    own = project.root / ".seglock/attacks/exact/np-4/hill-climb.json"
+    assert "plan_agreement" in json.loads(own.read_text())
 
 
 def test_metrics_and_plots(project: Project) -> None:

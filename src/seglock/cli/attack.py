@@ -59,7 +59,10 @@ def attack_command(
     needed = console.measure(table, options=console.options.update_width(1000)).maximum
     console.width = max(console.width, needed)
     console.print(table)
-    typer.echo(f"Results in data/attacks/{lock}. A failure is a failure within its budget.")
+    typer.echo(
+        f"Results in data/attacks/{lock}, exact figures, which are yours alone, in "
+        f".seglock/attacks/exact/{lock}. A failure is a failure within its budget."
+    )
 
 
 def _table(results: Sequence[dict[str, Any]]) -> Table:

@@ -222,9 +222,18 @@ def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] |
 
 
 def _digest(params: Params, training: Mapping[str, Any], data: PreparedData) -> str:
-    """What the results are a function of, but for the attacks' names."""
+    """What the results are a function of, but for the attacks' names; and what they tell."""
+    from seglock.attacks.figures import FIGURES
+
     settings = params.attack.model_dump(mode="json", exclude={"names"})
-    about = [__version__, settings, training["weights_sha256"], training["key_id"], data.digest]
+    about = [
+        __version__,
+        FIGURES,
+        settings,
+        training["weights_sha256"],
+        training["key_id"],
+        data.digest,
+    ]
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 
 
