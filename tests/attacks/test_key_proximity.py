@@ -82,7 +82,7 @@ def test_one_exchange_is_its_figure() -> None:
 
 def test_its_draws_repeat_and_are_the_owners_alone() -> None:
     """Who knows the seed, and has a plan to try, must not know which positions were exchanged."""
-    made = scene("shf-4", epochs=1)
+    made = scene("np-4", side=32, count=24, epochs=12)
     one, again = (measured(made, 7)["curve"] for _ in range(2))
     assert one == again
     assert measured(made, 7, seed=1)["curve"] != one
