@@ -180,3 +180,28 @@ def test_a_folder_that_cannot_be_closed_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="must be writable"):
         files.private_folder(tmp_path / "file" / "folder")
+
+
+@pytest.mark.parametrize(
+    ("content", "got"),
+    [("[]", "list"), ('"x"', "str"), ("{}", "no run_id, no key"), ('{"run_id": 5}', "no key"),
+     ('{"run_id": 5, "key": 1}', "run_id of type int, key of type int")],
+)  # fmt: skip
+def test_an_object_has_its_fields_or_is_refused(tmp_path: Path, content: str, got: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    fields = {"run_id": str, "key": str | None}
+    with pytest.raises(DataError, match=rf"x\.json must .*got {got}; run this"):
+        files.read_object(path, fields, error=DataError, fix="run this")
+    path.write_text('{"run_id": "a", "key": null, "more": 1}')
+    assert files.read_object(path, fields) == {"run_id": "a", "key": None, "more": 1}
+
+
+def test_a_folder_that_is_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "kept").touch()
+    (tmp_path / "out").symlink_to("mine")
+    with files.replacing_folder(tmp_path / "out") as new:
+        (new / "fresh").touch()
+    assert sorted(os.listdir(tmp_path)) == ["mine", "out"]
+    assert os.listdir(tmp_path / "mine") == ["kept"]

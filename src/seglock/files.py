@@ -10,8 +10,9 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import UnionType
 from typing import IO, Any
 
 from seglock.errors import BusyError, SeglockError, StorageError
@@ -153,6 +154,28 @@ def read_json(path: Path, *, error: type[SeglockError] = SeglockError, fix: str 
     except (OSError, ValueError) as cause:
         reason = getattr(cause, "strerror", None) or str(cause)
         raise error(f"{path} must be readable JSON", got=reason, fix=fix or None) from cause
+
+
+def read_object(
+    path: Path,
+    fields: Mapping[str, type | UnionType],
+    *,
+    error: type[SeglockError] = SeglockError,
+    fix: str = "",
+) -> dict[str, Any]:
+    """Read a JSON file that holds an object with at least these fields, each of its type."""
+    value = read_json(path, error=error, fix=fix)
+    if not isinstance(value, dict):
+        raise error(f"{path} must hold a JSON object", got=type(value).__name__, fix=fix or None)
+    faults = [f"no {name}" for name in fields if name not in value]
+    faults += [
+        f"{name} of type {type(value[name]).__name__}"
+        for name, kind in fields.items()
+        if name in value and not isinstance(value[name], kind)
+    ]
+    if faults:
+        raise error(f"{path} must be as it was written", got=", ".join(faults), fix=fix or None)
+    return value
 
 
 def sha256_file(path: Path) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import time
 import unicodedata
 
@@ -181,3 +182,9 @@ def test_real_datasets_are_sound(real_data, name: str, splits: int) -> None:
     assert check_dataset(real_data / name, progress=lambda *step: seen.append(step)) == []
     assert time.monotonic() - start < 60
     assert len(seen) == {"camvid": 701, "voc2012-animals": 882}[name]
+
+
+def test_a_pipe_among_the_images_is_a_problem_and_no_wait(voc) -> None:
+    (voc.root / "JPEGImages/a1.png").unlink()
+    os.mkfifo(voc.root / "JPEGImages/a1.png")
+    assert "no plain file" in "".join(map(str, check_dataset(voc.root)))

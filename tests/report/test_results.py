@@ -125,3 +125,18 @@ def test_pickled_pictures_are_never_loaded(root: Path) -> None:
     np.savez(path, ids=np.array([{"a": 1}], dtype=object))
     with pytest.raises(ReportError, match="must be readable"):
         read_results(root, LOCKS)
+
+
+def test_pictures_that_unpack_to_far_more_are_refused(root: Path, monkeypatch) -> None:
+    monkeypatch.setattr("seglock.report.results._MOST_PICTURES", 1 << 20)
+    path = root / "data/evaluations/shf-4/pictures.npz"
+    np.savez_compressed(path, images=np.zeros(2 << 20, np.uint8))
+    with pytest.raises(ReportError, match=r"more than 1048576 bytes of pictures"):
+        read_results(root, LOCKS)
+
+
+@pytest.mark.parametrize("part", ["evaluations/shf-4/evaluation", "models/shf-4/training"])
+def test_a_run_id_that_is_none_never_becomes_an_address(root: Path, part: str) -> None:
+    edit(root / f"data/{part}.json", lambda values: values.update(run_id="../../x"))
+    with pytest.raises(ReportError, match=r"run_id: .*must be a run's id"):
+        read_results(root, LOCKS)

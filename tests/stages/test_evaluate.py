@@ -302,7 +302,12 @@ def test_weights_must_be_there_whole_and_fit(project: Path) -> None:
         evaluate("np-2", project)
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", '{"run_id": "1"}'])
+@pytest.mark.parametrize(
+    "content",
+    [None, "{", "[]", '{"run_id": "1"}', "[" * 100_000,
+     '{"run_id": "../../x", "key_id": null, "weights_sha256": ""}',
+     '{"run_id": [], "key_id": 1, "weights_sha256": null}'],
+)  # fmt: skip
 def test_a_damaged_note_of_training_is_refused(project: Path, content: str | None) -> None:
     path = project / "data/models/np-2/training.json"
     path.unlink()

@@ -7,6 +7,7 @@ Colour profiles are ignored: the stored values count.
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,6 +86,8 @@ def _decode(path: Path, formats: tuple[str, ...]) -> tuple[Image.Image, str]:
     from PIL import Image, ImageOps
 
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError("no plain file")  # opening a pipe would wait for ever
         with Image.open(path) as image:
             layout = _layout(image)
             frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)

@@ -12,11 +12,14 @@ import numpy as np
 
 from seglock.data.splits import SPLITS
 from seglock.errors import DataError
-from seglock.files import read_json, sha256_file
+from seglock.files import read_object, sha256_file
 
 PREPARED_FILE = "prepared.json"
 ARRAYS = tuple(f"{split}_{kind}.npy" for split in SPLITS for kind in ("images", "masks"))
 _FIX = "run seglock data prepare"
+_FIELDS = {
+    "dataset": str, "classes": list, "image_side": int, "digest": str, "ids": dict, "files": dict
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class PreparedData:
         their digest. Raises DataError naming the file that is missing or damaged.
         """
         folder = Path(folder)
-        info = read_json(folder / PREPARED_FILE, error=DataError, fix=_FIX)
+        info = read_object(folder / PREPARED_FILE, _FIELDS, error=DataError, fix=_FIX)
         try:
             side, ids, files = int(info["image_side"]), info["ids"], info["files"]
             arrays = {

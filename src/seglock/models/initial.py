@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from seglock.config import BASELINE
 from seglock.errors import ModelError
-from seglock.files import read_json, sha256_file, write_json
+from seglock.files import read_object, sha256_file, write_json
 from seglock.models.networks import HEADS, Network, find_network
 from seglock.models.weights import read_weights, save_weights, shape, weights_do_not_fit
 from seglock.variables import showing
@@ -144,11 +144,8 @@ def load_initial_weights(model: nn.Module, folder: Path) -> list[str]:
     backbone is another one.
     """
     folder = Path(folder)
-    about = read_json(
-        folder / WEIGHTS_JSON, error=ModelError, fix="run `dvc repro weights`, or dvc pull it"
-    )
-    if not isinstance(about, dict) or not isinstance(about.get("source"), str):
-        raise ModelError(f"{folder / WEIGHTS_JSON} must name its source", got=repr(about))
+    fix = "run `dvc repro weights`, or dvc pull it"
+    about = read_object(folder / WEIGHTS_JSON, {"source": str}, error=ModelError, fix=fix)
     if about["source"] == "none":
         return []
     path = folder / WEIGHTS_FILE

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HISTORY_FIELDS = ("epoch", "lr", "train_loss", "val_loss", "val_miou")
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError)
+_MOST_PICTURES = 1 << 30
+_DAMAGE = (OSError, MemoryError, ValueError, KeyError, EOFError, TypeError, AttributeError)
 
 
 class Epoch(NamedTuple):
@@ -163,6 +164,8 @@ def _read_pictures(path: Path, classes: int, fix: str) -> Pictures:
     try:
         # Opened here, since np.load leaves a damaged file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            if sum(part.file_size for part in stored.zip.infolist()) > _MOST_PICTURES:
+                raise ValueError(f"more than {_MOST_PICTURES} bytes of pictures")
             arrays: dict[str, Any] = {name: stored[name] for name in stored.files}
     except FileNotFoundError as error:
         raise ReportError(f"{path} must exist", got="no such file", fix=fix) from error

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from seglock.errors import DataError
-from seglock.files import read_json, sha256_file
+from seglock.files import read_object, sha256_file
 from seglock.search.environment import without_secrets
 from seglock.search.job import TrialJob
 
@@ -76,11 +76,11 @@ def weights_for(job: TrialJob) -> Path | None:
 
 def _described(folder: Path, digest: str) -> dict[str, Any]:
     """prepared.json of a folder that holds the dataset ``digest``; DataError otherwise."""
-    about: dict[str, Any] = read_json(folder / "prepared.json", error=DataError)
-    if about.get("digest") != digest:
+    about = read_object(folder / "prepared.json", {"digest": str}, error=DataError)
+    if about["digest"] != digest:
         raise DataError(
             f"{folder} must hold the dataset of the study, digest {digest[:16]}",
-            got=f"digest {str(about.get('digest'))[:16]}",
+            got=f"digest {about['digest'][:16]}",
         )
     return about
 

@@ -43,8 +43,10 @@ def write_results(
 
 def read_result(path: Path) -> dict[str, Any]:
     """One attack's result; raises AttackError for a file that is damaged."""
-    value: dict[str, Any] = files.read_json(path, error=AttackError, fix="run dvc repro")
-    return value
+    from seglock.attacks.figures import FIGURES
+
+    fields = {"attack": str} | dict.fromkeys(FIGURES, bool | int | float | None)
+    return files.read_object(path, fields, error=AttackError, fix="run dvc repro")
 
 
 def record_results(tracker: Tracker, folder: Path, results: Sequence[dict[str, Any]]) -> None:

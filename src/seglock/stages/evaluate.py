@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from seglock import files
 from seglock.config import LockParams, Params, find_lock, load_params
 from seglock.errors import KeyRefusedError, ModelError
+from seglock.foreign import is_run_id
 from seglock.keys import PublicRecord, SecretKey, load_key
 from seglock.stages.evaluate_record import record_results, write_results
 from seglock.stages.locks import lock_transform, wrong_transforms
@@ -80,15 +81,11 @@ def read_training(lock: str, root: Path, key: SecretKey | None) -> dict[str, Any
     """training.json, checked against the key and the weights beside it."""
     folder = root / "data" / "models" / lock
     fix = f"run dvc repro train@{lock}"
-    training = files.read_json(folder / "training.json", error=ModelError, fix=fix)
-    if not isinstance(training, dict) or not {"run_id", "key_id", "weights_sha256"} <= set(
-        training
-    ):
-        raise ModelError(
-            f"{folder / 'training.json'} must be as training wrote it",
-            got="fields that are missing",
-            fix=fix,
-        )
+    path = folder / "training.json"
+    fields = {"run_id": str, "key_id": str | None, "weights_sha256": str}
+    training = files.read_object(path, fields, error=ModelError, fix=fix)
+    if not is_run_id(training["run_id"]):
+        raise ModelError(f"{path} must name a run by its id", got=repr(training["run_id"]), fix=fix)
     own, trained = key.id if key else None, training["key_id"]
     if own != trained:
         raise KeyRefusedError(

@@ -79,8 +79,7 @@ def write_report(root: Path) -> dict[str, Any]:
 def read_report(root: Path) -> dict[str, Any]:
     """The last report's summary.json; raises ReportError where there is none."""
     path = root / REPORT_FOLDER / "summary.json"
-    summary: dict[str, Any] = files.read_json(path, error=ReportError, fix="run dvc repro")
-    return summary
+    return files.read_object(path, {}, error=ReportError, fix="run dvc repro")
 
 
 def mlflow_ui() -> str:

@@ -216,7 +216,7 @@ def _tracked(
         yield MemoryTracker()
         return
     note = folder / "run.json"
-    known = files.read_json(note)["run_id"] if note.exists() else None
+    known = files.read_object(note, {"run_id": str})["run_id"] if note.exists() else None
     tags = lock_tags(lock.name, params, data, lock.record, root) | machine_tags(root)
     name = run_name(lock.name, params, data)
     with open_run(
