@@ -184,7 +184,8 @@ def test_a_folder_that_cannot_be_closed_is_one_message(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "got"),
-    [("[]", "list"), ('"x"', "str"), ("{}", "no run_id, no key"), ('{"run_id": 5}', "no key"),
+    [("[]", "list"), ('"x"', "str"), ("{}", "no run_id, no key"),
+     ('{"run_id": 5}', "no key, run_id of type int"),
      ('{"run_id": 5, "key": 1}', "run_id of type int, key of type int")],
 )  # fmt: skip
 def test_an_object_has_its_fields_or_is_refused(tmp_path: Path, content: str, got: str) -> None:

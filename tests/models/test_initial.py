@@ -152,7 +152,7 @@ def test_a_pickle_is_refused_before_it_is_opened(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "must exist"), ("{", "readable JSON"), ("[1]", "its source")]
+    ("content", "message"), [(None, "must exist"), ("{", "readable JSON"), ("[1]", "JSON object")]
 )
 def test_a_damaged_note_is_refused(tmp_path: Path, content: str | None, message: str) -> None:
     if content is not None:
