@@ -173,6 +173,19 @@ def test_a_study_in_sqlite(study_root: Path) -> None:
     assert len(read_study(study_params(2, storage=url), study_root).trials) == 2
 
 
+def test_a_relative_database_is_the_projects_wherever_the_study_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, elsewhere = tmp_path / "50% of #1?", tmp_path / "elsewhere"
+    project.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.setenv("DVC_ROOT", str(project))  # as under dvc exp run --temp
+    monkeypatch.chdir(elsewhere)
+    opened("sqlite:///studies.db", project).close()
+    assert (project / "studies.db").is_file()
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_reading_makes_nothing(study_root: Path) -> None:
     outcome = read_study(study_params(2), study_root)
     assert (outcome.trials, outcome.baselines, outcome.run_id) == ((), (), None)

@@ -69,6 +69,15 @@ def test_bad_params_are_a_finding_and_the_rest_is_still_looked_at(project: Path)
     assert "key store" in {check.topic for check in doctor(project)}
 
 
+@pytest.mark.parametrize("name", ["a#b", "a?b", "caf\N{LATIN SMALL LETTER E WITH ACUTE}"])
+def test_a_folder_whose_name_stops_dvcs_experiments_is_told(project: Path, name: str) -> None:
+    def told(root: Path) -> bool:
+        return any("--temp" in check.text for check in doctor(root))
+
+    assert not told(project)
+    assert told(project.rename(project.with_name(name)))
+
+
 def test_no_project_at_all(tmp_path: Path) -> None:
     assert [check.topic for check in wrong(tmp_path)] == ["params", "dvc"]
 

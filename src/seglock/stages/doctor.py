@@ -121,6 +121,10 @@ def _dvc(root: Path) -> Iterator[Check]:
         )
         return
     yield Check("dvc", "ok", f"DVC {found}, pipeline in {root / 'dvc.yaml'}")
+    place = str(root.resolve())
+    if not place.isascii() or {*"#?"} & {*place}:
+        text = "DVC's --temp and --queue cannot take this folder's name, for its # or ? or a letter"
+        yield Check("dvc", "note", f"{text} beyond ASCII; dvc repro and dvc exp run can")
 
 
 def _mlflow(root: Path, params: Params | None) -> Iterator[Check]:
