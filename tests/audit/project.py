@@ -24,17 +24,18 @@ LOCKS = {
     "ffx-4": ["ffx-4"],
     "shf-32": ["shf-32"],
 }
+TINY = {step: [step] for step in ("np-1", "shf-1", "shf-2", "ffx-2")}
 SIDE = 32
 
 
 def make_project(root: Path, keys: Path) -> None:
-    """A committed project whose encrypted split is where it belongs, in a DVC output not pushed."""
+    """A committed project whose encrypted split is where it belongs: closed, and not cached."""
     values = {
         "data": {
             "dataset": "synthetic", "val_split": 8, "image_side": SIDE,
             "synthetic": {"train": 24, "test": 12, "side": SIDE, "classes": 4},
         },
-        "locks": {name: {"steps": steps} for name, steps in LOCKS.items()},
+        "locks": {name: {"steps": steps} for name, steps in (LOCKS | TINY).items()},
     }  # fmt: skip
     (root / "params.yaml").write_text(yaml.safe_dump(values))
     params = load_params(root / "params.yaml")
@@ -47,7 +48,7 @@ def make_project(root: Path, keys: Path) -> None:
             images = PreparedData.open(root / "data" / "prepared").test.images
             write_encrypted(path, images, transform(name).encrypt, bytes(range(32)))
     stages = {
-        "encrypt": {"cmd": "true", "outs": [{"data/encrypted": {"push": False}}]},
+        "encrypt": {"cmd": "true", "outs": [{"data/encrypted": {"cache": False}}]},
         "prepare": {"cmd": "true", "outs": ["data/prepared"]},
     }
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))

@@ -27,7 +27,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make_key(keys)
     monkeypatch.setenv("SEGLOCK_KEY_DIR", str(keys))
     root = tmp_path / "project"
-    (root / ".dvc").mkdir(parents=True)
+    (root / ".dvc" / "tmp").mkdir(parents=True)
+    (root / ".dvc" / "tmp" / "btime").touch()  # which DVC itself makes
+    (root / ".dvc" / "config").write_text("[core]\n    no_scm = true\n")
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, root / name)
     return root

@@ -1,20 +1,32 @@
-"""Search for leaks: keys, and images encrypted under them, where others could get at them.
+"""Search for leaks: keys, plans, and images encrypted under them, where others could get at them.
 
-Searched: every object git reaches from a ref, a reflog or its index, and the tracked files; what
-``dvc push`` would send; what MLflow stores on this machine; the journals of runs and studies.
+Searched: every object git reaches from a ref, a reflog or its index, the names of refs and files,
+its configuration, and all files that git tracks or does not ignore; DVC's cache; what MLflow stores
+on this machine; the journals of runs and studies.
 
-Found: the bytes of every key at hand and of its subkeys and FFX passwords, raw, in hexadecimal, in
-base64 at any alignment; plans as arrays of little-endian integers: the order of a shuffle, the mask
-of NP and FFX as a selector or as positions, of single steps and of a whole lock; encrypted test,
-validation and training images in any file, in either memory order, also inside PNG and other
-lossless pictures (enlarged up to four times by a whole factor, or as a part of a larger picture),
-npy, npz, zip, gzip, safetensors, base64 in text, and scaled or normalised floats.
+Found, of the keys at hand: their 32 bytes, those of their locks' subkeys and FFX passwords; FFX
+tables and their inverse; plans: the order of a shuffle and its inverse, masks, positions, of whole
+locks and as they were drawn for single steps; encrypted test, validation and training images, in
+either memory order, also enlarged up to four times by a whole factor or as a part of a picture.
 
-Not found: keys that are not on this machine; parts of keys; plans in another spelling, NP and FFX
-masks at M = 2, selectors at M < 5, and shares so small that chance gives the same; anything
-encrypted, compressed or encoded in another way; encrypted images in lossy pictures (JPEG), resized
-by a fraction, rotated, mixed with others, listed as numbers in text, flat ones, augmented crops,
-and those of a dataset other than data/prepared. A clean audit is evidence, no proof.
+Spelled as: bytes; integers of 1 to 8 bytes, floats, masks also as bits; hexadecimal, base64 in both
+alphabets and escapes, all with any case, prefixes, separators, quotes and line breaks; lists of
+numbers in JSON, YAML, CSV (up to 8 numbers a line), Python's and NumPy's repr, or a number of 256
+bits; lossless pictures; npy, npz, safetensors, scaled and normalised floats; inside zip, gzip, bz2
+and xz, to a depth of four. Files over 256 MB are searched in pieces: arrays and pictures in them
+are found as plain bytes only.
+
+Chance: bytes of a key occur nowhere by chance. A plan of which fewer than 2**32 are equally likely
+(np-1, np-2, shf-2, small shares) is not looked for, since lists of numbers hold such by accident;
+of a longer one as many entries are as make it one of 2**64, or all of them. Masks packed into less
+than 8 bytes are looked for in parts of up to 4 kB only. A lock whose plan is that of the public
+demonstration key has no images of its own to look for.
+
+Not found: keys that are not on this machine; parts of keys; plans as another block order or with
+other values between; anything encrypted, compressed or encoded in another way (base32, pickled
+lists, one sign a line); encrypted images in lossy pictures (JPEG), resized by a fraction, rotated,
+mixed with others, flat ones, augmented crops, and those of a dataset other than data/prepared.
+A clean audit is evidence, no proof.
 """
 
 from __future__ import annotations
@@ -24,6 +36,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seglock.audit.exposed import Exposure, exposures
 from seglock.audit.sources import (
     Piece,
     dvc_pieces,
@@ -37,7 +50,7 @@ from seglock.audit.sources import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from seglock.audit.needles import Needle, Searcher
+    from seglock.audit.needles import Needle
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,7 @@ class AuditReport:
     proves_nothing: bool = False  # the project's keys are none of those that were looked for
     images: int = 0
     skipped: list[str] = field(default_factory=list)
+    exposures: list[Exposure] = field(default_factory=list)
 
 
 def search_project(
@@ -85,33 +99,45 @@ def search_project(
 
     ``scales`` are the maxima by which encrypted values may have been divided.
     """
-    from seglock.audit.decode import buffers
-    from seglock.audit.needles import Searcher
-
-    searcher = Searcher(needles)
+    look = _Look(needles, scales)
     for place, pieces in _places(root, report):
         if progress:
             progress(place)
-        _search(place, pieces, searcher, lambda data: buffers(data, scales=scales), report)
+        searched = Searched(place)
+        found: dict[tuple[str, str, str], str] = {}
+        for where, data in pieces:
+            searched.files += 1
+            searched.size += len(data)
+            for what, owner, how in look(data):
+                found.setdefault((where, what, owner), how)
+        report.searched.append(searched)
+        for (where, what, owner), how in found.items():
+            spelled = f"{what} in {how}" if how else what
+            report.findings.append(Finding(look.shown(where), spelled, owner))
+    report.exposures += exposures(root)
 
 
-def _search(
-    place: str,
-    pieces: Iterator[Piece],
-    searcher: Searcher,
-    expand: Callable[[bytes], Iterator[bytes]],
-    report: AuditReport,
-) -> None:
-    searched = Searched(place)
-    found: dict[Finding, None] = {}
-    for where, data in pieces:
-        searched.files += 1
-        searched.size += len(data)
-        for buffer in expand(data):
-            for what, owner in searcher.find(buffer):
-                found[Finding(where, what, owner)] = None
-    report.searched.append(searched)
-    report.findings += found
+class _Look:
+    """Every needle in a piece, however spelled: what it is, whose, and how it stood there."""
+
+    def __init__(self, needles: Sequence[Needle], scales: tuple[int, ...]) -> None:
+        from seglock.audit.searcher import Searcher
+
+        self._searcher, self._scales = Searcher(needles), scales
+
+    def __call__(self, data: bytes) -> Iterator[tuple[str, str, str]]:
+        from seglock.audit.decode import buffers
+
+        for how, buffer in buffers(data, scales=self._scales):
+            for what, owner in self._searcher.find(buffer):
+                yield what, owner, how
+
+    def shown(self, where: str) -> str:
+        """``where``, unless a name in it is itself the secret: that part is left out."""
+        for kept in (where, " ".join(where.split(" ")[:3]) if where.startswith("git ") else ""):
+            if not any(self(kept.encode(errors="surrogateescape"))):
+                return kept or "a file whose name holds the secret"
+        return "git"
 
 
 def _places(root: Path, report: AuditReport) -> Iterator[tuple[str, Iterator[Piece]]]:

@@ -1,4 +1,4 @@
-"""Where a leak could be: all that git tracks, DVC would push, MLflow stores and journals hold.
+"""Where a leak could be: what git holds or would add, DVC's cache, MLflow's store, the journals.
 
 Each source yields ``(where, bytes)``. Files come in pieces that overlap, so that nothing on a
 border is missed and memory stays flat.
@@ -6,41 +6,85 @@ border is missed and memory stays flat.
 
 from __future__ import annotations
 
+import bz2
 import contextlib
+import gzip
 import json
+import lzma
+import os
 import sqlite3
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 from urllib.parse import unquote, urlsplit
 
+from seglock.audit.decode import DAMAGED
 from seglock.errors import SeglockError
 from seglock.tracking import artifact_folder, shown_uri, sqlite_file
 
 Piece = tuple[str, bytes]
 WHOLE = 1 << 28  # files up to this size are read whole, and decoded
 OVERLAP = 1 << 20  # more than the windows of one strip can span
+_HISTORY = ("log", "--all", "--reflog", "-m", "--no-renames", "--name-only", "--format=", "-z")
+NAMES: dict[str, tuple[str, ...]] = {
+    "git names of refs": ("for-each-ref", "--format=%(refname)"),
+    "git names in the reflogs": ("reflog", "--all", "--format=%gs"),
+    "git names in its configuration": ("config", "--local", "--list"),
+    "git names of files in history": _HISTORY,
+    "git names of files": ("ls-files", "-z", "--cached", "--others", "--exclude-standard"),
+}
 
 
 def file_pieces(path: Path, where: str) -> Iterator[Piece]:
-    """A file's bytes, in one piece or in overlapping ones."""
+    """A file's bytes, in one piece or in overlapping ones; of a link, where it points to."""
+    if path.is_symlink():
+        yield where, os.fsencode(path.readlink())
+        return
     with contextlib.suppress(FileNotFoundError, IsADirectoryError), path.open("rb") as file:
-        before = b""
-        while piece := file.read(WHOLE):
-            yield where, before + piece
-            before = piece[-OVERLAP:]
+        yield from stream_pieces(file, where)
+        if path.stat().st_size > WHOLE:  # too large to be unpacked in memory
+            yield from _unpacked(path, where)
+
+
+def stream_pieces(file: IO[bytes], where: str, size: int | None = None) -> Iterator[Piece]:
+    """What can be read from ``file``, or the next ``size`` bytes of it."""
+    before = b""
+    left = float("inf") if size is None else size
+    while piece := file.read(int(min(WHOLE, left))):
+        yield where, before + piece
+        before = piece[-OVERLAP:]
+        left -= len(piece)
+    if size == 0:
+        yield where, b""
+
+
+def _unpacked(path: Path, where: str) -> Iterator[Piece]:
+    """The members of a zip file, or what a compressed one holds, as streams."""
+    with contextlib.suppress(*DAMAGED):
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                for name in archive.namelist():
+                    with archive.open(name) as member:
+                        yield from stream_pieces(member, f"{where}: {name}")
+        for opener in (gzip.open, bz2.open, lzma.open):
+            with contextlib.suppress(*DAMAGED), opener(path) as stream:
+                yield from stream_pieces(cast(IO[bytes], stream), where)
 
 
 def git_pieces(root: Path) -> Iterator[Piece]:
-    """Every object reachable from any ref or the index, then the tracked files as they are now."""
+    """Every object reachable from any ref, reflog or the index; names, of refs and files, and what
+    reflogs say; then the files as they are now that git tracks, or would add."""
     listed = _git(root, "rev-list", "--objects", "--all", "--reflog", "--indexed-objects")
     names = dict(line.partition(" ")[::2] for line in listed.splitlines())
     yield from _git_objects(root, names)
-    for name in _git(root, "ls-files", "-z").split("\0"):
-        path = root / name
-        if name and not path.is_symlink():
-            yield from file_pieces(path, name)
+    for where, command in NAMES.items():
+        yield where, os.fsencode(_git(root, *command))
+    for kind in ([], ["--others", "--exclude-standard"]):
+        for name in _git(root, "ls-files", "-z", *kind).split("\0"):
+            if name:
+                yield from file_pieces(root / name, name)
 
 
 def _git_objects(root: Path, names: dict[str, str]) -> Iterator[Piece]:
@@ -52,8 +96,9 @@ def _git_objects(root: Path, names: dict[str, str]) -> Iterator[Piece]:
         assert process.stdout is not None
         while header := process.stdout.readline().split():
             oid, kind, size = header[0].decode(), header[1].decode(), int(header[2])
-            content = process.stdout.read(size + 1)[:-1]
-            yield f"git {kind} {oid[:12]} {names.get(oid, '')}".rstrip(), content
+            where = f"git {kind} {oid[:12]} {names.get(oid, '')}".rstrip()
+            yield from stream_pieces(process.stdout, where, size)
+            process.stdout.read(1)
 
 
 @contextlib.contextmanager
@@ -93,48 +138,58 @@ def is_git(root: Path) -> bool:
 
 
 def dvc_pieces(root: Path, skipped: list[str]) -> Iterator[Piece]:
-    """What ``dvc push``, with any option, would send: cached outputs of the workspace and of every
-    commit and experiment, less those with ``push: false`` or a remote of their own; and the run
-    cache. A commit whose pipeline DVC cannot read joins ``skipped``: it cannot push it either."""
+    """DVC's cache: cached outputs of the workspace and of every commit and experiment, by name,
+    then whatever else lies there, as what is no output any more. A commit whose pipeline DVC
+    cannot read joins ``skipped``."""
     seen: set[Path] = set()
-    for name, path in _dvc_objects(root, skipped):
-        if path not in seen:
-            seen.add(path)
-            yield from file_pieces(path, f"dvc {name}")
-    for path in sorted((root / ".dvc" / "cache" / "runs").rglob("*")):
-        if path.is_file():
-            yield from file_pieces(path, f"dvc run cache {path.name[:12]}")
+    with dvc_repo(root) as repo:
+        for name, path in _dvc_objects(root, repo, skipped):
+            if path not in seen:
+                seen.add(path)
+                yield from file_pieces(path, f"dvc {name} in {_shown(path, root)}")
+        cache = Path(repo.cache.local.path).parents[1]
+    for path in sorted(cache.rglob("*")):
+        if path.is_file() and path not in seen:
+            yield from file_pieces(path, f"dvc {_shown(path, root)}")
 
 
-def _dvc_objects(root: Path, skipped: list[str]) -> Iterator[tuple[str, Path]]:
+@contextlib.contextmanager
+def dvc_repo(root: Path) -> Iterator[Any]:
+    """DVC's view of the project; its complaints become a SeglockError."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
         with Repo(str(root)) as repo:
-            history = is_git(root) and not repo.config["core"].get("no_scm", False)
-            every: dict[str, Any] = {"all_commits": True, "all_experiments": True}
-            unreadable: list[str] = []
-            for revision in repo.brancher(**every if history else {}):
-                try:
-                    outs = repo.index.outs
-                except DvcException:
-                    if revision in ("", "workspace"):
-                        raise
-                    unreadable.append(revision[:7])
-                    continue
-                for out in outs:
-                    if out.use_cache and out.can_push and not out.remote and out.hash_info:
-                        yield from _out_objects(out)
-            if unreadable:
-                said = f"commits whose pipeline DVC cannot read: {', '.join(unreadable)}"
-                skipped.append(f"dvc: {said}")
+            yield repo
     except DvcException as error:
         raise SeglockError(
             "dvc must be able to read the pipeline",
             got=" ".join(str(error).split()),
-            fix="mend dvc.yaml or dvc.lock, then run `seglock audit` again",
+            fix="mend dvc.yaml or dvc.lock, then run the same command again",
         ) from error
+
+
+def _dvc_objects(root: Path, repo: Any, skipped: list[str]) -> Iterator[tuple[str, Path]]:
+    from dvc.exceptions import DvcException
+
+    history = is_git(root) and not repo.config["core"].get("no_scm", False)
+    every: dict[str, Any] = {"all_commits": True, "all_experiments": True}
+    unreadable: list[str] = []
+    for revision in repo.brancher(**every if history else {}):
+        try:
+            outs = repo.index.outs
+        except DvcException:
+            if revision in ("", "workspace"):
+                raise
+            unreadable.append(revision[:7])
+            continue
+        for out in outs:
+            if out.use_cache and out.hash_info and out.protocol in ("local", "file"):
+                yield from _out_objects(out)
+    if unreadable:
+        said = f"commits whose pipeline DVC cannot read: {', '.join(unreadable)}"
+        skipped.append(f"dvc: {said}")
 
 
 def _out_objects(out: Any) -> Iterator[tuple[str, Path]]:

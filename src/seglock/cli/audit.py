@@ -8,17 +8,22 @@ import typer
 def audit_command() -> None:
     """Search what git, DVC and MLflow hold for keys and encrypted images.
 
-    Looks through git's history, index and tracked files, what dvc push
-    would send, and what MLflow and the runs' journals hold on this machine,
-    for the keys at hand, their subkeys, FFX passwords and plans, and for
-    images of data/prepared encrypted under them: as bytes, hexadecimal,
-    base64, arrays, and lossless pictures. Exits 1 if any is found.
+    Looks through git's history, index, names of refs and files, the files it
+    tracks or does not ignore, DVC's cache, and what MLflow and the runs'
+    journals hold on this machine, for the keys at hand, their subkeys, FFX
+    passwords and tables, plans (orders, masks, positions), and for images of
+    data/prepared encrypted under them: as bytes, integers, lists of numbers,
+    hexadecimal, base64 and escapes in any layout, arrays, lossless pictures,
+    also compressed. Then whether others can read data/encrypted, and whether
+    DVC copies it. Exits 1 if anything is found.
 
-    Cannot find keys that are not on this machine, parts of keys, anything
-    encrypted or encoded in another way, encrypted images in lossy or freely
-    resized pictures, or what a remote server holds. A clean audit is
-    evidence, no proof. Exits 1 too when none of the project's keys is at
-    hand, since nothing was looked for then.
+    Cannot find keys that are not on this machine, parts of keys, plans of
+    which there are fewer than 2**32 (chance gives those: np-2, shf-2),
+    anything encrypted or encoded in another way, encrypted images in lossy
+    or freely resized pictures, what git ignores outside DVC's cache, or what
+    a remote server holds. A clean audit is evidence, no proof. Exits 1 too
+    when none of the project's keys is at hand, since nothing was looked for
+    then.
     """
     from seglock.stages.audit import run_audit
     from seglock.tracking import project_root
@@ -36,8 +41,12 @@ def audit_command() -> None:
     if report.findings:
         typer.echo(
             "treat these keys as known to others: remove what leaked, make new keys with "
-            "`seglock key new`, and train their locks again"
+            "`seglock key new`, and train their locks again; from DVC's cache it goes with the "
+            "file named, or with `dvc gc -w` once nothing in the workspace names it"
         )
+    for exposure in report.exposures:
+        typer.echo(f"OPEN {exposure}")
+    if report.findings or report.exposures:
         raise typer.Exit(1)
     if report.proves_nothing:
         typer.echo("none of this project's keys is at hand, so nothing was looked for: no proof")

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 from seglock.audit import AuditReport, Finding, search_project
 from seglock.config import PARAMS_FILE, Params, load_params
 from seglock.errors import SeglockError
+from seglock.keys import demonstration_key
+from seglock.stages.encrypt import encryption_nonce
 from seglock.stages.locks import lock_transform
 
 if TYPE_CHECKING:
     from seglock.audit.needles import Needle
     from seglock.keys import SecretKey
+    from seglock.transforms import Transform
 
 IMAGES = 128  # of each split, evenly spread
 
@@ -68,48 +71,54 @@ def _load_keys(wanted: set[str], report: AuditReport) -> dict[str, SecretKey]:
 def _what_to_find(
     root: Path, params: Params | None, keys: dict[str, SecretKey], report: AuditReport
 ) -> tuple[list[Needle], tuple[int, ...]]:
-    from seglock.audit.needles import derived_needles, key_needles
+    from seglock.audit.needles import Needle, NotedKey, key_needles, plan_needles, too_short
 
     needles = [needle for key in keys.values() for needle in key_needles(key)]
     tops = {255}
     for name, lock in params.locks.items() if params else ():
-        if params and lock.steps and lock.key in keys:
-            needles += derived_needles(keys[lock.key], lock.parsed_steps, name, lock.ffx_password)
-            found, top = _lock_images(root, name, params, keys[lock.key], report)
-            report.images += len({needle.what for needle in found})
-            needles += found
-            tops.add(top)
+        if not lock.steps or lock.key not in keys:
+            continue
+        key = keys[lock.key]
+        noted = NotedKey(key)
+        transform = lock_transform(lock, noted.as_key)
+        owner = f"lock {name}, key {key.id}"
+        needles += noted.needles(transform, owner)
+        needles += plan_needles(transform, owner)
+        needles.append(Needle("encrypted split", owner, (encryption_nonce(key, name),)))
+        report.skipped += [f"plan of {name}: chance gives its {p}" for p in too_short(transform)]
+        if transform.same_plan(lock_transform(lock, demonstration_key())):
+            report.skipped.append(f"images of {name}: the public demonstration key gives the same")
+            continue
+        found = _lock_images(root, transform, owner, report)
+        report.images += len({needle.what for needle in found})
+        needles += found
+        tops.add(transform.max_value)
     return needles, tuple(sorted(tops))
 
 
-def _lock_images(
-    root: Path, name: str, params: Params, key: SecretKey, report: AuditReport
-) -> tuple[list[Needle], int]:
+def _lock_images(root: Path, transform: Transform, owner: str, report: AuditReport) -> list[Needle]:
     import numpy as np
 
     from seglock.audit.needles import image_needles
     from seglock.data import PreparedData
 
-    lock = params.locks[name]
-    transform = lock_transform(lock, key)
     try:
         data = PreparedData.open(root / "data" / "prepared", verify=False)
         transform.encrypt(np.asarray(data.test.images[:1]))
     except SeglockError as error:
-        report.skipped.append(f"images encrypted for {name}: {error}")
-        return [], transform.max_value
+        report.skipped.append(f"images of {owner}: {error}")
+        return []
     needles = []
     for split in (data.test, data.val, data.train):
         count = min(len(split), IMAGES)
         for index in np.linspace(0, len(split) - 1, count).astype(int):
             plain = np.ascontiguousarray(split.images[index : index + 1])
-            encrypted = np.asarray(transform.encrypt(plain))
             needles += image_needles(
                 plain[0],
-                encrypted[0],
+                np.asarray(transform.encrypt(plain))[0],
                 block=transform.block_size,
                 top=transform.max_value,
-                owner=f"lock {name}, key {key.id}",
+                owner=owner,
                 image=f"{split.name}/{split.ids[index]}",
             )
-    return needles, transform.max_value
+    return needles

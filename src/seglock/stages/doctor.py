@@ -56,6 +56,7 @@ def doctor(root: Path) -> list[Check]:
         "dvc": lambda: _dvc(root),
         "mlflow": lambda: _mlflow(root, params),
         "key store": lambda: _key_store(root, params),
+        "encrypted": lambda: _encrypted(root),
     }
     if params is not None:
         given = params
@@ -191,6 +192,13 @@ def _key(root: Path, name: str, store: KeyStore, *, may_make: bool) -> Check:
         return _wrong("key", error)
     where = f"matches {published}" if record else "matches its record"
     return Check("key", "ok", f"key {name}, id {key.id}, {where}")
+
+
+def _encrypted(root: Path) -> Iterator[Check]:
+    from seglock.audit.exposed import exposures
+
+    for exposure in exposures(root):
+        yield Check("encrypted", "wrong", exposure.text, exposure.fix)
 
 
 def _dataset(root: Path, params: DataParams) -> Iterator[Check]:
