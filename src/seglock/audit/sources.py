@@ -90,7 +90,7 @@ def git_pieces(root: Path) -> Iterator[Piece]:
 def _git_objects(root: Path, names: dict[str, str]) -> Iterator[Piece]:
     command = ["git", "-C", str(root), "cat-file", "--batch", "--buffer"]
     with (
-        _temporary("\n".join(names) + "\n") as wanted,
+        _temporary("".join(f"{name}\n" for name in names)) as wanted,
         subprocess.Popen(command, stdin=wanted, stdout=subprocess.PIPE) as process,
     ):
         assert process.stdout is not None
