@@ -49,8 +49,9 @@ types:
 imports:
 	lint-imports
 
+# Two processes of one thread each, a file of tests being one piece of work.
 tests:
-	python -m pytest
+	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-gpu: env ## the tests that need a CUDA device
 	python -m pytest -m gpu

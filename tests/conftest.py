@@ -18,6 +18,11 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest story first, so that no process is left with it when the others are done."""
+    items.sort(key=lambda item: item.path.parent.name != "e2e")
+
+
 @pytest.fixture(autouse=True)
 def _nothing_of_the_users(tmp_path_factory: pytest.TempPathFactory, monkeypatch) -> None:
     """Point key store and tracking away from the machine's own; drop keys in the environment."""
