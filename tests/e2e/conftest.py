@@ -1,9 +1,13 @@
-"""One shrunk project for a whole scenario."""
+"""One shrunk project for a whole scenario, and a ``seglock`` that starts at once."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+from tests.e2e.forks import forked_seglock
 from tests.e2e.project import Project, make_project, shrink
 
 
@@ -14,3 +18,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     made.change(shrink)
     made.commit("shrink")
     return made
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a ``seglock`` whose processes are forks of one that has imported all."""
+    with forked_seglock(tmp_path_factory.mktemp("forks")) as programs:
+        yield programs

@@ -27,6 +27,10 @@ class Project:
     root: Path
     environment: dict[str, str]
 
+    def fork_from(self, programs: Path) -> None:
+        """From now on ``seglock`` is the program in that folder (`tests.e2e.forks`)."""
+        self.environment["PATH"] = f"{programs}{os.pathsep}{self.environment['PATH']}"
+
     def run(self, *command: str, check: bool = True, timeout: float = 600) -> str:
         """Run a command; its output. A failure shows the output."""
         done = subprocess.run(
@@ -38,10 +42,12 @@ class Project:
         return done.stdout
 
     def start(self, *command: str) -> subprocess.Popen[str]:
-        """Start a command in a process group of its own."""
+        """Start a command in a process group of its own, with all that it starts: no fork."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         return subprocess.Popen(
-            command, cwd=self.root, env=self.environment, text=True, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            command, cwd=self.root, env=self.environment | {"PATH": path}, text=True,
+            start_new_session=True, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
     def repro(self, *arguments: str) -> list[str]:

@@ -49,7 +49,8 @@ def test_first_run_goes_from_nothing_to_a_report(project: Project) -> None:
     project.commit("first run")
 
 
-def test_second_run_does_nothing(project: Project) -> None:
+def test_second_run_does_nothing(project: Project, forks: Path) -> None:
+    project.fork_from(forks)  # each stage was a process of its own once
     output = project.run("dvc", "repro")
     assert stages_run(output) == []
     assert "up to date" in output

@@ -38,8 +38,11 @@ def some_of(source: Path, target: Path, counts: dict[str, int]) -> Path:
 
 
 @pytest.mark.parametrize("profile", FOLDERS)
-def test_a_profile_runs_on_real_images(profile: str, real_data: Path, tmp_path: Path) -> None:
+def test_a_profile_runs_on_real_images(
+    profile: str, real_data: Path, forks: Path, tmp_path: Path
+) -> None:
     project = make_project(tmp_path / "project", tmp_path / "keys")
+    project.fork_from(forks)
     project.run("seglock", "profile", "use", profile)
     folder, counts = FOLDERS[profile]
     source = some_of(real_data / folder, tmp_path / "images", counts)
