@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo services test check lint types imports tests test-gpu benchmarks protocol lock clean
+.PHONY: help env demo services test test-fast check lint types imports tests test-gpu benchmarks protocol lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,8 +50,13 @@ imports:
 	lint-imports
 
 # Two processes of one thread each, a file of tests being one piece of work.
+PYTEST := OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 tests:
-	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+test-fast: env lint imports ## all tests but those of the files in tests/slow.txt, and no types: for between edits
+	$(PYTEST) -q $$(sed 's,^,--ignore=tests/,' tests/slow.txt)
 
 test-gpu: env ## the tests that need a CUDA device
 	python -m pytest -m gpu
