@@ -24,7 +24,10 @@ CPU = torch.device("cpu")
 
 
 @given(
-    count=st.integers(1, 60), size=st.integers(1, 20), epoch=st.integers(1, 9), seed=st.integers()
+    count=st.integers(1, 60),
+    size=st.integers(1, 20),
+    epoch=st.integers(1, 9),
+    seed=st.integers(-(2**63), 2**63 - 1),
 )
 def test_an_epoch_is_every_image_once(count: int, size: int, epoch: int, seed: int) -> None:
     recipe = TrainParams(batch_size=size, drop_last=False, seed=seed)
