@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -19,6 +20,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+IMPORTED = (
+    "alembic.command", "argon2", "matplotlib.pyplot", "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.tracking", "optuna.importance", "optuna.storages.journal", "pandas", "plotly.io",
+    "seglock.attacks", "seglock.report", "seglock.search.coordinator", "seglock.stages.attack",
+    "seglock.stages.evaluate", "seglock.stages.report", "seglock.stages.train", "seglock.training",
+    "sklearn.ensemble", "torch._dynamo", "torch.optim", "torchvision.models",
+)  # fmt: skip
 ROOT = Path(__file__).parents[2]
 CLIENT = """\
 #!{python} -IS
@@ -54,7 +62,8 @@ def forked_seglock(folder: Path) -> Iterator[Path]:
 def serve(address: str) -> None:
     """Fork for every call, as long as the process lives that started this one."""
     parent = os.getppid()
-    import_all()
+    for module in IMPORTED:
+        importlib.import_module(module)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
@@ -71,17 +80,6 @@ def serve(address: str) -> None:
                 listener.close()
                 run(connection)
             connection.close()
-
-
-def import_all() -> None:
-    """What stages import when they run."""
-
-    import seglock.cli.app
-    import seglock.report
-    import seglock.search.coordinator
-    import seglock.stages.attack
-    import seglock.stages.evaluate
-    import seglock.stages.train  # noqa: F401
 
 
 def run(connection: socket.socket) -> NoReturn:
