@@ -20,6 +20,7 @@ A message has three parts: the rule that must hold, the value that broke it, and
 
 from __future__ import annotations
 
+import shlex
 from typing import Any, ClassVar
 
 _LONGEST = 4000
@@ -64,6 +65,15 @@ def printable(line: str) -> str:
     return "".join(
         letter if letter.isprintable() or letter == "\t" else ascii(letter)[1:-1] for letter in line
     )
+
+
+def as_command(*words: object) -> str:
+    """A command to type, as messages show it: a shell must read each word as one, whatever it has.
+
+    >>> print(as_command("rm", "-r", "my project"))
+    `rm -r 'my project'`
+    """
+    return f"`{shlex.join(map(str, words))}`"
 
 
 def _rebuild(

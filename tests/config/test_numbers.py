@@ -88,6 +88,9 @@ def test_infinity_says_what_to_write_instead(tmp_path: Path) -> None:
     path.write_text("locks: {baseline: {steps: []}}\nattack: {seconds: .inf}\n")
     with pytest.raises(ConfigError, match="finite number, got inf; write one so large that"):
         load_params(path)
+    path.write_text(path.read_text().replace(".inf", ".nan"))
+    with pytest.raises(ConfigError, match=r"finite number, got nan$"):
+        load_params(path)
 
 
 @pytest.mark.parametrize("value", ENDLESS)

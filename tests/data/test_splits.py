@@ -106,6 +106,8 @@ def test_what_became_of_the_background_is_noted() -> None:
     assert selection_notes(("background", "cat", "dog"), ("background", "dog")) == []
     (note,) = selection_notes(("bg", "cat", "dog"), ("bg", "dog"))
     assert note == "class 0, bg, is kept as the background"
+    for all_objects in (("Sky", "Road"), ("void", "cat")):
+        assert selection_notes(all_objects, all_objects) == []
     (note,) = selection_notes(("cat", "dog", "Background"), ("cat", "dog"))
     assert note.startswith("Background is not in data.classes")
 

@@ -108,6 +108,9 @@ def test_names_that_cannot_be_one_are_refused(store: KeyStore, name: str) -> Non
 def test_the_folder_is_the_one_the_environment_names(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("SEGLOCK_KEY_DIR", str(tmp_path / "here"))
     assert KeyStore().folder == tmp_path / "here"
+    monkeypatch.setenv("SEGLOCK_KEY_DIR", "../keys")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "project"))  # as in an experiment of DVC's
+    assert KeyStore().folder == tmp_path / "project" / "../keys"
     monkeypatch.delenv("SEGLOCK_KEY_DIR")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     assert KeyStore().folder == tmp_path / "data" / "seglock" / "keys"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import socket
 from pathlib import Path
@@ -182,6 +183,15 @@ def test_checkpoints_of_stopped_trainings_are_a_note_with_their_size(project: Pa
     assert [check.level for check in notes] == ["note", "note"]
     assert notes[0].text.startswith("5.2 MB of a training")
     assert f"rm -r {project / '.seglock' / 'checkpoints' / 'np-4-00'}`" in notes[0].text
+
+
+def test_a_command_to_type_is_one_whatever_the_folder_is_called(project: Path) -> None:
+    """Typed as it stands it must not remove another folder."""
+    spaced = project.rename(project.with_name("project #2"))
+    folder = spaced / ".seglock" / "checkpoints" / "np-4-00"
+    folder.mkdir(parents=True)
+    (note,) = (check.text for check in doctor(spaced) if check.topic == "checkpoints")
+    assert shlex.split(note.split("`")[1], comments=True) == ["rm", "-r", str(folder)]
 
 
 def test_the_command_exits_1_when_something_is_wrong(

@@ -10,6 +10,7 @@ from typing import Any
 
 from seglock.audit.sources import dvc_repo
 from seglock.data.encrypted import NONCE_SIZE
+from seglock.errors import as_command
 
 ENCRYPTED = Path("data", "encrypted")
 PRIVATE = (ENCRYPTED, Path(".seglock", "attacks"))
@@ -45,7 +46,7 @@ def _open_to_others(root: Path, place: Path) -> Iterator[Exposure]:
     ]
     if opened:
         text = f"others on this machine can read {_some(opened)}, worth as much as the key"
-        yield Exposure(text, f"run `chmod -R go= {place}`")
+        yield Exposure(text, f"run {as_command('chmod', '-R', 'go=', place)}")
 
 
 def _cached(root: Path) -> Iterator[Exposure]:

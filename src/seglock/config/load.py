@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -139,7 +140,7 @@ def _describe(detail: ErrorDetails) -> list[str]:
     shown = repr(got)
     text = f"{place}: {message.replace('input should', 'must')}, got "
     text += shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}… ({len(shown)} characters)"
-    if kind == "finite_number":
+    if kind == "finite_number" and detail["input"] == math.inf:
         text += "; write one so large that it sets no limit"
     if kind == "literal_error":
         expected = detail["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")

@@ -203,7 +203,7 @@ class EvaluateParams(Section):
 class TrackingParams(Section):
     """Where runs are grouped in MLflow."""
 
-    experiment: str = "seglock"
+    experiment: Annotated[str, Field(min_length=1)] = "seglock"
     timeout_seconds: Seconds = 10.0
     required: bool = True
 

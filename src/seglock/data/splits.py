@@ -139,4 +139,5 @@ def selection_notes(names: Sequence[str], kept: Sequence[str]) -> list[str]:
     lost = [n for i, n in enumerate(names) if n not in kept and (i == 0 or is_background(n))]
     if lost:
         return [f"{', '.join(lost)} is not in data.classes: its pixels are void, no background"]
-    return [f"class 0, {names[0]}, is kept as the background"] * (names[0] != BACKGROUND)
+    named = is_background(names[0]) and names[0] != BACKGROUND
+    return [f"class 0, {names[0]}, is kept as the background"] * named

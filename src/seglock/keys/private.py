@@ -10,7 +10,7 @@ import shutil
 import stat
 from pathlib import Path
 
-from seglock.errors import KeyRefusedError
+from seglock.errors import KeyRefusedError, as_command
 from seglock.foreign import is_own
 from seglock.variables import FOLDER_VARIABLE
 
@@ -43,7 +43,8 @@ def check_store(folder: Path) -> None:
             raise KeyRefusedError(
                 f"no folder above the key store {folder} must be writable by others",
                 got=f"{place} of mode {stat.S_IMODE(about.st_mode):04o}",
-                fix=f"run `chmod go-w {place}`, or set {FOLDER_VARIABLE} to a folder elsewhere",
+                fix=f"run {as_command('chmod', 'go-w', place)}, or set {FOLDER_VARIABLE} to a "
+                "folder elsewhere",
             )
 
 
@@ -65,14 +66,15 @@ def _check(folder: Path, what: str, closed: int, instead: str) -> None:
         raise KeyRefusedError(
             f"{what} {folder} must be yours",
             got=f"one of user {about.st_uid}",
-            fix=f"if nobody can have read or changed it run `chown -R {os.geteuid()} {folder}`",
+            fix="if nobody can have read or changed it run "
+            + as_command("chown", "-R", os.geteuid(), folder),
         )
     if mode & closed:
         rule = "writable by" if closed == 0o022 else "open to"
         raise KeyRefusedError(
             f"{what} {folder} must not be {rule} others",
             got=f"mode {mode:04o}",
-            fix=f"run `chmod 700 {folder}`",
+            fix=f"run {as_command('chmod', '700', folder)}",
         )
 
 

@@ -16,7 +16,7 @@ from typing import NoReturn, Self, SupportsIndex, final
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from seglock.errors import KeyRefusedError
+from seglock.errors import KeyRefusedError, as_command
 from seglock.foreign import open_plain
 
 DERIVATION_VERSION = 2
@@ -231,6 +231,7 @@ def _read_private(path: Path) -> bytes:
             raise KeyRefusedError(
                 f"{path} must be closed to everyone but its owner",
                 got=f"mode {stat.S_IMODE(mode):04o}",
-                fix=f"if nobody can have read it run `chmod 600 {path}`, else make a new key",
+                fix=f"if nobody can have read it run {as_command('chmod', '600', path)}, else make "
+                "a new key",
             )
         return file.read(SecretKey.SIZE + 1)

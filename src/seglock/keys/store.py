@@ -49,12 +49,13 @@ def check_name(name: str) -> str:
 
 
 def default_folder() -> Path:
-    """``$SEGLOCK_KEY_DIR``, or ``seglock/keys`` in the user's data folder.
+    """``$SEGLOCK_KEY_DIR``, relative to the project, or ``seglock/keys`` in the user's data folder.
 
     Raises KeyRefusedError for a user without a home, or one that is unknown.
     """
     if chosen := os.environ.get(FOLDER_VARIABLE):
-        return Path(expand(chosen, FOLDER_VARIABLE, error=KeyRefusedError))
+        root = Path(os.environ.get("DVC_ROOT") or Path.cwd())  # DVC's experiments work elsewhere
+        return root / expand(chosen, FOLDER_VARIABLE, error=KeyRefusedError)
     import platformdirs
 
     try:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from seglock.config import PARAMS_FILE, DataParams, Params, load_params
-from seglock.errors import SeglockError
+from seglock.errors import SeglockError, as_command
 from seglock.stages.disk import estimate_disk
 from seglock.variables import as_written
 
@@ -175,7 +175,7 @@ def _owner_only(path: Path, wanted: int) -> Check:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         text = f"{path} is open to others, mode {mode:04o}"
-        return Check("key store", "wrong", text, f"run `chmod {wanted:o} {path}`")
+        return Check("key store", "wrong", text, f"run {as_command('chmod', f'{wanted:o}', path)}")
     return Check("key store", "ok", f"{path} is its owner's only, mode {mode:04o}")
 
 
@@ -262,7 +262,8 @@ def _source_problem(root: Path, source: str) -> tuple[str | None, str]:
         except SeglockError as error:
             return str(error), "correct data.source"
         if problems:
-            return f"{len(problems)} problems", f"run `seglock data check {path}`"
+            check = as_command("seglock", "data", "check", path)
+            return f"{len(problems)} problems", f"run {check}"
     return None, ""
 
 
@@ -283,7 +284,7 @@ def _checkpoints(root: Path) -> Iterator[Check]:
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         text = (
             f"{_size(size)} of a training that runs or was stopped; the same command and settings "
-            f"continue it; if it was given up, `rm -r {folder}`"
+            f"continue it; if it was given up, {as_command('rm', '-r', folder)}"
         )
         yield Check("checkpoints", "note", text)
 
