@@ -206,3 +206,12 @@ def test_a_folder_that_is_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path
         (new / "fresh").touch()
     assert sorted(os.listdir(tmp_path)) == ["mine", "out"]
     assert os.listdir(tmp_path / "mine") == ["kept"]
+
+
+def test_a_link_is_no_folder_of_ours(tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    users.mkdir(mode=0o755)
+    (tmp_path / "ours").symlink_to(users)
+    with pytest.raises(StorageError, match="ours must be a folder, got a link"):
+        files.private_folder(tmp_path / "ours")
+    assert _mode(users) == 0o755

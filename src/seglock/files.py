@@ -27,8 +27,11 @@ def private_folder(folder: Path) -> None:
     """See that ``folder`` is there with mode 0700, whatever the umask is and it was before.
 
     Only for a folder of our own. Parents that are missing are made likewise; others stay as they
-    are. Raises StorageError where that is not to be had.
+    are. Raises StorageError where that is not to be had, and for a link: what it leads to is not
+    ours to close.
     """
+    if folder.is_symlink():
+        raise StorageError(f"{folder} must be a folder", got="a link", fix="remove the link")
     try:
         if not folder.parent.exists():
             private_folder(folder.parent)

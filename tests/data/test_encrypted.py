@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +125,9 @@ def test_misuse(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="one type for all of them"):
         write_encrypted(tmp_path / "a", IMAGES, lambda i: i.astype(next(types)), NONCE, batch=4)
     assert not (tmp_path / "a").exists()
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "test.enc")
+    with pytest.raises(DataError, match="no plain file"):
+        open_encrypted(tmp_path / "test.enc")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import errno
 import json
 import math
@@ -243,6 +244,12 @@ class TestOpening:
         with pytest.raises(DataError, match=f"{name} must be as it was written"):
             PreparedData.open(out, verify=False)
 
+    def test_a_pipe_is_not_waited_for(self, out) -> None:
+        (out / "val_masks.npy").unlink()
+        os.mkfifo(out / "val_masks.npy")
+        with pytest.raises(DataError, match=r"val_masks.npy must be .*, got no plain file"):
+            PreparedData.open(out)
+
     def test_a_flipped_bit_is_found(self, out) -> None:
         content = bytearray((out / "val_images.npy").read_bytes())
         content[-1] ^= 1
@@ -262,7 +269,7 @@ class TestOpening:
     @pytest.mark.parametrize("text", ["{}", "[]", "null", '{"image_side": "a"}', "{"])
     def test_damaged_description(self, out, text) -> None:
         (out / "prepared.json").write_text(text)
-        with pytest.raises(DataError, match=r"prepared\.json must be"):
+        with pytest.raises(DataError, match=r"prepared\.json must (be|hold)"):
             PreparedData.open(out)
 
     def test_a_changed_digest_is_found(self, out) -> None:

@@ -432,3 +432,13 @@ def test_a_key_that_appears_at_the_last_moment_is_kept(store: KeyStore, monkeypa
     with pytest.raises(KeyRefusedError, match="must not exist yet"):
         store.new("main")
     assert store.load("main").id == made[0]
+
+
+def test_only_what_a_kill_can_leave_is_cleared(store: KeyStore) -> None:
+    store.new("main")
+    users = store.folder / ".settings.original"
+    users.mkdir()
+    for name in ("secret", "notes.txt"):
+        (users / name).write_text("mine")
+    assert store.check() == 0
+    assert (users / "notes.txt").read_text() == "mine"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,4 +140,17 @@ def test_pictures_that_unpack_to_far_more_are_refused(root: Path, monkeypatch) -
 def test_a_run_id_that_is_none_never_becomes_an_address(root: Path, part: str) -> None:
     edit(root / f"data/{part}.json", lambda values: values.update(run_id="../../x"))
     with pytest.raises(ReportError, match=r"run_id: .*must be a run's id"):
+        read_results(root, LOCKS)
+
+
+@pytest.mark.parametrize("file", ["evaluations/shf-4/pictures.npz", "models/shf-4/history.csv"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_result_that_has_no_end_is_not_waited_for(root: Path, file: str, kind: str) -> None:
+    path = root / "data" / file
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(ReportError, match=path.name):
         read_results(root, LOCKS)

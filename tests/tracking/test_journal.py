@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -124,3 +125,54 @@ def test_a_line_nested_too_deep_is_skipped_like_a_torn_one(tmp_path: Path) -> No
         file.write(b"[" * 100_000 + b"\n")
     journal.append("tags", tags={"b": "1"})
     assert [entry["tags"] for entry, _ in journal.entries()] == [{"a": "1"}, {"b": "1"}]
+
+
+@pytest.mark.parametrize("way", ["absolute", "above", "by a link", "a link to nothing"])
+def test_a_journal_of_others_puts_no_copy_outside_its_folder(tmp_path: Path, way: str) -> None:
+    journal = Journal.create(tmp_path, RUN, HEADER)
+    theirs, target = tmp_path / "theirs.txt", tmp_path / "home" / "new.txt"
+    theirs.write_text("text of a stranger")
+    target.parent.mkdir()
+    copies = journal.folder / "artifacts"
+    name = {"absolute": str(target), "above": "../../../../home/new.txt"}.get(way, "new.txt")
+    if way == "by a link":
+        copies.symlink_to(target.parent)
+    elif way == "a link to nothing":
+        copies.mkdir()
+        (copies / name).symlink_to(target)
+    about = {"source": str(theirs), "sha256": sha256_file(theirs)}
+    journal.append("artifact", file=name, **about)
+    with pytest.raises(TrackingError, match="must be kept in that folder"):
+        journal.keep_artifacts()
+    assert not target.exists()
+
+
+def test_a_journal_that_is_a_link_is_not_written_through(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path, RUN, HEADER)
+    other = tmp_path / "other"
+    other.write_text("text\n")
+    journal.file.symlink_to(other)
+    with pytest.raises(TrackingError, match=r"journal\.jsonl must be a file"):
+        Journal.create(tmp_path, RUN, HEADER)
+    assert other.read_text() == "text\n"
+
+
+@pytest.mark.parametrize("content", ["[]", "null", '{"a": 1}', '{"offset": "x"}', "[" * 5000])
+def test_what_a_journal_says_of_itself_is_as_it_was_written_or_refused(
+    tmp_path: Path, content: str
+) -> None:
+    journal = Journal.create(tmp_path, RUN, HEADER)
+    for name, read in (("run.json", lambda: journal.header), ("sent.json", journal.pending)):
+        (journal.folder / name).write_text(content)
+        with pytest.raises(TrackingError, match=name):
+            read()
+
+
+@given(st.dictionaries(st.sampled_from(["kind", "time", "file", "metrics", "step"]), st.just([])))
+@example({"kind": "artifact", "time": 1, "file": "x"})
+@example({"kind": "metrics", "time": 1, "metrics": [], "step": 0})
+def test_lines_that_are_no_entries_are_skipped(tmp_path_factory, line: dict[str, Any]) -> None:
+    journal = Journal.create(tmp_path_factory.mktemp("project"), RUN, HEADER)
+    journal.file.write_text(f"{json.dumps(line)}\n[1]\nnull\n")
+    journal.append("tags", tags={})
+    assert [entry["kind"] for entry, _ in journal.entries()] == ["tags"]

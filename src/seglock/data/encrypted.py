@@ -7,6 +7,7 @@ with which to try the few plans of a small key space.
 from __future__ import annotations
 
 import hmac
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +17,7 @@ import numpy as np
 from seglock.data.arrays import write_header
 from seglock.errors import DataError
 from seglock.files import PRIVATE, replacing
+from seglock.foreign import open_plain
 
 NONCE_SIZE = 32
 _FIX = "run seglock data encrypt for this lock"
@@ -71,7 +73,7 @@ def open_encrypted(path: Path, *, nonce: bytes | None = None) -> np.memmap[Any, 
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_plain(path), "rb") as file:
             own = file.read(NONCE_SIZE)
             shape, dtype = _read_header(file)
             offset = file.tell()

@@ -112,6 +112,8 @@ def _shape(name: str, count: int, side: int) -> tuple[int, ...]:
 
 def _open_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ValueError("no plain file")
         # Not "c", copy on write: Linux refuses to map a file so that is larger than memory.
         array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:

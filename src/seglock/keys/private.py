@@ -16,6 +16,8 @@ from seglock.variables import FOLDER_VARIABLE
 
 _DRAFT = re.compile(r"\..+\.[a-z0-9_]{8}")
 """What `tempfile.mkdtemp` makes of the prefix ``.NAME.``"""
+SECRET_FILE = "secret"  # noqa: S105 - a file's name
+RECORD_FILE = "record.json"
 
 
 def check_store(folder: Path) -> None:
@@ -108,7 +110,8 @@ def hold(folder: Path) -> int | None:
 def clear_drafts(store: Path) -> int:
     """Remove keys that nobody is about to finish; returns how many there were.
 
-    An empty draft stays: whoever has just made it may not hold it yet.
+    An empty draft stays: whoever has just made it may not hold it yet. So does a folder with
+    anything but a key's files: a store may be in a folder that has others of such names.
     """
     found: list[Path] = []
     with contextlib.suppress(OSError):
@@ -117,7 +120,8 @@ def clear_drafts(store: Path) -> int:
     for draft in found:
         if (held := hold(draft)) is not None:
             with contextlib.suppress(OSError):
-                if any(draft.iterdir()):
+                names = {file.name for file in draft.iterdir()}
+                if names and names <= {SECRET_FILE, RECORD_FILE}:
                     shutil.rmtree(draft)
                     cleared += 1
             os.close(held)

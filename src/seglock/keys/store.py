@@ -19,15 +19,20 @@ from pathlib import Path
 from seglock.errors import KeyRefusedError, StorageError
 from seglock.files import private_folder
 from seglock.foreign import read_plain
-from seglock.keys.private import check_key_folder, check_store, clear_drafts, hold
+from seglock.keys.private import (
+    RECORD_FILE,
+    SECRET_FILE,
+    check_key_folder,
+    check_store,
+    clear_drafts,
+    hold,
+)
 from seglock.keys.record import PublicRecord
 from seglock.keys.secret import SecretKey, demonstration_key
 from seglock.keys.secret_access import reveal
 from seglock.variables import FOLDER_VARIABLE, expand, key_variable
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
-SECRET_FILE = "secret"  # noqa: S105 - a file's name
-RECORD_FILE = "record.json"
 
 
 def check_name(name: str) -> str:

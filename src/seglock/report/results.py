@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from seglock import files
 from seglock.config import BASELINE
 from seglock.errors import ReportError
+from seglock.foreign import read_plain
 from seglock.report.schema import Evaluation, PictureScore, Training, checked
 from seglock.report.style import VOID
 
@@ -131,8 +133,8 @@ def _check_same_data(evaluation: Evaluation, first: Evaluation) -> None:
 
 def _read_history(path: Path, fix: str) -> tuple[Epoch, ...]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            epochs = tuple(_epoch(row) for row in csv.DictReader(file))
+        text = io.StringIO(read_plain(path).decode(), newline="")
+        epochs = tuple(_epoch(row) for row in csv.DictReader(text))
         if not epochs:
             raise ValueError("no epoch")
     except FileNotFoundError as error:
@@ -162,8 +164,8 @@ def _read_pictures(path: Path, classes: int, fix: str) -> Pictures:
     import numpy as np
 
     try:
-        # Opened here, since np.load leaves a damaged file open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        whole = io.BytesIO(read_plain(path, most=_MOST_PICTURES))
+        with np.load(whole, allow_pickle=False) as stored:
             if sum(part.file_size for part in stored.zip.infolist()) > _MOST_PICTURES:
                 raise ValueError(f"more than {_MOST_PICTURES} bytes of pictures")
             arrays: dict[str, Any] = {name: stored[name] for name in stored.files}

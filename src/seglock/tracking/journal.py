@@ -11,18 +11,28 @@ import contextlib
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 import filelock
 
 from seglock.errors import StorageError, TrackingError
-from seglock.files import read_json, sha256_file, write_json
+from seglock.files import read_object, sha256_file, write_json
 from seglock.foreign import is_run_id, parse_json
 
 Entry = dict[str, Any]
+_DAMAGED = "delete that folder; it is damaged"
+_FIELDS: dict[str, dict[str, type]] = {
+    "status": {"status": str},
+    "params": {"params": dict},
+    "tags": {"tags": dict},
+    "metrics": {"metrics": dict, "step": int},
+    "dataset": dict.fromkeys(("name", "digest", "source", "use"), str),
+    "artifact": dict.fromkeys(("file", "source", "sha256"), str),
+}
 
 
 def runs_folder(root: Path) -> Path:
@@ -66,7 +76,8 @@ class Journal:
     def at(cls, root: Path, run_id: str) -> Journal:
         """The journal of a run of the project, whether it exists or not.
 
-        Raises TrackingError for what cannot be a run's id: it may come from a file of others.
+        Raises TrackingError for what cannot be a run's id, and for a journal that is no plain file:
+        both may come from others.
         """
         if not is_run_id(run_id):
             raise TrackingError(
@@ -74,7 +85,12 @@ class Journal:
                 got=repr(run_id),
                 fix="train the lock again, or restore the file that names the run",
             )
-        return cls(runs_folder(root) / run_id)
+        journal = cls(runs_folder(root) / run_id)
+        if journal.file.is_symlink() or (journal.file.exists() and not journal.file.is_file()):
+            raise TrackingError(
+                f"{journal.file} must be a file", got="a link or a pipe", fix=_DAMAGED
+            )
+        return journal
 
     def exists(self) -> bool:
         """Whether the run was ever recorded here."""
@@ -100,10 +116,8 @@ class Journal:
     @property
     def header(self) -> RunHeader:
         """What the run is."""
-        content = read_json(
-            self.folder / "run.json", error=TrackingError, fix="delete that folder; it is damaged"
-        )
-        return RunHeader(**content)
+        kinds = {"name": str, "experiment": str, "tags": dict, "started": int}
+        return RunHeader(**self._object("run.json", kinds))
 
     def append(self, kind: str, **fields: Any) -> int:
         """Add an entry; returns the journal's length in bytes after it."""
@@ -123,7 +137,10 @@ class Journal:
             ) from error
 
     def entries(self, offset: int = 0) -> Iterator[tuple[Entry, int]]:
-        """Entries after byte ``offset``, each with the offset behind it; torn lines are skipped."""
+        """Entries after byte ``offset``, each with the offset behind it.
+
+        Lines that are torn, or no entries of ours, are skipped.
+        """
         if not self.file.exists():
             return
         with self.file.open("rb") as file:
@@ -133,7 +150,7 @@ class Journal:
                     return
                 offset += len(line)
                 with contextlib.suppress(ValueError):
-                    yield parse_json(line), offset
+                    yield _entry(parse_json(line)), offset
 
     def pending(self) -> int:
         """How many entries no store has acknowledged."""
@@ -143,7 +160,11 @@ class Journal:
     def acknowledged(self) -> Acknowledged:
         """What a store has confirmed so far."""
         path = self.folder / "sent.json"
-        return Acknowledged(**read_json(path)) if path.exists() else Acknowledged()
+        if not path.exists():
+            return Acknowledged()
+        kinds = {"store": str, "run_id": str | None, "offset": int}
+        found = Acknowledged(**self._object(path.name, kinds))
+        return found if found.offset >= 0 else Acknowledged()
 
     @acknowledged.setter
     def acknowledged(self, value: Acknowledged) -> None:
@@ -186,8 +207,20 @@ class Journal:
             self._alive = None
 
     def kept_copy(self, file: str) -> Path:
-        """Where the copy of an artifact is kept until it is sent."""
-        return self.folder / "artifacts" / file
+        """Where the copy of an artifact is kept until it is sent.
+
+        Raises TrackingError where that is not in the run's folder: others may have written both.
+        """
+        copy = self.folder / "artifacts" / file
+        if not copy.resolve().is_relative_to(self.folder.resolve()):
+            raise TrackingError(
+                f"an artifact of {self.file} must be kept in that folder", got=file, fix=_DAMAGED
+            )
+        return copy
+
+    def _object(self, name: str, kinds: Mapping[str, type | UnionType]) -> dict[str, Any]:
+        found = read_object(self.folder / name, kinds, error=TrackingError, fix=_DAMAGED)
+        return {field: found[field] for field in kinds}
 
     def keep_artifacts(self) -> None:
         """Copy the artifacts that are not sent yet, since their originals may change."""
@@ -198,3 +231,14 @@ class Journal:
                     copy = self.kept_copy(entry["file"])
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(source, copy)
+
+
+def _entry(value: Any) -> Entry:
+    """An entry as `Journal.append` writes them; a ValueError for anything else."""
+    kinds = _FIELDS.get(str(value.get("kind"))) if isinstance(value, dict) else None
+    if kinds is None or not all(
+        isinstance(value.get(name), kind) for name, kind in {"time": int, **kinds}.items()
+    ):
+        raise ValueError("no entry of a journal")
+    entry: Entry = value
+    return entry
