@@ -113,3 +113,9 @@ def test_lists_have_the_names_that_people_give_them(name: str) -> None:
 def test_other_names_are_of_one_folder_too(section: str, value: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="a name must be lower-case letters"):
         check_params({"locks": {"baseline": {"steps": []}}} | {section: value})
+
+
+def test_an_experiment_has_a_name() -> None:
+    """The store took the lack of one for an experiment that was deleted."""
+    with pytest.raises(ConfigError, match=r"tracking\.experiment: .* at least 1 character"):
+        check_params({"locks": {"baseline": {"steps": []}}, "tracking": {"experiment": ""}})
