@@ -9,7 +9,8 @@ from typing import Any
 import optuna
 import pytest
 
-from seglock.search.journal import open_journal
+from seglock.errors import StorageError
+from seglock.search.journal import open_journal, read_journal
 
 
 def test_a_refused_line_leaves_nothing_behind(
@@ -31,3 +32,16 @@ def test_a_refused_line_leaves_nothing_behind(
     study.set_user_attr("b", 2)
     found = optuna.load_study(storage=open_journal(file), study_name="small")
     assert found.user_attrs == {"b": 2}
+
+
+@pytest.mark.parametrize("content", ["a token without a line's end", None])
+def test_a_link_is_neither_cut_nor_written_to(tmp_path: Path, content: str | None) -> None:
+    other, file = tmp_path / "other", tmp_path / "study" / "journal.log"
+    file.parent.mkdir()
+    file.symlink_to(other)
+    if content is not None:
+        other.write_text(content)
+    for attempt in (open_journal, read_journal):
+        with pytest.raises(StorageError, match=r"journal\.log must be a file, got a link"):
+            attempt(file)
+    assert (other.read_text() if other.exists() else None) == content

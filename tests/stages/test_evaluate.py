@@ -17,13 +17,14 @@ import torch
 from seglock import files
 from seglock.config import load_params
 from seglock.data import PreparedData, open_encrypted
-from seglock.errors import ConfigError, DataError, KeyRefusedError, ModelError
+from seglock.errors import ConfigError, DataError, KeyRefusedError, ModelError, ReportError
 from seglock.keys import KeyStore, publish_key
 from seglock.models import build_model, save_weights
 from seglock.report import read_results
 from seglock.stages import data as data_stage
 from seglock.stages.encrypt import encrypt_split
 from seglock.stages.evaluate import evaluate
+from seglock.stages.evaluate_record import retell_training
 from seglock.tracking import MemoryTracker
 from seglock.transforms import Transform
 
@@ -208,6 +209,20 @@ def test_correct_reads_the_encrypted_split(
     monkeypatch.setattr(Transform, "encrypted_to_input", spy)
     evaluate("np-2", project)
     assert (torch.cat(seen).numpy() == open_encrypted(file)).all()
+
+
+def test_the_curve_that_is_told_again_may_have_gaps_but_no_damage(project: Path) -> None:
+    params, model = load_params(project / "params.yaml"), project / "data/models/np-2"
+    history = model / "history.csv"
+    tracker = MemoryTracker()
+    history.write_text("epoch,lr,train_loss,val_loss,val_miou\n1,0.1,1.5,,\n")
+    retell_training(tracker, params, "np-2", model)
+    ((values, step),) = tracker.metrics
+    assert (step, values["train/loss"]) == (1, 1.5)
+    assert np.isnan(values["val/loss"])
+    history.write_text("epoch,lr,train_loss,val_loss,val_miou\n1,0.1,much,0,0\n")
+    with pytest.raises(ReportError, match=r"history\.csv must have a line .* train@np-2"):
+        retell_training(tracker, params, "np-2", model)
 
 
 def test_a_run_in_a_real_store(project: Path) -> None:

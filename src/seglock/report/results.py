@@ -116,7 +116,7 @@ def _read_lock(root: Path, lock: str, steps: tuple[str, ...]) -> LockResult:
     return LockResult(
         evaluation=evaluation,
         training=training,
-        history=_read_history(model / "history.csv", train_fix),
+        history=read_history(model / "history.csv", train_fix),
         pictures=_read_pictures(folder / "pictures.npz", len(evaluation.classes), fix),
     )
 
@@ -131,7 +131,8 @@ def _check_same_data(evaluation: Evaluation, first: Evaluation) -> None:
             )
 
 
-def _read_history(path: Path, fix: str) -> tuple[Epoch, ...]:
+def read_history(path: Path, fix: str) -> tuple[Epoch, ...]:
+    """The lines of a history.csv; raises ReportError for a file that is missing or damaged."""
     try:
         text = io.StringIO(read_plain(path).decode(), newline="")
         epochs = tuple(_epoch(row) for row in csv.DictReader(text))

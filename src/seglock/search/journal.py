@@ -22,8 +22,10 @@ def open_journal(file: Path) -> JournalStorage:
     """Open a journal for writing, as the only coordinator of its study.
 
     What a killed writer left is put right first: a torn last line, which was never acknowledged,
-    is cut, and its lock file is removed. Raises StorageError for damage before the last line.
+    is cut, and its lock file is removed. Raises StorageError for damage before the last line, and
+    for a link: what that leads to is not ours to cut or to write to.
     """
+    _check_plain(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale_lock(file.with_name(f"{file.name}.lock"))
     cut_torn_line(file)
@@ -32,10 +34,16 @@ def open_journal(file: Path) -> JournalStorage:
 
 def read_journal(file: Path) -> JournalStorage | None:
     """Open a journal to read, changing nothing; None where there is none."""
+    _check_plain(file)
     if not file.exists():
         return None
     check_lines(file)
     return _storage(file)
+
+
+def _check_plain(file: Path) -> None:
+    if file.is_symlink() or (file.exists() and not file.is_file()):
+        raise StorageError(f"{file} must be a file", got="a link or a pipe", fix="remove it")
 
 
 def cut_torn_line(file: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,7 +108,8 @@ def retell_training(tracker: Tracker, params: Params, lock: str, model: Path) ->
     curve = model / "history.csv"
     if not curve.is_file():
         return
-    with curve.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            values = {metric: float(row[column]) for column, metric in _CURVE.items()}
-            tracker.log_metrics(values, step=int(row["epoch"]))
+    from seglock.report.results import read_history
+
+    for epoch in read_history(curve, f"run dvc repro train@{lock}"):
+        values = {metric: getattr(epoch, column) for column, metric in _CURVE.items()}
+        tracker.log_metrics(values, step=epoch.epoch)
