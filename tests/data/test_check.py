@@ -128,7 +128,8 @@ def test_objects_stored_as_255_leave_one_class(voc) -> None:
     found = [str(problem) for problem in check_dataset(voc.root)]
     assert found == [
         f"{split}: only background occurs beside {count} pixels of void (255); "
-        "an object needs its class index, 1..1, and its name in data.classes if that is set"
+        "an object needs its class index, 1..1, its name in data.classes if that is set, "
+            "and a pixel at data.image_side"
         for split, count in (("train", 480), ("val", 240))
     ]
 

@@ -41,12 +41,31 @@ def test_masks_that_are_void_everywhere_are_named() -> None:
 
 def test_palettes_that_disagree_are_named() -> None:
     palette = voc_palette()
-    reordered = [*palette[:3], *palette[6:9], *palette[3:6], *palette[9:]]
+    other = [*palette[:3], 1, 2, 3, *palette[6:]]
     tally = Tally()
     tally.add_mask("train", "first", _counts(0, 1, 2), palette)
     tally.add_mask("train", "same", _counts(0, 2, 255), palette)
     tally.add_mask("train", "grey", _counts(0, 1), None)
-    tally.add_mask("train", "other", _counts(0, 1), reordered)
-    tally.add_mask("train", "unused", _counts(0), reordered)
+    tally.add_mask("train", "other", _counts(0, 1), other)
+    tally.add_mask("train", "unused", _counts(0), other)
     (note,) = tally.notes()
     assert note.endswith("are their labels class indices? (1): other")
+    assert tally.problems == []
+
+
+def test_one_colour_at_two_labels_is_a_problem() -> None:
+    palette = voc_palette()
+    turned = [*palette[:3], *palette[6:9], *palette[3:6], *palette[9:]]
+    tally = Tally()
+    tally.add_mask("train", "first", _counts(0, 1, 2), palette)
+    tally.add_mask("train", "turned", _counts(0, 1), turned)
+    (problem,) = tally.problems
+    assert str(problem).startswith("turned: colour (0, 128, 0) is label 1 here and 2 in masks")
+
+
+def test_what_fills_up_a_palette_is_no_colour_of_a_class() -> None:
+    tally = Tally()
+    tally.add_mask("train", "first", _counts(0, 1), [0, 0, 0, 9, 9, 9, *[0] * 750])
+    tally.add_mask("train", "second", _counts(1, 2), [5, 5, 5, 9, 9, 9, *[0] * 750])
+    assert tally.problems == []
+    assert tally.notes() == []

@@ -190,6 +190,7 @@ def test_a_command_to_type_is_one_whatever_the_folder_is_called(project: Path) -
     spaced = project.rename(project.with_name("project #2"))
     folder = spaced / ".seglock" / "checkpoints" / "np-4-00"
     folder.mkdir(parents=True)
+    (folder / "epoch-0001-x.safetensors").touch()
     (note,) = (check.text for check in doctor(spaced) if check.topic == "checkpoints")
     assert shlex.split(note.split("`")[1], comments=True) == ["rm", "-r", str(folder)]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from seglock.config import load_params
-from seglock.keys import publish_key
+from seglock.config import LockParams, load_params
+from seglock.keys import demonstration_key, publish_key
 from seglock.stages import data as data_stage
-from seglock.stages.encrypt import encrypt_split
+from seglock.stages.encrypt import encrypt_split, encryption_nonce
 
 PARAMS = """\
 data: {val_split: 2, image_side: 16, synthetic: {train: 4, test: 2, side: 16, classes: 2}}
@@ -60,3 +60,13 @@ def test_the_split_is_closed_under_any_umask_and_over_an_open_one(
     assert stat.S_IMODE(place.stat().st_mode) == 0o700
     files = {"encrypted.json": 0o600} | ({"test.enc": 0o600} if lock == "np-2" else {})
     assert modes(place / lock) == {lock: 0o700} | files
+
+
+def test_a_lock_with_other_steps_has_another_nonce() -> None:
+    """Else whoever was sent an earlier split could test guesses on the digest of this one."""
+    locks = [
+        LockParams(steps=["ffx-2"]),
+        LockParams(steps=["ffx-2"], ffx_password="fixed"),
+        LockParams(steps=["np-2"]),
+    ]
+    assert len({encryption_nonce(demonstration_key(), "mine", lock) for lock in locks}) == 3

@@ -86,6 +86,7 @@ def examine_dataset(
     tally = Tally()
     if pixels:
         problems += _check_pixels(folder, members, len(classes) if classes else None, tally, progress)
+        problems += tally.problems
         if classes is not None:
             problems += class_problems(tally.pixels, classes)
     return Findings(problems, notes + tally.notes(), tally.pixels)

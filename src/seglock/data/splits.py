@@ -131,13 +131,20 @@ def select_classes(
 
 
 def selection_notes(names: Sequence[str], kept: Sequence[str]) -> list[str]:
-    """What choosing classes did to the background, where a name leaves it open.
+    """What choosing classes did to the background and to void, where a name leaves it open.
 
     >>> selection_notes(["void", "cat", "dog"], ["cat", "dog"])
     ['void is not in data.classes: its pixels are void, no background']
+    >>> selection_notes(["road", "void"], ["road", "void"])
+    ['void is trained as a class; pixels to leave out are those of label 255']
     """
     lost = [n for i, n in enumerate(names) if n not in kept and (i == 0 or is_background(n))]
     if lost:
         return [f"{', '.join(lost)} is not in data.classes: its pixels are void, no background"]
     named = is_background(names[0]) and names[0] != BACKGROUND
-    return [f"class 0, {names[0]}, is kept as the background"] * named
+    notes = [f"class 0, {names[0]}, is kept as the background"] * named
+    void = [name for name in kept if name.casefold() in ("void", "ignore", "ignored", "unknown")]
+    return notes + [
+        f"{name} is trained as a class; pixels to leave out are those of label {VOID}"
+        for name in void
+    ]

@@ -35,8 +35,8 @@ def class_problems(pixels: Pixels, classes: Sequence[str]) -> list[Problem]:
             what = f"only {occurring[0]} occurs" if occurring else "no class occurs"
             message = (
                 f"{what} beside {counts[VOID]} pixels of void ({VOID}); "
-                f"an object needs its class index, 1..{len(classes) - 1}, and its name in "
-                "data.classes if that is set"
+                f"an object needs its class index, 1..{len(classes) - 1}, its name in data.classes "
+                "if that is set, and a pixel at data.image_side"
             )
             problems.append(Problem("fewer than two classes", split, message))
     return problems
@@ -60,7 +60,9 @@ class Tally:
     void: list[str] = field(default_factory=list)
     turned: list[str] = field(default_factory=list)
     recoloured: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     _colours: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    _labels: dict[tuple[int, ...], int] = field(default_factory=dict)
 
     def add_mask(
         self, split: str, name: str, counts: np.ndarray, palette: Sequence[int] | None
@@ -70,10 +72,20 @@ class Tally:
         labels = set(np.flatnonzero(counts).tolist()) - {VOID}
         if not labels:
             self.void.append(name)
-        colours = {label: tuple((palette or ())[3 * label : 3 * label + 3]) for label in labels}
-        known = [self._colours.setdefault(label, rgb) for label, rgb in colours.items() if rgb]
-        if known != [rgb for rgb in colours.values() if rgb]:
+        entries = [tuple((palette or ())[i : i + 3]) for i in range(0, len(palette or ()), 3)]
+        # What fills up a palette stands for no class.
+        colours = {n: rgb for n, rgb in enumerate(entries) if n in labels and entries.count(rgb) < 2}
+        if any(self._colours.setdefault(label, rgb) != rgb for label, rgb in colours.items()):
             self.recoloured.append(name)
+        for label, rgb in colours.items():
+            known = self._labels.setdefault(rgb, label)
+            if known != label:
+                message = (
+                    f"colour {rgb} is label {label} here and {known} in masks before it, so one of "
+                    "them is no class index; save all masks with one palette"
+                )
+                self.problems.append(Problem("palettes that contradict", name, message))
+                return
 
     def notes(self) -> list[str]:
         """One line each, for people to judge."""

@@ -32,9 +32,10 @@ class RayExecutor:
     """Computes jobs as tasks of a Ray cluster, as many at once as its nodes hold.
 
     ``address``: as for ``ray.init``, ``HOST:PORT`` or ``auto``; this machine is one of the nodes.
-    ``resources``: what each trial reserves. ``limit``: at most so many trials at once. Nodes that
-    join later are used; the trials of a node that is lost are Failed, and the others go on. On a
-    cluster that others use too a trial may wait in Ray's queue.
+    ``resources``: what each trial reserves. ``limit``: at most so many trials at once.
+    ``storage``: of the study, whose variables no process of the cluster gets. Nodes that join later
+    are used; the trials of a node that is lost are Failed, and the others go on. On a cluster that
+    others use too a trial may wait in Ray's queue.
 
     A process of its own holds the connection, and ends with this one. Raises ConfigError when ray
     is not installed or no node can hold a trial, ClusterError when the address does not answer.
@@ -48,6 +49,7 @@ class RayExecutor:
         *,
         resources: ResourceParams,
         limit: int | None = None,
+        storage: str | None = None,
         run: RunTrial = run_trial,
     ) -> None:
         if importlib.util.find_spec("ray") is None:
@@ -68,7 +70,7 @@ class RayExecutor:
         self._lost: ClusterError | None = None
         self._nodes: list[dict[str, float]] = []
         self._heard = self._held = time.monotonic()
-        self._process: RayProcess | None = RayProcess()
+        self._process: RayProcess | None = RayProcess(storage)
         try:
             self._connect(self._process)
         except BaseException:

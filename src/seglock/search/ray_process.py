@@ -22,14 +22,15 @@ _LOG_TAIL = 4096
 class RayProcess:
     """A running ``seglock.search.ray_driver`` in a session of its own, and the socket to it.
 
-    What Ray prints goes into a file without a name, not to the user's terminal.
+    storage: of the study, whose variables the driver does not get. What Ray prints goes into a
+    file without a name, not to the user's terminal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, storage: str | None = None) -> None:
         ours, theirs = socket.socketpair()
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by ``end``
         # Tries of a second each, after which an address that refuses us is given up.
-        environment = {"RAY_NUM_REDIS_GET_RETRIES": "5"} | without_secrets(os.environ)
+        environment = {"RAY_NUM_REDIS_GET_RETRIES": "5"} | without_secrets(os.environ, storage)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "seglock.search.ray_driver", str(theirs.fileno())],

@@ -84,7 +84,7 @@ def _what_to_find(
         owner = f"lock {name}, key {key.id}"
         needles += noted.needles(transform, owner)
         needles += plan_needles(transform, owner)
-        needles.append(Needle("encrypted split", owner, (encryption_nonce(key, name),)))
+        needles.append(Needle("encrypted split", owner, (encryption_nonce(key, name, lock),)))
         report.skipped += [f"plan of {name}: chance gives its {p}" for p in too_short(transform)]
         if transform.same_plan(lock_transform(lock, demonstration_key())):
             report.skipped.append(f"images of {name}: the public demonstration key gives the same")

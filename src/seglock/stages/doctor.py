@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from rich.filesize import decimal
+
 from seglock.config import PARAMS_FILE, DataParams, Params, load_params
 from seglock.errors import SeglockError, as_command
 from seglock.stages.disk import estimate_disk
@@ -270,8 +272,8 @@ def _source_problem(root: Path, source: str) -> tuple[str | None, str]:
 def _disk(root: Path, params: Params) -> Iterator[Check]:
     need = estimate_disk(params, root)
     free = shutil.disk_usage(root).free
-    parts = ", ".join(f"{name} {_size(size)}" for name, size in need.items() if name != "total")
-    text = f"{_size(free)} free; a whole run takes about {_size(need['total'])} ({parts})"
+    parts = ", ".join(f"{name} {decimal(size)}" for name, size in need.items() if name != "total")
+    text = f"{decimal(free)} free; a whole run takes about {decimal(need['total'])} ({parts})"
     if free < need["total"]:
         yield Check("disk", "wrong", text, "free some space, or choose a smaller profile")
     else:
@@ -280,23 +282,11 @@ def _disk(root: Path, params: Params) -> Iterator[Check]:
 
 def _checkpoints(root: Path) -> Iterator[Check]:
     """Folders of trainings that did not end; those whose settings changed stay until removed."""
-    for folder in sorted((root / ".seglock" / "checkpoints").glob("*")):
+    folders = {path.parent for path in (root / ".seglock/checkpoints").glob("*/epoch-*")}
+    for folder in sorted(folders):
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         text = (
-            f"{_size(size)} of a training that runs or was stopped; the same command and settings "
-            f"continue it; if it was given up, {as_command('rm', '-r', folder)}"
+            f"{decimal(size)} of a training that runs or was stopped; the same command and "
+            f"settings continue it; if it was given up, {as_command('rm', '-r', folder)}"
         )
         yield Check("checkpoints", "note", text)
-
-
-def _size(size: float) -> str:
-    """Bytes as people read them.
-
-    >>> _size(999), _size(5_200_000)
-    ('999 B', '5.2 MB')
-    """
-    units = ["B", "kB", "MB", "GB", "TB"]
-    while size >= 1000 and len(units) > 1:
-        size /= 1000
-        units.pop(0)
-    return f"{size:.0f} {units[0]}" if units[0] == "B" else f"{size:.1f} {units[0]}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from seglock import files
-from seglock.config import find_lock, load_params
+from seglock.config import LockParams, find_lock, load_params
 from seglock.keys import PublicRecord, SecretKey, load_key
 from seglock.stages.locks import lock_transform
 from seglock.stages.outputs import sole_writer
@@ -16,9 +16,12 @@ from seglock.stages.outputs import sole_writer
 ENCRYPTED_FILE = "test.enc"
 
 
-def encryption_nonce(key: SecretKey, lock: str) -> bytes:
-    """The 32 bytes an encrypted split begins with, so that its digest is no oracle for the plan."""
-    return key.nonce(f"encrypted/{lock}")
+def encryption_nonce(key: SecretKey, name: str, lock: LockParams) -> bytes:
+    """The 32 bytes an encrypted split begins with, so that its digest is no oracle for the plan.
+
+    Another plan has another nonce: who was sent a split of an earlier one knows that one's.
+    """
+    return key.nonce(f"encrypted/{name}/{'+'.join(lock.steps)}/{lock.ffx_password}")
 
 
 def encrypt_split(lock: str, root: Path) -> Path:
@@ -53,7 +56,7 @@ def encrypt_split(lock: str, root: Path) -> Path:
         sole_writer(root, "encrypted", lock),
         files.replacing_folder(folder, mode=files.PRIVATE_FOLDER) as out,
     ):
-        nonce = encryption_nonce(key, lock)
+        nonce = encryption_nonce(key, lock, definition)
         write_encrypted(out / ENCRYPTED_FILE, images, transform.encrypt, nonce)
         files.write_json(out / "encrypted.json", note, mode=files.PRIVATE)
     return folder

@@ -125,7 +125,7 @@ def _prepare(
         transform = lock_transform(definition, key)
         wrong = wrong_transforms(definition, key, params.evaluate.wrong_keys)
         file = root / "data" / "encrypted" / lock / ENCRYPTED_FILE
-        encrypted = open_encrypted(file, nonce=encryption_nonce(key, lock))
+        encrypted = open_encrypted(file, nonce=encryption_nonce(key, lock, definition))
     device = pick_device(params.train.device)
     model = load_model(root / "data" / "models" / lock / WEIGHTS, params.model, data.num_classes)
 

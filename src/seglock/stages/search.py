@@ -75,7 +75,7 @@ def _executor(params: Params, root: Path, ray: str | None) -> Executor:
 
         # One worker is the default of a single machine, not a wish to use one node of a cluster.
         limit = search.workers if search.workers > 1 else None
-        return RayExecutor(ray, resources=search.resources, limit=limit)
+        return RayExecutor(ray, resources=search.resources, limit=limit, storage=search.storage)
 
     from seglock.search.in_process import InProcessExecutor
     from seglock.search.workers import LocalExecutor
