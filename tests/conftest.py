@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,15 @@ ROOT = Path(__file__).parents[1]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest story first, so that no process is left with it when the others are done."""
     items.sort(key=lambda item: item.path.parent.name != "e2e")
+
+
+@pytest.fixture
+def only_new_objects() -> Iterator[None]:
+    """The garbage collector sees what is made from here on: to look through all takes seconds."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

@@ -267,6 +267,7 @@ def test_memory_does_not_grow_with_the_keys(make_split: MakeSplit) -> None:
     assert many - few < predictions / 4
 
 
+@pytest.mark.usefixtures("only_new_objects")
 def test_memory_does_not_grow_with_keys_of_large_blocks() -> None:
     side, steps = 128, ["shf-128"]
     rng = np.random.default_rng(0)
@@ -322,6 +323,7 @@ def test_how_many_keys_are_held_changes_no_figure(
             assert np.array_equal(found.pictures["incorrect"], shown)
 
 
+@pytest.mark.usefixtures("only_new_objects")
 def test_no_tensor_of_an_earlier_key_stays(make_split: MakeSplit) -> None:
     sizes: list[int] = []
 

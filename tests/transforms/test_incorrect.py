@@ -95,6 +95,7 @@ def test_they_are_a_sequence_in_any_order_of_asking() -> None:
         wrong[12]
 
 
+@pytest.mark.usefixtures("only_new_objects")
 @pytest.mark.parametrize("steps", [["shf-64"], ["np-64"], ["ffx-64"]])
 def test_they_hold_no_plan(steps: list[str]) -> None:
     before = live_plans()
