@@ -49,8 +49,9 @@ types:
 imports:
 	lint-imports
 
-# Two processes of one thread each, a file of tests being one piece of work.
-PYTEST := OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Processes of one thread each, a file of tests being one piece of work; one more than there are cores, since tests also
+# wait for servers and for what they have killed.
+PYTEST := OMP_NUM_THREADS=1 python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 tests:
 	$(PYTEST)

@@ -23,9 +23,9 @@ def test_quick_figures_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert any(name.startswith(f"private memory to {stage} ") for name in rows)
     assert rows["evaluate, 2x the wrong keys"]["reference"] == "2 times 1 keys"
     huge = next(row for name, row in rows.items() if "times the machine's memory" in name)
-    assert huge["value"] < 100
+    assert 0 <= huge["value"] < 100  # it may need no more than the process had already
     assert huge["ratio"] > 50
-    assert all(row["value"] > 0 for row in rows.values())
+    assert all(row["value"] > 0 for row in rows.values() if row is not huge)
 
 
 def test_a_stage_that_needs_more_than_the_limit_ends_the_benchmark(tmp_path: Path) -> None:

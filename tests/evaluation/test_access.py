@@ -267,7 +267,6 @@ def test_memory_does_not_grow_with_the_keys(make_split: MakeSplit) -> None:
     assert many - few < predictions / 4
 
 
-@pytest.mark.usefixtures("only_new_objects")
 def test_memory_does_not_grow_with_keys_of_large_blocks() -> None:
     side, steps = 128, ["shf-128"]
     rng = np.random.default_rng(0)

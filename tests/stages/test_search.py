@@ -191,7 +191,7 @@ def test_where_trials_are_computed(
     )
     monkeypatch.setattr(
         "seglock.search.cluster.RayExecutor",
-        lambda address, resources, limit: made.append(f"RayExecutor {address} {limit}"),
+        lambda address, resources, limit, storage: made.append(f"RayExecutor {address} {limit}"),
     )
     stage._executor(search_params(here, {"workers": workers}), here, ray)
     assert made == [expected]
