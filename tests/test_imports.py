@@ -16,6 +16,7 @@ LIGHT = {
     "seglock.transforms": {"torch", "mlflow", "torchvision"},
     "seglock.data": {"torch", "mlflow", "PIL"},
     "seglock.tracking": {"torch", "mlflow"},
+    "seglock.results": {"torch", "mlflow", "matplotlib"},
     "seglock.report": {"torch", "mlflow", "matplotlib"},
     "seglock.models": {"torchvision", "mlflow"},
     "seglock.evaluation": {"torchvision", "mlflow"},
