@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from seglock.config import BASELINE, Params, check_params
-from seglock.config.steps import parse_step
+from seglock.steps import parse_step
 
 if TYPE_CHECKING:
     from seglock.data import PreparedData, Split

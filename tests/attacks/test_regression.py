@@ -12,7 +12,7 @@ from seglock.attacks.climb import Found
 from seglock.attacks.estimates import NEGATED
 from seglock.attacks.guesses import Guess, guess
 from seglock.attacks.regression import gains, regress_masks
-from seglock.config.steps import parse_step
+from seglock.steps import parse_step
 
 FACTS = Facts((parse_step("np-4"),), "from_key", None, 3, 16)
 TRUTH = guess(FACTS, 5, 0).kinds == NEGATED

@@ -28,8 +28,8 @@ from seglock.audit.needles import (
     too_short,
 )
 from seglock.audit.searcher import Searcher
-from seglock.config.steps import has_one_plan, parse_step
 from seglock.keys import SecretKey
+from seglock.steps import has_one_plan, parse_step
 from seglock.transforms import Transform, compose
 from seglock.transforms.recipe import inverse_tables
 from tests.audit.project import SECRET

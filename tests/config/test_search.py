@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from seglock.config import Params, RangeParams, check_params, load_params, override_search
 from seglock.config.search_locks import LockChoice, enqueued_locks, parse_lock, published_locks
 from seglock.config.search_rules import hide_password, storage_faults
-from seglock.config.steps import METHODS, check_sequence, parse_step
 from seglock.errors import ConfigError, TransformError
+from seglock.steps import METHODS, check_sequence, parse_step
 
 ROOT = Path(__file__).parents[2]
 LOCKS: dict[str, Any] = {"baseline": {"steps": []}, "shf-4": {"steps": ["shf-4"]}}

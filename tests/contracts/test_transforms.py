@@ -14,9 +14,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from seglock.config.steps import parse_step
 from seglock.errors import SeglockError, TransformError
 from seglock.keys import SecretKey, derive_permutation, derive_positions
+from seglock.steps import parse_step
 from seglock.transforms import (
     INPUT_MEAN,
     INPUT_STD,

@@ -152,7 +152,7 @@ def test_a_fourth_method_needs_no_change_here(
     make_project: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     methods = ("shf", "np", "ffx", "inv")
-    monkeypatch.setattr("seglock.config.steps.METHODS", methods)
+    monkeypatch.setattr("seglock.steps.METHODS", methods)
     monkeypatch.setattr("seglock.transforms.checks.METHODS", methods)
     monkeypatch.setattr("seglock.report.paper.METHODS", methods)
     monkeypatch.setattr("seglock.report.gallery.METHODS", methods)

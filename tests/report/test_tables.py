@@ -125,7 +125,7 @@ def test_both_floors_stand_under_the_table(demo: Path) -> None:
 def test_a_fourth_method_widens_ours_and_leaves_the_paper_s(
     make_project: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seglock.config.steps.METHODS", ("shf", "np", "ffx", "inv"))
+    monkeypatch.setattr("seglock.steps.METHODS", ("shf", "np", "ffx", "inv"))
     monkeypatch.setattr("seglock.report.paper.METHODS", ("shf", "np", "ffx", "inv"))
     published_table.cache_clear()
     locks = {"baseline": [], "np-4": ["np-4"], "inv-4": ["inv-4"]}

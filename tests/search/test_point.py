@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from seglock.config.steps import parse_step
 from seglock.search.point import Point
+from seglock.steps import parse_step
 
 
 @pytest.mark.parametrize(

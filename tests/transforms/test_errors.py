@@ -11,9 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seglock.config.steps import Step
 from seglock.errors import ConfigError, TransformError
 from seglock.keys import SecretKey
+from seglock.steps import Step
 from seglock.transforms import build_transform, compose, identity
 
 KEY = SecretKey.from_bytes(bytes(range(32)))

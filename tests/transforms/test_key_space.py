@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seglock.config.steps import METHODS, FfxPassword, Step, has_one_plan, parse_step
 from seglock.errors import TransformError
 from seglock.keys import SecretKey
+from seglock.steps import METHODS, FfxPassword, Step, has_one_plan, parse_step
 from seglock.transforms import build_transform, compose
 from seglock.transforms.key_space import (
     CAP,

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from seglock.config.steps import METHODS, Step, parse_step
 from seglock.keys import SecretKey, derive_positions
+from seglock.steps import METHODS, Step, parse_step
 from seglock.transforms import build_transform, compose
 from seglock.transforms.methods import DRAWS, plan_use
 from seglock.transforms.plan import COMPLEMENT, IDENTITY

@@ -24,7 +24,7 @@ def chosen_blocks(facts: Facts) -> NDArray[np.uint8]:
     256 constant blocks, one of each level, tell an FFX table as well. For SHF: each position's
     number in digits of base 256, one block a digit, ceil(log256 n) in all.
 
-    >>> from seglock.config.steps import parse_step
+    >>> from seglock.steps import parse_step
     >>> len(chosen_blocks(Facts((parse_step("shf-16"),), "from_key", None, 2, 64)))
     2
     """

@@ -19,10 +19,10 @@ from seglock.attacks.agreement import Agreement, agreement, read_images, shares
 from seglock.attacks.blocks import block_rows, images_of
 from seglock.attacks.protocol import Attack, Candidate, Finding
 from seglock.attacks.quality import psnr, ssim
-from seglock.config.steps import SEARCHABLE_BITS
 from seglock.evaluation import confusion_matrix, mean_iou
 from seglock.evaluation.predict import Predictor
 from seglock.keys import demonstration_key
+from seglock.steps import SEARCHABLE_BITS
 from seglock.transforms import Transform, compose, identity
 from seglock.transforms.key_space import key_space_bits
 from seglock.transforms.plan import LEVELS

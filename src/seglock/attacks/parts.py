@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from seglock.attacks.guesses import Guess
     from seglock.attacks.protocol import Facts
-    from seglock.config.steps import Method
+    from seglock.steps import Method
 
 TOP = FFX_RANGE - 1
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from seglock.config.steps import FfxPassword, Method, Step
+    from seglock.steps import FfxPassword, Method, Step
     from seglock.transforms.plan import Plan
 
 Tier = Literal["T0", "T1", "T2", "T3"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seglock.attacks.protocol import Facts
-    from seglock.config.steps import Method
+    from seglock.steps import Method
 
 _SURE = 1e-3
 

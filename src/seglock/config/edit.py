@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from seglock import files
 from seglock.config.load import check_params, read_yaml
-from seglock.config.steps import FfxPassword
 from seglock.errors import ConfigError
+from seglock.steps import FfxPassword
 
 if TYPE_CHECKING:
     from seglock.config.schema import LockParams

@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from seglock.config.steps import (
+from seglock.errors import ConfigError, SeglockError
+from seglock.steps import (
     Step,
     check_block_divides,
     has_one_plan,
     parse_step,
     sequence_faults,
 )
-from seglock.errors import ConfigError, SeglockError
 from seglock.variables import FOLDER_VARIABLE, key_variable
 
 BASELINE = "baseline"

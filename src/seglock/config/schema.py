@@ -35,7 +35,7 @@ from seglock.config.section import (
     Seed,
     refuse,
 )
-from seglock.config.steps import FfxPassword, Step, parse_step
+from seglock.steps import FfxPassword, Step, parse_step
 
 NETWORKS = tuple(PUBLISHED_WEIGHTS)
 

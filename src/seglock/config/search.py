@@ -36,7 +36,7 @@ from seglock.config.section import (
     Seed,
     refuse,
 )
-from seglock.config.steps import METHODS, FfxPassword
+from seglock.steps import METHODS, FfxPassword
 
 
 def _check_pattern(pattern: str) -> str:

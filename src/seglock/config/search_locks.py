@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from seglock.config.steps import Step, divisors, parse_step, sequence_faults
 from seglock.errors import ConfigError
+from seglock.steps import Step, divisors, parse_step, sequence_faults
 
 PUBLISHED: Final = "published"
 """As a fraction the paper's: all positions for SHF, half for NP and FFX. As enqueue its Table 1."""

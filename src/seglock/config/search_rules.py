@@ -20,9 +20,9 @@ from seglock.config.search_locks import (
     lock_choices,
     parse_lock,
 )
-from seglock.config.steps import METHODS, check_block_divides, has_one_plan, parse_step
-from seglock.config.steps import sequence_faults as order_of
 from seglock.errors import ConfigError, SeglockError
+from seglock.steps import METHODS, check_block_divides, has_one_plan, parse_step
+from seglock.steps import sequence_faults as order_of
 
 Values = Mapping[str, Any]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from seglock.config.steps import Step, parse_step
 from seglock.report.attacks import TIERS
+from seglock.steps import Step, parse_step
 
 MOVED = 0.05
 """From this difference in ``regained`` on, a tier counts as moved: a twentieth of the owner's

@@ -7,12 +7,12 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglock.config.steps import parse_step
 from seglock.report.attackcharts import count_axis
 from seglock.report.attacks import AttackResult
 from seglock.report.charts import ramp
 from seglock.report.looks import lock_text
 from seglock.report.style import LIGHT, Theme, canvas, save
+from seglock.steps import parse_step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

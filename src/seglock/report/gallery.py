@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglock.config.steps import METHODS
 from seglock.errors import ReportError
 from seglock.report.results import LockResult
 from seglock.report.series import baseline_of
@@ -35,6 +34,7 @@ from seglock.report.tiles import (
     show,
     tile_dpi,
 )
+from seglock.steps import METHODS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from seglock.config.steps import SEARCHABLE_BITS
+from seglock.steps import SEARCHABLE_BITS
 
 NOTHING = "\N{EN DASH}"
 _COUNTED_BITS = 40

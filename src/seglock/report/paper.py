@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from seglock.config.steps import METHODS, parse_step
+from seglock.steps import METHODS, parse_step
 
 Cells = Mapping[tuple[int, str], float]
 PUBLISHED_DATASET = "voc2012"

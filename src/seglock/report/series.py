@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seglock.config.steps import parse_step
 from seglock.report.results import LockResult
+from seglock.steps import parse_step
 
 
 @dataclass(frozen=True)

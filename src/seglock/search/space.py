@@ -17,9 +17,9 @@ from seglock.config.search_locks import (
     lock_choices,
     published_locks,
 )
-from seglock.config.steps import parse_step
 from seglock.errors import ConfigError
 from seglock.search.point import Point
+from seglock.steps import parse_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seglock.config.steps import CHANNELS
+from seglock.steps import CHANNELS
 from seglock.transforms.block_recipe import LARGEST_BLOCK, BlockRecipe, block_recipe
 
 if TYPE_CHECKING:

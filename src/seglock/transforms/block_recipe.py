@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seglock.config.steps import CHANNELS
+from seglock.steps import CHANNELS
 from seglock.transforms.ffx import FFX_RANGE
 from seglock.transforms.input_values import affine_input, input_words
 from seglock.transforms.plan import IDENTITY, LEVELS

@@ -9,14 +9,14 @@ from typing import Any, cast, get_args
 
 import numpy as np
 
-from seglock.config.steps import (
+from seglock.errors import TransformError
+from seglock.steps import (
     CHANNELS,
     METHODS,
     FfxPassword,
     Step,
     check_block_divides,
 )
-from seglock.errors import TransformError
 from seglock.transforms.ffx import FROM_KEY
 
 _FINEST = 10**7  # a float holds any fraction k/n exactly enough up to this n

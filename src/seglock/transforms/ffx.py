@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from seglock.config.steps import FfxPassword
+from seglock.steps import FfxPassword
 from seglock.transforms.plan import LEVELS
 
 DIGITS = 3

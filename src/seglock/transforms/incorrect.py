@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, overload
 
-from seglock.config.steps import Step
 from seglock.errors import EvaluationError
 from seglock.keys import derive_permutation
+from seglock.steps import Step
 from seglock.transforms.build import compose, with_divisor
 from seglock.transforms.checks import check_ffx_password
 from seglock.transforms.key_space import small_space
 from seglock.transforms.transform import Transform
 
 if TYPE_CHECKING:
-    from seglock.config.steps import FfxPassword
     from seglock.keys import SecretKey
+    from seglock.steps import FfxPassword
 
 
 def incorrect_transforms(

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from seglock.config.steps import CHANNELS
+from seglock.steps import CHANNELS
 
 FloatName = Literal["float32", "float64", "float16", "bfloat16"]
 FLOATS: tuple[FloatName, ...] = get_args(FloatName)

@@ -8,8 +8,8 @@ from itertools import combinations, permutations
 
 import numpy as np
 
-from seglock.config.steps import FfxPassword, Method, Step
 from seglock.errors import TransformError
+from seglock.steps import FfxPassword, Method, Step
 from seglock.transforms.ffx import FIXED_PASSWORD, FROM_KEY
 from seglock.transforms.methods import ffx_plan, negative_plan, shuffle_plan
 from seglock.transforms.plan import Plan, compose_plans, identity_plan
@@ -27,7 +27,7 @@ def key_space_bits(steps: Sequence[Step], ffx_password: FfxPassword = FROM_KEY) 
     that moves so few points), and for FFX with a password from the key (two passwords may give
     one table).
 
-    >>> from seglock.config.steps import parse_step
+    >>> from seglock.steps import parse_step
     >>> round(key_space_bits([parse_step("np-2")]), 2)
     9.85
     """

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from seglock.config.steps import CHANNELS
+from seglock.steps import CHANNELS
 
 Layout = Literal["nchw", "nhwc"]
 Scalar = TypeVar("Scalar", bound=np.generic)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from seglock.config.steps import FfxPassword, Method, Step
 from seglock.keys import derive_permutation, derive_positions
+from seglock.steps import FfxPassword, Method, Step
 from seglock.transforms.ffx import FIXED_PASSWORD, FROM_KEY, ffx_table
 from seglock.transforms.plan import COMPLEMENT, IDENTITY, Plan, compose_plans, identity_plan
 
@@ -34,7 +34,7 @@ def plan_use(draw: Draw, position: int, steps: Sequence[Step], ffx_password: Ffx
     different sequences draw from one key has nothing in common, and an option that a lock has no
     use for changes nothing.
 
-    >>> from seglock.config.steps import parse_step
+    >>> from seglock.steps import parse_step
     >>> plan_use("positions", 1, [parse_step("shf-4"), parse_step("ffx-4-f25")], "fixed")
     'plan/positions/1/shf-4-48+ffx-4-12-fixed'
     """

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
-from seglock.config.steps import CHANNELS
 from seglock.errors import TransformError
+from seglock.steps import CHANNELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

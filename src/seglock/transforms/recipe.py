@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from seglock.config.steps import CHANNELS
+from seglock.steps import CHANNELS
 from seglock.transforms.ffx import FFX_RANGE
 from seglock.transforms.input_values import input_words
 from seglock.transforms.layout import Layout, channel_index, source_index, tile

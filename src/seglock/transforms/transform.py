@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
 
-from seglock.config.steps import FfxPassword, Step
 from seglock.errors import TransformError
+from seglock.steps import FfxPassword, Step
 from seglock.transforms.apply import apply_plan, count_outside, input_of, undo_plan
 from seglock.transforms.checks import check_images
 from seglock.transforms.ffx import FFX_RANGE, FROM_KEY

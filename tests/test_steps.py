@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seglock.config.steps import (
+from seglock.errors import ConfigError, TransformError
+from seglock.steps import (
     METHODS,
     Step,
     check_block_divides,
@@ -14,7 +15,6 @@ from seglock.config.steps import (
     divisors,
     parse_step,
 )
-from seglock.errors import ConfigError, TransformError
 
 steps = st.builds(
     Step, st.sampled_from(METHODS), st.integers(1, 256), st.none() | st.integers(0, 100)
