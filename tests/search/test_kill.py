@@ -164,7 +164,7 @@ def test_a_trial_that_was_told_before_the_kill_has_its_run_ended_after_it(
     of_trial = [j for j in journals if f'"trial": "{record.number}"' in j.file.read_text()]
     ends = [[e["status"] for e, _ in j.entries() if e["kind"] == "status"][-1] for j in of_trial]
     assert "FINISHED" in ends
-    assert any('"owner_miou"' in journal.file.read_text() for journal in of_trial)
+    assert any('"owner/miou"' in journal.file.read_text() for journal in of_trial)
     assert_whole(study_root, 4)
 
 
@@ -396,7 +396,7 @@ def test_no_run_is_left_running_in_mlflow(study_root: Path) -> None:
         assert run["tags"]["mlflow.parentRunId"] == outcome.run_id
         assert run["tags"]["key_hash"].startswith("$argon2id$")
         assert run["params"]["block_size"] == str(record.block_size)
-        assert run["metrics"]["owner_miou"] == record.owner_miou
+        assert run["metrics"]["owner/miou"] == record.owner_miou
 
 
 def runs_of(root: Path) -> list[dict[str, Any]]:

@@ -78,7 +78,7 @@ def test_children_can_be_compared(store: Any) -> None:
     assert len(trials) == 4
     first = trials[0].data
     assert {"block_size", "fraction", "method", "lr", "epochs"} <= set(first.params)
-    assert {"owner_miou", "unauthorised", "drop", "regained", "val/miou"} <= set(first.metrics)
+    assert {"owner/miou", "unauthorised", "drop", "regained", "val/miou"} <= set(first.metrics)
     for run in trials:
         # A chart leaves out a run that lacks one of its columns.
         assert set(run.data.params) == set(first.params), run.info.run_name
@@ -94,7 +94,7 @@ def test_a_baseline_has_the_objectives_of_an_open_network(store: Any) -> None:
     assert len(runs) == 2
     for run in runs:
         metrics, params = run.data.metrics, run.data.params
-        assert metrics["unauthorised"] == metrics["owner_miou"]
+        assert metrics["unauthorised"] == metrics["owner/miou"]
         assert metrics["regained"] == 1.0
         assert "drop" not in metrics
         assert params["method"] == "baseline"

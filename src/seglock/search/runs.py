@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock.errors import SeglockError
+from seglock.results.metrics import access_metrics, epoch_metrics, trial_metrics
 from seglock.search.study import RUN_ID, StudyLog
 
 if TYPE_CHECKING:
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
     from seglock.training import EpochRow
 
 PARENT = "mlflow.parentRunId"
-_FIGURES = (
-    "owner_miou", "unauthorised", "drop", "regained", "plain", "plain_bn", "incorrect_mean",
-    "incorrect_p95", "floor", "key_space_bits", "seconds",
-)  # fmt: skip
 
 
 @dataclass
@@ -129,20 +126,12 @@ class StudyRuns:
 
     def epoch(self, job: str, row: EpochRow) -> None:
         """Record one epoch of a job."""
-        names = {"train/loss": "train_loss", "val/loss": "val_loss", "val/miou": "val_miou"}
-        values: Mapping[str, Any] = row
-        figures = {name: values[key] for name, key in names.items() if key in values}
-        self._children[job].log_metrics(figures, step=row["epoch"])
+        self._children[job].log_metrics(epoch_metrics(row), step=row["epoch"])
 
     def end_trial(self, job: str, record: TrialRecord) -> None:
         """End a trial's run with its figures, its key's id and hash, and how it ended."""
         tracker = self._children[job]
-        figures = {name: getattr(record, name) for name in _FIGURES}
-        if record.state == "complete" and record.regained is None:
-            figures["regained"] = 1.0  # as the study counts it: no lead over the floor is left
-        for attack, found in (record.attacks or {}).items():
-            figures |= {f"attack/{attack}/{name}": v for name, v in found.items() if name != "tier"}
-        tracker.log_metrics({name: value for name, value in figures.items() if value is not None})
+        tracker.log_metrics(trial_metrics(record.to_dict()))
         tags = {
             "state": record.state,
             "key_id": record.key_id or "none",
@@ -159,12 +148,11 @@ class StudyRuns:
         self.end(job, "FAILED" if record.state == "failed" else "FINISHED")
 
     def end_baseline(self, job: str, figures: Mapping[str, float]) -> None:
-        """End a baseline's run with its figures: without a lock, everyone is its owner.
+        """End a baseline's run with its figures.
 
         It has no drop: that is measured from all seeds, the last of which may still run.
         """
-        open_to_all = {"unauthorised": figures["owner_miou"], "regained": 1.0}
-        self._children[job].log_metrics({**figures, **open_to_all})
+        self._children[job].log_metrics(access_metrics(figures))
         self.end(job, "FINISHED")
 
     def end(self, job: str, status: Status, reason: str | None = None) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seglock import files
 from seglock.errors import AttackError
+from seglock.results.metrics import attack_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +54,7 @@ def record_results(tracker: Tracker, folder: Path, results: Sequence[dict[str, A
     """Tell the lock's run each attack's figures and its JSON."""
     for result in results:
         name = result["attack"]
-        tracker.log_metrics({f"attack/{name}/{k}": v for k, v in _figures(result).items()})
+        tracker.log_metrics(attack_metrics(name, result))
         tracker.log_artifact(folder / f"{name}.json", "attacks")
 
 

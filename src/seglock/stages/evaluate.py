@@ -63,7 +63,7 @@ def evaluate(lock: str, root: Path) -> dict[str, Any]:
             "scores": result.to_dict(),
         }
         folder = write_results(root / "data" / "evaluations" / lock, about, result)
-        record_results(tracker, folder, about, result)
+        record_results(tracker, folder, about)
     return about
 
 

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock import files
+from seglock.results.metrics import WRONG_KEY, epoch_metrics, evaluation_metrics
 from seglock.stages.run import run_params
 
 if TYPE_CHECKING:
     from seglock.config import Params
-    from seglock.evaluation import AccessResult, Score
+    from seglock.evaluation import AccessResult
     from seglock.tracking import Tracker
-
-_CURVE = {"lr": "lr", "train_loss": "train/loss", "val_loss": "val/loss", "val_miou": "val/miou"}
 
 
 def write_results(target: Path, about: dict[str, Any], result: AccessResult) -> Path:
@@ -53,44 +52,14 @@ def _summary(run_id: str, result: AccessResult) -> dict[str, Any]:
     return {"run_id": run_id} | {name: v for name, v in values.items() if v is not None}
 
 
-def _metrics(result: AccessResult) -> dict[str, float]:
-    """The run's figures, under the names every run uses."""
-    values = {
-        "owner/miou": result.owner_miou,
-        "floor/constant": result.floors.constant,
-        "floor/prior": result.floors.prior,
-        **_score_metrics("plain", result.plain),
-    }
-    if result.correct and result.plain_bn and result.incorrect:
-        values |= _score_metrics("correct", result.correct)
-        values |= _score_metrics("plain_bn", result.plain_bn)
-        figures = result.incorrect.to_dict()
-        values |= {f"incorrect/miou_{n}": figures[n] for n in ("mean", "std", "p95", "max", "min")}
-        values["incorrect/keys"] = figures["keys"]
-    if result.unauthorised is not None:
-        values["unauthorised"] = result.unauthorised
-    if result.regained is not None:
-        values["regained"] = result.regained
-    return values
-
-
-def _score_metrics(access: str, score: Score) -> dict[str, float]:
-    values = {f"{access}/miou": score.miou, f"{access}/per_image_mean": score.per_image_mean}
-    for name, iou in score.iou.items():
-        if iou is not None:
-            values[f"{access}/iou/{name}"] = iou
-    return values
-
-
-def record_results(
-    tracker: Tracker, folder: Path, about: dict[str, Any], result: AccessResult
-) -> None:
+def record_results(tracker: Tracker, folder: Path, about: dict[str, Any]) -> None:
     """Tell the lock's run its figures, each wrong key's score, evaluation.json and one figure."""
     from seglock.report.figures import draw_lock_figure
 
-    tracker.log_metrics(_metrics(result))
-    for number, miou in enumerate(result.incorrect.miou if result.incorrect else ()):
-        tracker.log_metrics({"incorrect/key_miou": miou}, step=number)
+    incorrect = about["scores"]["incorrect"]
+    tracker.log_metrics(evaluation_metrics(about))
+    for number, miou in enumerate(incorrect["miou"] if incorrect else ()):
+        tracker.log_metrics({WRONG_KEY: miou}, step=number)
     tracker.log_artifact(folder / "evaluation.json", "evaluation")
     with tempfile.TemporaryDirectory(prefix="seglock-figure-") as scratch:
         figure = Path(scratch) / "access_control.png"
@@ -111,5 +80,4 @@ def retell_training(tracker: Tracker, params: Params, lock: str, model: Path) ->
     from seglock.report.results import read_history
 
     for epoch in read_history(curve, f"run dvc repro train@{lock}"):
-        values = {metric: getattr(epoch, column) for column, metric in _CURVE.items()}
-        tracker.log_metrics(values, step=epoch.epoch)
+        tracker.log_metrics(epoch_metrics(epoch._asdict()), step=epoch.epoch)

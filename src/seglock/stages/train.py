@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from seglock import __version__, files
 from seglock.config import BASELINE, LockParams, Params, find_lock, load_params
 from seglock.keys import DERIVATION_VERSION, PublicRecord, SecretKey, load_key
+from seglock.results.metrics import training_metrics
 from seglock.stages.locks import lock_transform
 from seglock.stages.outputs import sole_writer
 from seglock.stages.run import lock_tags, machine_tags, run_name, run_params
@@ -260,13 +261,6 @@ def _write(target: Path, lock: _Lock, tracker: Tracker, result: TrainResult) -> 
             table = csv.DictWriter(file, fieldnames=list(best), lineterminator="\n")
             table.writeheader()
             table.writerows(result.history)
-    tracker.log_metrics(
-        {
-            "best_epoch": result.best_epoch,
-            "train/seconds": result.seconds,
-            "kept/val_loss": result.val_loss,
-            "kept/val_miou": result.val_miou,
-        }
-    )
+    tracker.log_metrics(training_metrics(training))
     for name in ("model.safetensors", "training.json", "history.csv"):
         tracker.log_artifact(target / name, "training")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from seglock.models import build_model, count_parameters, load_initial_weights, save_weights
+from seglock.results.metrics import epoch_metrics
 from seglock.training.average import Average
 from seglock.training.batches import Source, epoch_batches, open_source
 from seglock.training.checkpoint import CheckpointFolder, Course, Snapshot, decode
@@ -92,7 +93,7 @@ def _train(
             if world.first:
                 # Before the checkpoint: a kill between the two repeats the epoch with the same
                 # figures, and none is missing.
-                tracker.log_metrics(_figures(row), step=epoch)
+                tracker.log_metrics(epoch_metrics(row), step=epoch)
                 if job.resumable and time.monotonic() - written >= recipe.checkpoint_seconds:
                     checkpoints.write(_snapshot(course, loop))
                     written = time.monotonic()
@@ -134,15 +135,6 @@ def _snapshot(course: Course, loop: Loop) -> Snapshot:
         optimizer=loop.optimizer.state(),
         average=loop.average.state() if loop.average else {},
     )
-
-
-def _figures(row: EpochRow) -> dict[str, float]:
-    return {
-        "lr": row["lr"],
-        "train/loss": row["train_loss"],
-        "val/loss": row["val_loss"],
-        "val/miou": row["val_miou"],
-    }
 
 
 def prepare(job: TrainJob, runtime: Runtime, world: World, steps: int) -> Loop:
@@ -189,7 +181,7 @@ def _resume(loop: Loop, checkpoints: CheckpointFolder, tracker: Tracker) -> Cour
         say(f"continues after epoch {course.epoch} of {loop.recipe.epochs}")
         if course.run_id != tracker.run_id:  # a run that has not seen the epochs before
             for row in course.history:
-                tracker.log_metrics(_figures(row), step=row["epoch"])
+                tracker.log_metrics(epoch_metrics(row), step=row["epoch"])
     course.run_id = tracker.run_id
     return course
 
