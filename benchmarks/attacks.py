@@ -36,7 +36,7 @@ from benchmarks.protocol import (
 from benchmarks.protocol_cells import MAIN, Cell
 from benchmarks.results import REPOSITORY, RESULTS, describe_run, device_slug
 from seglock import files
-from seglock.config import BASELINE, Params, check_params, load_params
+from seglock.config import BASELINE, Params, check_params, load_profile
 from seglock.stages.attack import Scene, attack_results
 
 Result = dict[str, Any]
@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
     with one_message():
-        params = load_params(REPOSITORY / "profiles" / f"{given.profile}.yaml")
+        params = load_profile(REPOSITORY / "profiles" / f"{given.profile}.yaml")
         params = changed(params, given.set)
         known = [name for name in params.locks if name != BASELINE]
         asked = known if given.locks is None else [n for n in given.locks.split(",") if n]

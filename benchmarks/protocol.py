@@ -36,7 +36,7 @@ from rich.console import Console
 from benchmarks.protocol_cells import ABLATIONS, MAIN, VARIANTS, Cell, Kept, next_cell
 from benchmarks.results import REPOSITORY, RESULTS, describe_run, device_slug
 from seglock import files
-from seglock.config import Params, check_params, load_params
+from seglock.config import Params, check_params, load_profile
 from seglock.errors import ConfigError, SeglockError
 from seglock.stages.locks import lock_transform, wrong_transforms
 
@@ -288,7 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         parser.error(f"--variants must be of {', '.join(VARIANTS)}, got {', '.join(unknown)}")
     with one_message():
-        params = load_params(REPOSITORY / "profiles" / f"{given.profile}.yaml")
+        params = load_profile(REPOSITORY / "profiles" / f"{given.profile}.yaml")
         params = changed(params, given.set)
         import torch  # noqa: F401 - so that the device's name is known
 

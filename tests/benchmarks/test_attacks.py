@@ -10,7 +10,7 @@ import pytest
 from benchmarks.attack_tables import PARTS
 from benchmarks.attacks import main, named, with_locks
 from seglock.attacks import ATTACKS
-from seglock.config import load_params
+from seglock.config import load_profile
 from tests.benchmarks.test_protocol import ROOT, SMALL
 
 NAMES = ["plain", "random-keys", "hill-climb", "finetune", "ciphertext-only", "known-plaintext"]
@@ -91,7 +91,7 @@ def test_nothing_of_a_plan_is_left_in_the_work(whole: Path) -> None:
 
 
 def test_locks_are_named_by_their_steps() -> None:
-    params = load_params(ROOT / "profiles" / "synthetic.yaml")
+    params = load_profile(ROOT / "profiles" / "synthetic.yaml")
     added = with_locks(params, ["np-4+shf-4+ffx-4"])
     assert added.locks[named("np-4+shf-4+ffx-4")].steps == ["np-4", "shf-4", "ffx-4"]
 

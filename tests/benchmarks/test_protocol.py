@@ -13,7 +13,7 @@ from benchmarks.protocol import changed, main, public_key
 from benchmarks.protocol_cells import ABLATIONS, MAIN, VARIANTS, best_lock, cells, in_order
 from benchmarks.protocol_findings import Figures, findings
 from benchmarks.protocol_tables import PARTS
-from seglock.config import Params, load_params
+from seglock.config import Params, load_profile
 from seglock.errors import ConfigError
 from seglock.keys import demonstration_key
 from tests.e2e.project import ROOT
@@ -41,7 +41,7 @@ def document(folder: Path) -> dict[str, Any]:
 
 
 def synthetic() -> Params:
-    return load_params(ROOT / "profiles" / "synthetic.yaml")
+    return load_profile(ROOT / "profiles" / "synthetic.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,7 @@ def test_findings_tell_a_difference_from_chance() -> None:
 
 
 def test_the_telling_sides_come_first() -> None:
-    order = in_order(load_params(ROOT / "profiles" / "camvid.yaml"))
+    order = in_order(load_profile(ROOT / "profiles" / "camvid.yaml"))
     assert order[0] == "baseline"
     sides = [int(name.rpartition("-")[2]) for name in order[1:]]
     assert list(dict.fromkeys(sides)) == [2, 4, 8, 16, 64, 256, 32, 128]

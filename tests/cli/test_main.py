@@ -105,39 +105,3 @@ def test_a_key_that_is_refused_exits_3(tmp_path: Path) -> None:
     )
     assert done.returncode == 3
     assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    "profile",
-    [
-        "camvid",
-        "camvid-small",
-        "countermeasures",
-        "paper",
-        "synthetic",
-        "voc-animals",
-        "voc-animals-small",
-    ],
-)
-def test_profiles_are_listed_and_used(tmp_path: Path, profile: str) -> None:
-    from seglock.stages.profile import list_profiles, use_profile
-
-    root = Path(__file__).parents[2]
-    (tmp_path / "profiles").symlink_to(root / "profiles")
-    use_profile(tmp_path, profile)
-    assert [p.name for p in list_profiles(tmp_path) if p.in_use] == [profile]
-
-
-def test_a_params_file_with_changes_is_not_overwritten(tmp_path: Path) -> None:
-    from seglock.errors import ConfigError
-    from seglock.stages.profile import use_profile
-
-    root = Path(__file__).parents[2]
-    (tmp_path / "profiles").symlink_to(root / "profiles")
-    (tmp_path / "params.yaml").write_text("locks: {}")
-    with pytest.raises(ConfigError, match="changes of your own"):
-        use_profile(tmp_path, "camvid")
-    assert (tmp_path / "params.yaml").read_text() == "locks: {}"
-    use_profile(tmp_path, "camvid", force=True)
-    with pytest.raises(ConfigError, match="did you mean 'camvid'"):
-        use_profile(tmp_path, "camvit")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from seglock.config import AddedLock, add_lock, load_params
+from seglock.config import AddedLock, add_lock, load_params, load_profile, merge_profile
 from seglock.errors import ConfigError, StorageError
 
 ROOT = Path(__file__).parents[2]
-FILES = [ROOT / "params.yaml", *sorted((ROOT / "profiles").glob("*.yaml"))]
+PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
 PLAIN = "locks:\n  baseline: {steps: []}\n  np-4: {steps: [np-4]}  # mine\n"
 
 
@@ -20,9 +20,9 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("shipped", FILES, ids=lambda path: path.stem)
-def test_a_shipped_file_gets_one_line_and_keeps_all_others(tmp_path: Path, shipped: Path) -> None:
-    before = shipped.read_text(encoding="utf-8")
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
+def test_a_profile_in_use_gets_one_line_and_keeps_all_others(tmp_path: Path, profile: Path) -> None:
+    before = merge_profile(profile)
     path = written(tmp_path, before)
     steps = ["np-2", "shf-2"]
     assert add_lock(path, "np-2_shf-2", steps) == AddedLock("np-2_shf-2", added=True)
@@ -31,7 +31,7 @@ def test_a_shipped_file_gets_one_line_and_keeps_all_others(tmp_path: Path, shipp
     added = "  np-2_shf-2: {steps: [np-2, shf-2]}\n"
     index = new.index(added)
     assert new[:index] + new[index + 1 :] == old
-    assert new[index - 1].startswith(f"  {list(load_params(shipped).locks)[-1]}: ")
+    assert new[index - 1].startswith(f"  {list(load_profile(profile).locks)[-1]}: ")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import jaccard_score
 
-from seglock.config import load_params
+from seglock.config import load_profile
 from seglock.data import get_dataset, prepare_dataset
 from seglock.errors import EvaluationError
 from seglock.evaluation import Floors, floors
@@ -91,7 +91,7 @@ def test_floors_of_real_images_are_the_known_ones(
     prior: float,
 ) -> None:
     monkeypatch.setenv("SEGLOCK_REAL_DATA", str(real_data))
-    params = load_params(PROFILES / f"{profile}.yaml").data.model_copy(update={"image_side": 64})
+    params = load_profile(PROFILES / f"{profile}.yaml").data.model_copy(update={"image_side": 64})
     get_dataset(params, tmp_path / "raw")
     data = prepare_dataset(params, tmp_path / "raw", tmp_path / "prepared")
     found = floors(data.train.masks, data.test.masks, data.num_classes)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seglock.config import RangeParams, check_params, load_params
+from seglock.config import RangeParams, check_params, load_profile
 from seglock.errors import ConfigError
 from seglock.search.point import Point
 from seglock.search.space import (
@@ -93,7 +93,7 @@ def test_a_range_has_no_grid() -> None:
 
 
 def test_the_papers_24_points_are_the_grid_of_its_profile() -> None:
-    params = load_params(ROOT / "profiles" / "paper.yaml")
+    params = load_profile(ROOT / "profiles" / "paper.yaml")
     points = published_points(params)
     assert len(points) == 24
     assert {(p.pattern, p.block_size) for p in points} == {

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from seglock.config import NETWORKS, ModelParams, check_params, load_params
+from seglock.config import NETWORKS, ModelParams, check_params, load_params, load_profile
 from seglock.keys import KeyStore
 from seglock.stages import disk
 from seglock.stages.disk import parameter_count
@@ -212,7 +212,7 @@ def test_the_command_exits_1_when_something_is_wrong(
 
 
 def test_the_paper_needs_gigabytes_and_ffx_twice_what_np_does() -> None:
-    paper = estimate_disk(load_params(ROOT / "profiles" / "paper.yaml"))
+    paper = estimate_disk(load_profile(ROOT / "profiles" / "paper.yaml"))
     test = 1449 * 3 * 256 * 256
     assert paper["prepared"] == (1464 + 1449) * 4 * 256 * 256
     assert paper["encrypted"] == 16 * test + 8 * test * 2

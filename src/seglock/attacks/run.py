@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from seglock.attacks.budget import Budget, Meter, Progress
+from seglock.attacks.meter import Budget, Meter, Progress
 from seglock.errors import AttackError
 
 if TYPE_CHECKING:
+    from seglock.attacks.analysis import Analysis
+    from seglock.attacks.journal import Journal
     from seglock.attacks.judge import Judge, Verdict
-    from seglock.attacks.protocol import Attack, Facts, Finding, Listed, Material
+    from seglock.attacks.protocol import Attack, Facts, Finding, Material
 
 _NEEDS = {
     "T0": (),
@@ -31,12 +33,15 @@ def run_attack(
     correct: float,
     seed: int = 0,
     progress: Progress | None = None,
+    journal: Journal | None = None,
 ) -> Verdict:
     """Run an attack and judge what it found.
 
+    With a ``journal`` it goes on from where an earlier run of the same budget and seed stopped.
+
     Raises AttackError where the attack does not apply to the lock, or its tier's material lacks.
     """
-    meter = Meter(budget, progress)
+    meter = Meter(budget, progress, journal=journal)
     return judge.judge(
         attack, find(attack, material, meter, seed), meter, lock=lock, correct=correct
     )
@@ -62,7 +67,7 @@ def find(attack: Attack, material: Material, meter: Meter, seed: int) -> Finding
         return attack.run(material, meter, seed)
 
 
-def check_applies(attack: Listed, facts: Facts) -> None:
+def check_applies(attack: Attack | Analysis, facts: Facts) -> None:
     """Raise AttackError, with the reason, where an attack does not apply to a lock."""
     reason = attack.why_not(facts)
     if reason:

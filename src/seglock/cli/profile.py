@@ -1,4 +1,4 @@
-"""``seglock profile``: complete alternatives to params.yaml."""
+"""``seglock profile``: alternatives to params.yaml."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Complete alternatives to params.yaml.")
+app = typer.Typer(no_args_is_help=True, help="Alternatives to params.yaml.")
 
 
 @app.command("list")
@@ -33,3 +33,22 @@ def use_command(
     use_profile(Path.cwd(), name, force=force)
     typer.echo(f"params.yaml is now profile {name}; `seglock doctor` says what it needs, then:")
     typer.echo("  dvc repro")
+
+
+@app.command("diff")
+def diff_command(
+    name: Annotated[
+        str | None, typer.Argument(help="A profile's name, see `seglock profile list`.")
+    ] = None,
+) -> None:
+    """Show what a profile would change in params.yaml.
+
+    Without a name: what params.yaml changes against profile synthetic, the default.
+    """
+    from seglock.stages.profile import diff_profile
+
+    changes = diff_profile(Path.cwd(), name)
+    for change in changes:
+        typer.echo(f"{change.name}: {change.before} -> {change.after}")
+    if not changes:
+        typer.echo("no value differs")

@@ -11,6 +11,7 @@ from seglock.config.load import (
     override_attack,
     override_search,
 )
+from seglock.config.profile import load_profile, merge_profile, merge_values
 from seglock.config.rules import BASELINE
 from seglock.config.schema import (
     NETWORKS,
@@ -56,6 +57,9 @@ __all__ = [
     "check_params",
     "find_lock",
     "load_params",
+    "load_profile",
+    "merge_profile",
+    "merge_values",
     "nearest_name",
     "override_attack",
     "override_search",

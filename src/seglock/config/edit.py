@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,9 @@ from seglock.steps import FfxPassword
 
 if TYPE_CHECKING:
     from seglock.config.schema import LockParams
+
+Edit = tuple[int, int, str]
+"""From where to where a text is replaced, and by what."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,15 @@ def add_lock(
             fix="rename that lock there, then run the same command again",
         )
     text = path.read_bytes().decode("utf-8")
-    edited = _with_entry(text, f"{_scalar(name)}: {_flow(written)}")
-    if _parsed(edited) != values | {"locks": values["locks"] | {name: written}}:
+    mapping = next(value for key, value in composed(text).value if key.value == "locks")
+    new = edited(text, [add_entry(text, mapping, f"{_scalar(name)}: {_flow(written)}")])
+    if _parsed(new) != values | {"locks": values["locks"] | {name: written}}:
         raise ConfigError(
             f"a lock can be added to {path.name} only where locks: is written plainly",
             got="a form that would change with it",
             fix=f"add it there yourself: {name}: {_flow(written)}",
         )
-    files.write_bytes(path, edited.encode("utf-8"), mode=path.stat().st_mode & 0o777)
+    files.write_bytes(path, new.encode("utf-8"), mode=path.stat().st_mode & 0o777)
     return AddedLock(name, added=True)
 
 
@@ -88,24 +92,20 @@ def _plans(lock: LockParams) -> tuple[object, ...]:
     return steps, lock.key, lock.ffx_password, lock.ffx_divisor
 
 
-def _with_entry(text: str, entry: str) -> str:
-    """The text with one more entry after the last of ``locks:``, in the style of the others."""
-    from ruamel.yaml import YAML
-
-    root = YAML(typ="safe", pure=True).compose(text)
-    locks = next(value for key, value in root.value if key.value == "locks")
-    first, last = locks.value[0][0], locks.value[-1][1]
-    end = _end(last)
-    if locks.flow_style:
-        return f"{text[:end]}, {entry}{text[end:]}"
+def add_entry(text: str, mapping: Any, entry: str) -> Edit:
+    """One more entry behind the last of a mapping of ``text``, in the style of the others."""
+    first, last = mapping.value[0][0], mapping.value[-1][1]
+    end = end_of(last)
+    if mapping.flow_style:
+        return end, end, f", {entry}"
     newline = "\r\n" if "\r\n" in text else "\n"
-    line = f"{' ' * first.start_mark.column}{entry}"
+    line = f"{' ' * first.start_mark.column}{entry}{newline}"
     stop = text.find("\n", end) + 1
     if stop:
         stop = _after_comments(text, stop, first.start_mark.column)
     if not stop or not text[:stop].endswith("\n"):
-        return f"{text}{newline}{line}{newline}"
-    return f"{text[:stop]}{line}{newline}{text[stop:]}"
+        return len(text), len(text), f"{newline}{line}"
+    return stop, stop, line
 
 
 def _after_comments(text: str, start: int, column: int) -> int:
@@ -123,12 +123,26 @@ def _after_comments(text: str, start: int, column: int) -> int:
     return stop
 
 
-def _end(node: Any) -> int:
+def end_of(node: Any) -> int:
     """Where a node's own text ends; a block's end mark would be behind the comments after it."""
     while isinstance(node.value, list) and node.value and not node.flow_style:
         last = node.value[-1]
         node = last[1] if isinstance(last, tuple) else last
     return int(node.end_mark.index)
+
+
+def composed(text: str) -> Any:
+    """The nodes of a YAML text, which know where they stand in it; None where nothing does."""
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe", pure=True).compose(text)
+
+
+def edited(text: str, edits: Iterable[Edit]) -> str:
+    """``text`` with each edit's place, which no other overlaps, replaced."""
+    for start, end, new in sorted(edits, key=lambda edit: edit[0], reverse=True):
+        text = f"{text[:start]}{new}{text[end:]}"
+    return text
 
 
 def _parsed(text: str) -> Any:

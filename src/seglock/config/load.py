@@ -40,19 +40,31 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
 
 def read_yaml(path: Path) -> Any:
     """Read a YAML 1.2 file as plain values; a duplicate key or a syntax error is a ConfigError."""
-    from ruamel.yaml import YAML
+    return parse_yaml(read_text(path), path)
 
+
+def read_text(path: Path) -> str:
+    """A params file's text; a ConfigError where it cannot be read."""
     try:
-        text = read_plain(path, most=_MOST_BYTES).decode("utf-8-sig")
-        return bounded(YAML(typ="safe", pure=True).load(text), most=_MOST_VALUES)
+        return read_plain(path, most=_MOST_BYTES).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise ConfigError(
             f"{path} must exist", got="no such file", fix="run seglock in the project's folder"
         ) from error
-    except RecursionError as error:
-        raise _unreadable(path, "values nested too deeply") from error
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from error
+    except UnicodeError as error:
+        raise _unreadable(path, str(error)) from error
+
+
+def parse_yaml(text: str, path: Path) -> Any:
+    """The plain values of a YAML text that came from ``path``."""
+    from ruamel.yaml import YAML
+
+    try:
+        return bounded(YAML(typ="safe", pure=True).load(text), most=_MOST_VALUES)
+    except RecursionError as error:
+        raise _unreadable(path, "values nested too deeply") from error
     except Exception as error:  # beside its own, ruamel lets any of Python's out
         raise _unreadable(path, " ".join(str(error).split())) from error
 
