@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import optuna
 
 from seglock.config import Params, SearchParams, check_params
-from seglock.search.early_stopping import replay
+from seglock.search.early_stopping import Stop, should_stop
 from seglock.search.ledger import Ledger
 from seglock.search.recommend import recommend
 from seglock.search.record import BaselineRecord, TrialRecord
@@ -188,6 +188,63 @@ def _stopping(table: Table, margin: float, orders: int) -> dict[str, Any]:
         "hypervolume_kept": {name: _mean([one[name] for one in kept]) for name in whole},
         "front_locks_stopped": sorted(lost),
     }
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What the rules would have done to trials that ran in full; numbers are trials'."""
+
+    stops: dict[int, Stop]
+    epochs_full: int
+    epochs_saved: int
+    front: tuple[int, ...]
+    front_kept: tuple[int, ...]
+    within: tuple[int, ...]
+    within_kept: tuple[int, ...]
+
+    @property
+    def front_unchanged(self) -> bool:
+        """Whether the front of the trials that went on is the front of all."""
+        return self.front == self.front_kept
+
+    @property
+    def within_unchanged(self) -> bool:
+        """Whether the same holds for the front's trials within both limits."""
+        return self.within == self.within_kept
+
+
+def replay(
+    records: Iterable[TrialRecord], baselines: Sequence[BaselineRecord], search: SearchParams
+) -> Replay:
+    """Apply the rules to complete trials, one after the other by number, as one worker would."""
+    trials = measured(records)
+    stops: dict[int, Stop] = {}
+    kept: list[TrialRecord] = []
+    saved = 0
+    for trial in trials:
+        own = baseline_for(baselines, trial.epochs, trial.image_side)
+        curves = (trial.curve[: epoch + 1] for epoch in range(len(trial.curve)) if own)
+        judged = (should_stop(curve, own, kept, search) for curve in curves)
+        stop = next(filter(None, judged), None)
+        if stop is None:
+            kept.append(trial)
+        else:
+            stops[trial.number] = stop
+            saved += trial.epochs - stop.epoch
+    front, front_kept = pareto_front(trials), pareto_front(kept)
+    return Replay(
+        stops=stops,
+        epochs_full=sum(trial.epochs for trial in trials),
+        epochs_saved=saved,
+        front=_numbers(front),
+        front_kept=_numbers(front_kept),
+        within=_numbers(t for t in front if within_limits(t, search)),
+        within_kept=_numbers(t for t in front_kept if within_limits(t, search)),
+    )
+
+
+def _numbers(trials: Iterable[TrialRecord]) -> tuple[int, ...]:
+    return tuple(sorted(trial.number for trial in trials))
 
 
 def _in_random_order(trials: Sequence[TrialRecord], seed: int) -> list[TrialRecord]:

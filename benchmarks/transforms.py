@@ -46,7 +46,7 @@ from benchmarks.results import RESULTS, Row, show_rows, write_rows
 from benchmarks.textbook import Textbook
 from seglock import Transform, build_transform
 from seglock.keys import demonstration_key
-from seglock.transforms.tiles import thread_count
+from seglock.transforms.parallel import thread_count
 
 METHODS = ("shf", "np", "ffx")
 BLOCKS = (2, 4, 16, 256)

@@ -10,12 +10,12 @@ import torch
 
 from seglock.attacks import Budget, Meter, find_attack, run_attack
 from seglock.attacks.blocks import from_rows, to_rows
-from seglock.attacks.draws import draw_masks, draw_orders, sinkhorn
 from seglock.attacks.exchanges import GuidedMoves
 from seglock.attacks.guesses import as_guess, guess, neighbour
+from seglock.attacks.gumbel import draw_masks, draw_orders, sinkhorn
 from seglock.attacks.labels import by_labels
-from seglock.attacks.parts import inputs_under, parts_of
 from seglock.attacks.relaxed import RelaxedPlan, permissible
+from seglock.attacks.soft_plan import inputs_under, parts_of
 from seglock.transforms import Transform
 from tests.attacks.scene import CPU, Scene, scene
 

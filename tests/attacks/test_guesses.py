@@ -11,8 +11,8 @@ from torch import nn
 from seglock.attacks import Budget, Meter, find_attack, run_attack
 from seglock.attacks.blocks import block_grid
 from seglock.attacks.guesses import Guess, as_guess, guess, neighbour
+from seglock.attacks.score_guesses import Photos
 from seglock.attacks.signals import Statistics, cross_entropy, disagreement, entropy
-from seglock.attacks.trial import Photos
 from seglock.transforms import Transform
 from tests.attacks.scene import CPU, OTHER, scene
 

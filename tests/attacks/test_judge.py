@@ -7,7 +7,7 @@ import pytest
 
 from seglock.attacks import Budget, Candidate, Finding, Judge, Meter, Verdict, find_attack
 from seglock.attacks.agreement import agreement, read_images, read_levels
-from seglock.attacks.blocks import block_grid, block_rows, images_of, spread
+from seglock.attacks.blocks import block_grid, block_rows, images_of
 from seglock.attacks.estimates import AS_IS, ENCRYPTED, NEGATED, estimated_plan
 from seglock.attacks.quality import psnr, ssim
 from seglock.evaluation import Floors, evaluate_lock
@@ -151,7 +151,6 @@ def test_blocks_are_cut_as_the_formula_has_them() -> None:
     assert np.array_equal(block_rows(lock.encrypt(images), 4), expected)
     assert block_grid(images, 4).shape == (2, 4, 4, 48)
     assert np.array_equal(images_of(rows, 4, 16, 16), images)
-    assert len(spread(rows, 5)) <= 5
 
 
 def test_estimates_are_whole_plans() -> None:

@@ -5,9 +5,19 @@ import json
 import pytest
 
 from benchmarks.search import benchmark_params
-from benchmarks.search_replay import Table, compare_samplers, compare_stopping, replay_sampler
+from benchmarks.search_replay import (
+    Table,
+    compare_samplers,
+    compare_stopping,
+    replay,
+    replay_sampler,
+)
+from seglock.config import SearchParams
 from seglock.search.record import BaselineRecord, TrialRecord
 from seglock.search.space import grid
+from tests.search.records import make_baseline, make_stopped, make_trial
+
+SEARCH = SearchParams(max_drop=0.02, margin=0.05, warmup_epochs=2)
 
 FLOOR, PLAIN, EPOCHS = 0.1, 0.6, 12
 _COST = {"shf": 0.05, "np": 0.01, "ffx": 0.03, "np+shf": 0.06}
@@ -112,3 +122,65 @@ def test_a_table_is_read_from_what_measuring_wrote() -> None:
     }
 
     assert Table.from_document(json.loads(json.dumps(document))) == TABLE
+
+
+# Early stopping over trials that ran in full
+
+
+def test_a_replay_stops_in_order_and_counts_what_that_saves() -> None:
+    trials = [
+        make_trial(0, 0.585, 0.09),
+        make_trial(1, 0.3, 0.3),  # far behind as soon as the warm-up is over
+        make_trial(2, 0.56, 0.1),  # cannot beat trial 0
+        make_trial(3, 0.59, 0.2),
+    ]
+
+    seen = replay(trials, [make_baseline()], SEARCH)
+
+    assert {number: (s.rule, s.epoch) for number, s in seen.stops.items()} == {
+        1: ("behind", 3),
+        2: ("dominated", 3),
+    }
+    assert (seen.epochs_full, seen.epochs_saved) == (24, 6)
+    assert seen.front == seen.front_kept == (0, 3)
+    assert seen.front_unchanged
+    assert seen.within == seen.within_kept == (0,)
+    assert seen.within_unchanged
+
+
+def test_a_replay_looks_at_earlier_trials_only() -> None:
+    late_winner = [make_trial(2, 0.56, 0.1), make_trial(5, 0.58, 0.09)]
+
+    assert replay(late_winner, [make_baseline()], SEARCH).stops == {}
+
+
+def test_a_trial_that_was_stopped_stops_no_other() -> None:
+    """Trial 0 was far behind at first and would have ended best: the replay does not know that."""
+    sleeper = make_trial(0, 0.59, 0.05, curve=(0.0, 0.0, 0.0, 0.0, 0.0, 0.59))
+
+    seen = replay([sleeper, make_trial(1, 0.56, 0.1)], [make_baseline()], SEARCH)
+
+    assert list(seen.stops) == [0]
+    assert (seen.front, seen.front_kept) == ((0,), (1,))
+    assert not seen.front_unchanged
+    assert (seen.within, seen.within_kept) == ((0,), ())
+    assert not seen.within_unchanged
+
+
+def test_a_replay_tells_a_changed_front_from_a_changed_front_within_the_limits() -> None:
+    weak = make_trial(0, 0.3, 0.02)  # on the front for its thief, of no use to the owner
+
+    seen = replay([weak, make_trial(1, 0.59, 0.1)], [make_baseline()], SEARCH)
+
+    assert not seen.front_unchanged
+    assert seen.within_unchanged
+    assert seen.within == (1,)
+
+
+def test_a_replay_leaves_alone_what_has_no_baseline_or_did_not_run_in_full() -> None:
+    records = [make_trial(0, 0.2, 0.2, epochs=9), make_stopped(1)]
+
+    seen = replay(records, [make_baseline()], SEARCH)
+
+    assert seen.stops == {}
+    assert (seen.epochs_full, seen.epochs_saved) == (9, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import json
 import types
@@ -15,8 +14,6 @@ import pytest
 from torch import nn
 
 from seglock.attacks import ATTACKS, Attack, Budget, Finding, Meter, find, run_attack
-from seglock.attacks.journal import Kept
-from seglock.attacks.meter import Progress
 from seglock.errors import AttackError
 from seglock.keys import SecretKey
 from seglock.transforms import Transform
@@ -220,40 +217,6 @@ def test_time_ends_it(attack: Attack, attacked: Scene) -> None:
     finding = find(attack, attacked.material(attack.tier), late(), 0)
     assert finding.candidates
     attacked.judge().judge(attack, finding, late(), lock="it", correct=0.9)
-
-
-@every_attack
-@every_lock
-@pytest.mark.parametrize("stops", [1, 4])
-def test_stopped_and_resumed_it_finds_the_same(attack: Attack, attacked: Scene, stops: int) -> None:
-    journal, budget = Memory(), replace(BUDGET, labelled=(0.25, 0.5))
-    stopped = Meter(budget, stop_at(stops), clock=lambda: 0.0, journal=journal, every=0)
-    with contextlib.suppress(KeyboardInterrupt):
-        find(attack, attacked.material(attack.tier), stopped, 3)
-    resumed = Meter(budget, clock=lambda: 0.0, journal=journal, every=0)
-    finding = find(attack, attacked.material(attack.tier), resumed, 3)
-    alone = Meter(budget, clock=lambda: 0.0)
-    assert same(finding, find(attack, attacked.material(attack.tier), alone, 3))
-    assert resumed.queries <= BUDGET.queries
-
-
-class Memory(dict[str, Kept]):
-    """A journal that forgets nothing, as JSON and tensors would come back."""
-
-    def read(self, name: str) -> Kept | None:
-        return self.get(name)
-
-    def write(self, name: str, kept: Kept) -> None:
-        tensors = {key: value.detach().clone() for key, value in kept.tensors.items()}
-        self[name] = Kept(tensors, json.loads(json.dumps(dict(kept.about))))
-
-
-def stop_at(queries: int) -> Progress:
-    def progress(done: int, total: int) -> None:
-        if done >= queries:
-            raise KeyboardInterrupt
-
-    return progress
 
 
 def late() -> Meter:

@@ -24,7 +24,7 @@ def run(params: Params, count: int) -> list[Point]:
 
     study, tried = new_study(), []
     for _ in range(count):
-        point = draw_untried(study, study.trials, tried, params, measured="m")
+        point = draw_untried(study, study.trials, tried, params)
         assert point is not None
         study.enqueue_trial(to_suggestions(point, params))
         trial = study.ask()
@@ -41,7 +41,7 @@ def test_every_point_is_drawn_once_before_any_is_drawn_again(sampler: str) -> No
     tried = run(params, len(points))
     assert {identity(point) for point in tried} == {identity(point) for point in points}
     study = new_study()
-    assert draw_untried(study, study.trials, tried, params, measured="m") is None
+    assert draw_untried(study, study.trials, tried, params) is None
 
 
 def test_the_same_study_gives_the_same_points_and_another_seed_gives_others() -> None:
@@ -52,7 +52,7 @@ def test_the_same_study_gives_the_same_points_and_another_seed_gives_others() ->
 
 def test_drawing_leaves_nothing_in_the_study() -> None:
     study, params = new_study(), params_with(SPACE)
-    assert draw_untried(study, study.trials, [], params, measured="m") is not None
+    assert draw_untried(study, study.trials, [], params) is not None
     assert study.trials == []
 
 
@@ -73,13 +73,13 @@ def test_changed_limits_judge_the_trials_there_are_anew() -> None:
         told = {"drop": drop - 0.02, "regained": 0.0}
         study.add_trial(
             optuna.trial.create_trial(
-                values=[0.5, 0.2], user_attrs={"m": figures}, constraints=told
+                values=[0.5, 0.2], user_attrs={"measured": figures}, constraints=told
             )
         )
     params = params_with(SPACE, max_drop=0.9, max_regained=0.3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("seglock.search.draw.make_sampler", lambda search, count: Spy(seed=count))
-        assert draw_untried(study, study.trials, [], params, measured="m") is not None
+        assert draw_untried(study, study.trials, [], params) is not None
     assert seen[0] == [
         pytest.approx({"drop": -0.85, "regained": -0.2}),
         pytest.approx({"drop": -0.9, "regained": 0.7}),
@@ -90,18 +90,12 @@ def test_a_lock_under_another_name_was_tried_too() -> None:
     params = params_with({"steps": ["np"], "block_size": [4], "fraction": ["published", 50]})
     (point,) = grid(params)
     study = new_study()
-    assert (
-        draw_untried(study, study.trials, [replace(point, fraction=50)], params, measured="m")
-        is None
-    )
-    assert (
-        draw_untried(study, study.trials, [replace(point, fraction=25)], params, measured="m")
-        == point
-    )
+    assert draw_untried(study, study.trials, [replace(point, fraction=50)], params) is None
+    assert draw_untried(study, study.trials, [replace(point, fraction=25)], params) == point
 
 
 @pytest.mark.parametrize("case", ["nsga2", "range"])
 def test_a_population_and_a_range_ask_by_themselves(case: str) -> None:
     params = params_with(SPACE, sampler="nsga2") if case == "nsga2" else params_with(FULL)
     study = new_study()
-    assert draw_untried(study, study.trials, [], params, measured="m") is None
+    assert draw_untried(study, study.trials, [], params) is None

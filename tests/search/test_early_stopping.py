@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seglock.config import SearchParams
-from seglock.search.early_stopping import mean_best, replay, should_stop
+from seglock.search.early_stopping import mean_best, should_stop
 from seglock.search.tradeoff import dominates
 from tests.search.records import EPOCHS, FLOOR, RISE, make_baseline, make_stopped, make_trial
 
@@ -130,71 +128,3 @@ def test_a_stronger_thief_stops_nobody_that_a_weaker_one_let_go_on(curve, finish
 
     if should_stop(curve, make_baseline(), weaker, SEARCH) is None:
         assert should_stop(curve, make_baseline(), stronger, SEARCH) is None
-
-
-def test_a_replay_stops_in_order_and_counts_what_that_saves() -> None:
-    trials = [
-        make_trial(0, 0.585, 0.09),
-        make_trial(1, 0.3, 0.3),  # far behind as soon as the warm-up is over
-        make_trial(2, 0.56, 0.1),  # cannot beat trial 0
-        make_trial(3, 0.59, 0.2),
-    ]
-
-    seen = replay(trials, [make_baseline()], SEARCH)
-
-    assert {number: (s.rule, s.epoch) for number, s in seen.stops.items()} == {
-        1: ("behind", 3),
-        2: ("dominated", 3),
-    }
-    assert (seen.epochs_full, seen.epochs_saved) == (24, 6)
-    assert seen.front == seen.front_kept == (0, 3)
-    assert seen.front_unchanged
-    assert seen.within == seen.within_kept == (0,)
-    assert seen.within_unchanged
-
-
-def test_a_replay_looks_at_earlier_trials_only() -> None:
-    late_winner = [make_trial(2, 0.56, 0.1), make_trial(5, 0.58, 0.09)]
-
-    assert replay(late_winner, [make_baseline()], SEARCH).stops == {}
-
-
-def test_a_trial_that_was_stopped_stops_no_other() -> None:
-    """Trial 0 was far behind at first and would have ended best: the replay does not know that."""
-    sleeper = make_trial(0, 0.59, 0.05, curve=(0.0, 0.0, 0.0, 0.0, 0.0, 0.59))
-
-    seen = replay([sleeper, make_trial(1, 0.56, 0.1)], [make_baseline()], SEARCH)
-
-    assert list(seen.stops) == [0]
-    assert (seen.front, seen.front_kept) == ((0,), (1,))
-    assert not seen.front_unchanged
-    assert (seen.within, seen.within_kept) == ((0,), ())
-    assert not seen.within_unchanged
-
-
-def test_a_replay_tells_a_changed_front_from_a_changed_front_within_the_limits() -> None:
-    weak = make_trial(0, 0.3, 0.02)  # on the front for its thief, of no use to the owner
-
-    seen = replay([weak, make_trial(1, 0.59, 0.1)], [make_baseline()], SEARCH)
-
-    assert not seen.front_unchanged
-    assert seen.within_unchanged
-    assert seen.within == (1,)
-
-
-def test_a_replay_leaves_alone_what_has_no_baseline_or_did_not_run_in_full() -> None:
-    records = [make_trial(0, 0.2, 0.2, epochs=9), make_stopped(1)]
-
-    seen = replay(records, [make_baseline()], SEARCH)
-
-    assert seen.stops == {}
-    assert (seen.epochs_full, seen.epochs_saved) == (9, 0)
-
-
-def test_a_replay_is_plain_values() -> None:
-    seen = replay([make_trial(0, 0.3, 0.3)], [make_baseline()], SEARCH)
-
-    document = json.loads(json.dumps(seen.to_dict(), allow_nan=False))
-
-    assert document["stops"]["0"]["rule"] == "behind"
-    assert document["front_unchanged"] is False

@@ -95,7 +95,7 @@ def test_a_study_taken_over_between_two_beats_is_left_to_the_other(
             outcomes = super().poll(decide, timeout)
             if self.seen[-1].steps:
                 with another(study_root, url) as ledger:
-                    ledger.sweep()  # as on its start: what was running is queued again
+                    ledger.requeue_running()  # as on its start: what was running is queued again
                     if "elsewhere" in says:
                         ledger.log.remember(LEASE, HELD)
             return outcomes

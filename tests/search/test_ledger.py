@@ -123,7 +123,7 @@ def test_a_trial_that_another_coordinator_ended_is_not_ours_any_more(
     ledger = open_ledger(study_root, **search)
     asked = ledger.ask()
     assert asked is not None
-    open_ledger(study_root, **search).sweep()
+    open_ledger(study_root, **search).requeue_running()
     with pytest.raises(BusyError, match="a trial that another one has ended"):
         if call == "started":
             ledger.started(asked.number, "run")
@@ -294,5 +294,5 @@ def test_a_trial_that_was_put_aside_as_a_duplicate_gets_no_copy(study_root: Path
     assert asked is not None
     ledger.log.study._storage.set_trial_user_attr(0, "superseded", True)  # then it was killed
     later = open_ledger(study_root)
-    later.sweep()
+    later.requeue_running()
     assert [trial.state.name for trial in later.log.trials()] == ["FAIL"]

@@ -8,9 +8,9 @@ written.
 """
 
 from seglock.attacks.analysis import Analysis, run_analysis
+from seglock.attacks.budget import Budget, Meter
 from seglock.attacks.judge import Judge, Verdict
 from seglock.attacks.material import hand_over, unseen
-from seglock.attacks.meter import Budget, Meter
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, Pairs
 from seglock.attacks.registry import ANALYSES, ATTACKS, applicable, find_any, find_attack
 from seglock.attacks.run import check_applies, find, run_attack

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from seglock.attacks.budget import Meter
 from seglock.attacks.judge import Verdict
-from seglock.attacks.meter import Meter
-from seglock.attacks.protocol import Facts, Unit, needs_steps
+from seglock.attacks.protocol import Facts, Listed
 from seglock.attacks.run import check_applies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from seglock.attacks.budget import Budget, Progress
     from seglock.attacks.judge import Judge
-    from seglock.attacks.meter import Budget, Progress
-
-TIER = "analysis"
 
 
 @dataclass(frozen=True)
@@ -34,19 +32,16 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Analysis:
-    """One analysis: what its queries count, what it measures, and where it does not apply.
+class Analysis(Listed):
+    """One analysis.
 
     run: given the judge, the lock's facts, the meter, the owner's seed and the owner's mean IoU.
     What it draws must come from that seed: from anything public, or from the plan, readers could
     draw it too.
     """
 
-    name: str
-    unit: Unit
+    tier: Literal["analysis"]
     run: Callable[[Judge, Facts, Meter, Sequence[int], float], Measured]
-    why_not: Callable[[Facts], str | None] = needs_steps
-    tier: str = TIER
 
 
 def run_analysis(

@@ -14,12 +14,12 @@ import torch
 from torch import nn
 
 from seglock.attacks.adapters import Adapted, BlockMap, SoftTable
+from seglock.attacks.budget import Meter
+from seglock.attacks.by_labelled_share import over_shares
 from seglock.attacks.climb import draw_best
 from seglock.attacks.guesses import Guess
 from seglock.attacks.labels import by_labels, labelled
-from seglock.attacks.meter import Meter
 from seglock.attacks.protocol import Attack, Facts, Finding, Material, needs_steps
-from seglock.attacks.shares import over_shares
 from seglock.attacks.tuning import loss_of
 from seglock.transforms import identity
 
@@ -64,8 +64,8 @@ def guessed(material: Material, meter: Meter, seed: int) -> Guess | None:
     if "ffx" in material.facts.methods or meter.exhausted:
         return None
     share = meter.share + _START_SHARE / len(meter.budget.labelled)
-    judged, name = by_labels(material, 1.0), f"draws-{len(material.photos)}"
-    found = draw_best(material.facts, judged, meter, seed, share=share, at_once=1, name=name)
+    judged = by_labels(material, 1.0)
+    found = draw_best(material.facts, judged, meter, seed, share=share, at_once=1)
     images, masks = (torch.from_numpy(a).to(material.device) for a in labelled(material, 1.0))
     plain = loss_of(material.network, identity().to_input(images), masks)
     return found.guess if found.score < plain else None

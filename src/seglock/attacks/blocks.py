@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -50,8 +50,3 @@ def from_rows(rows: Tensor, m: int) -> Tensor:
     count, down, right, _ = rows.shape
     split = rows.reshape(count, down, right, m, m, 3).permute(0, 5, 1, 3, 2, 4)
     return split.reshape(count, 3, down * m, right * m)
-
-
-def spread(rows: NDArray[Any], limit: int) -> NDArray[Any]:
-    """At most ``limit`` rows, evenly spread: enough for a statistic, however many images."""
-    return rows if len(rows) <= limit else rows[:: -(-len(rows) // limit)]

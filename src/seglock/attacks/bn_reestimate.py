@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seglock.attacks.meter import Meter
+from seglock.attacks.budget import Meter
 from seglock.attacks.protocol import Attack, Candidate, Finding, Material
 from seglock.evaluation import reestimate_batch_norm
 from seglock.transforms import identity

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seglock.attacks.blocks import block_rows, images_of
+from seglock.attacks.budget import Meter
 from seglock.attacks.correspondence import correspond
-from seglock.attacks.meter import Meter
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material
 from seglock.transforms.ffx import FIXED_PASSWORD, ffx_table
 from seglock.transforms.plan import LEVELS

@@ -26,7 +26,7 @@ from seglock.transforms.ffx import FIXED_PASSWORD, ffx_table
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from seglock.attacks.meter import Meter
+    from seglock.attacks.budget import Meter
     from seglock.transforms.plan import Plan
 
 MATCHED_LIMIT = 768

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from seglock.attacks.guesses import Guess, guess, neighbour
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from seglock.attacks.meter import Meter
+    from seglock.attacks.budget import Meter
     from seglock.attacks.protocol import Facts
 
 Judged = Callable[[Sequence[Guess]], "Tensor"]
@@ -45,14 +45,10 @@ def draw_best(
     *,
     share: float = 1.0,
     at_once: int = 8,
-    name: str = "draws",
 ) -> Found:
-    """The best of random guesses, until ``share`` of the budget is spent; one pass at least.
-
-    name: of the entries in the journal, another where an attack draws more than once.
-    """
-    found, about = recall_found(meter, name)
-    drawn = int(about.get("drawn", 0))
+    """The best of random guesses, until ``share`` of the budget is spent; one pass at least."""
+    found: Found | None = None
+    drawn = 0
     while found is None or (meter.share < share and not meter.exhausted):
         count = max(1, min(at_once, meter.left))
         guesses = [guess(facts, seed, drawn + i) for i in range(count)]
@@ -62,8 +58,6 @@ def draw_best(
         first = int(scores.argmin())
         if found is None or float(scores[first]) < found.score:
             found = Found.after(found, guesses[first], float(scores[first]), meter)
-        keep_found(meter, name, found, drawn=drawn)
-    keep_found(meter, name, found, last=True, drawn=drawn)
     return found
 
 
@@ -83,9 +77,7 @@ def climb(
     also tried together, since near the start most gains add up.
     """
     rng = np.random.default_rng([seed, 1])
-    recalled, about = recall_found(meter, "climb") if moves is None else (None, {})
-    best = recalled or start
-    rng.bit_generator.state = about.get("rng", rng.bit_generator.state)
+    best = start
     while not meter.exhausted:
         count = max(1, min(at_once, meter.left))
         guesses = (
@@ -107,25 +99,7 @@ def climb(
                 if together < least:
                     taken, least = joined, together
             best = Found.after(best, taken, least, meter)
-        if moves is None:  # others have a state of their own
-            keep_found(meter, "climb", best, rng=rng.bit_generator.state)
     return best
-
-
-def keep_found(meter: Meter, name: str, found: Found, *, last: bool = False, **more: Any) -> None:
-    """Enter the best guess so far in the journal."""
-    about = {"score": found.score, "course": [list(point) for point in found.course], **more}
-    meter.keep(name, found.guess.tensors(), about, last=last)
-
-
-def recall_found(meter: Meter, name: str) -> tuple[Found | None, Mapping[str, Any]]:
-    """The best guess of an earlier run and what was entered with it."""
-    kept = meter.recall(name)
-    if kept is None:
-        return None, {}
-    course = tuple((int(queries), float(score)) for queries, score in kept.about["course"])
-    found = Found(Guess.of_tensors(kept.tensors), float(kept.about["score"]), course)
-    return found, kept.about
 
 
 def _joined(start: Guess, changed: Sequence[Guess]) -> Guess:

@@ -13,13 +13,13 @@ from torch.nn import functional as F
 
 from seglock.attacks.blocks import from_rows
 from seglock.attacks.guesses import Guess, neighbour
-from seglock.attacks.parts import inputs_under, parts_of
+from seglock.attacks.soft_plan import inputs_under, parts_of
 from seglock.data import VOID
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from seglock.attacks.meter import Meter
+    from seglock.attacks.budget import Meter
     from seglock.attacks.protocol import Facts
 
 _SIDE = 128

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from seglock.attacks.budget import Meter
 from seglock.attacks.guesses import as_guess
 from seglock.attacks.labels import by_labels
-from seglock.attacks.meter import Meter
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, needs_steps
 from seglock.transforms.key_space import key_space_bits, small_space
 
@@ -31,8 +31,6 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     assert plans is not None
     judged = by_labels(material, max(meter.budget.labelled))
     best, least, done = 0, float("inf"), 0
-    if kept := meter.recall("plans"):
-        best, least, done = (kept.about[name] for name in ("best", "least", "done"))
     while done < len(plans) and (not done or not meter.exhausted):
         some = plans[done : done + max(1, min(_AT_ONCE, meter.left))]
         scores = judged([as_guess(plan) for plan in some])
@@ -40,7 +38,6 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
         if float(scores.min()) < least:
             best, least = done + int(scores.argmin()), float(scores.min())
         done += len(some)
-        meter.keep("plans", {}, {"best": best, "least": least, "done": done}, last=False)
     # As an estimate like all others, so that a divisor that is public is used.
     about = {"plans": len(plans), "share": done / len(plans), "cross_entropy": least}
     return Finding((Candidate(as_guess(plans[best]).plan(facts)),), about=about)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seglock.attacks.blocks import spread
 from seglock.attacks.estimates import AS_IS, ENCRYPTED, NEGATED, UNKNOWN
 from seglock.attacks.ffx_levels import mask_by_range, table_by_neighbours
 from seglock.attacks.np_mask import mask_by_pairs, nearer_to_photos
+from seglock.evaluation.tally import spread
 from seglock.transforms.ffx import FFX_RANGE, FIXED_PASSWORD, ffx_table
 from seglock.transforms.plan import LEVELS
 
@@ -67,7 +67,7 @@ def _falling(
     read: NDArray[np.int16], encrypted: NDArray[np.bool_], table: NDArray[np.int16] | None
 ) -> NDArray[np.bool_]:
     """Which encrypted positions fall where the others rise; without a table, or the others."""
-    read = spread(read, _ROWS)
+    read = read[list(spread(len(read), _ROWS))]
     usual = read[:, ~encrypted].mean(axis=1)
     usual = usual - usual.mean()
     sums = np.stack(

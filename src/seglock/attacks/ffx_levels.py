@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seglock.attacks.blocks import spread
 from seglock.attacks.estimates import UNKNOWN
+from seglock.evaluation.tally import spread
 from seglock.transforms.plan import LEVELS
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def table_by_neighbours(
     other positions, and values are ranked by the mean of those predictions. Ranks become levels
     through the distribution of the plain positions.
     """
-    rows = spread(rows, _ROWS)
+    rows = rows[list(spread(len(rows), _ROWS))]
     hidden = rows[:, mask]
     values, index = np.unique(hidden, return_inverse=True)
     index = index.reshape(hidden.shape)

@@ -13,17 +13,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seglock.attacks.blocks import from_rows, to_rows
-from seglock.attacks.climb import Found, Judged, climb, draw_best, keep_found, recall_found
+from seglock.attacks.budget import Meter
+from seglock.attacks.climb import Found, Judged, climb, draw_best
 from seglock.attacks.exchanges import GuidedMoves
-from seglock.attacks.labels import by_labels, labelled, spaced
-from seglock.attacks.meter import Meter
-from seglock.attacks.parts import inputs_under
+from seglock.attacks.labels import by_labels, labelled
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, needs_steps
 from seglock.attacks.regression import regress_masks
 from seglock.attacks.relaxed import RelaxedPlan
+from seglock.attacks.soft_plan import inputs_under
 from seglock.attacks.tuning import drawn
 from seglock.config import TrainParams
 from seglock.data import VOID
+from seglock.evaluation.tally import spread
 from seglock.training.optimizer import Optimizer
 
 SHUFFLED_LIMIT = 3072
@@ -60,7 +61,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
         plan.begin_negated(gain)
     images, masks = (torch.from_numpy(a).to(material.device) for a in labelled(material, share))
     found = _descended(material, meter, seed, images, masks, judged, found, plan)
-    some = torch.from_numpy(spaced(len(images), SCORED)).to(material.device)
+    some = torch.tensor(spread(len(images), SCORED, middle=False), device=material.device)
     rows = to_rows(images[some].float(), facts.block_size)
     moves = GuidedMoves(facts, material.network, rows, masks[some], meter, seed)
     found = climb(facts, judged, meter, seed, found, moves=moves)
@@ -79,9 +80,6 @@ def _descended(
     plan: RelaxedPlan,
 ) -> Found:
     """The best hardened plan on the way down, or the start where none is better."""
-    recalled, _ = recall_found(meter, "descended")
-    if recalled is not None:
-        return recalled
     facts = material.facts
     optimizer = Optimizer(plan, TrainParams(optimizer="adamw", weight_decay=0))
     if not optimizer.parameters:
@@ -107,7 +105,6 @@ def _descended(
         meter.spend()
         if now < best.score:
             best = Found.after(best, hardened, now, meter)
-    keep_found(meter, "descended", best, last=True)
     return best
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from seglock.attacks.estimates import (
     AS_IS,
@@ -20,10 +19,7 @@ from seglock.transforms.methods import plan_sequence
 from seglock.transforms.plan import COMPLEMENT, IDENTITY, LEVELS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from seglock.attacks.protocol import Facts
     from seglock.transforms.plan import Plan
@@ -43,21 +39,6 @@ class Guess:
     def plan(self, facts: Facts) -> Plan:
         """The plan it stands for."""
         return estimated_plan(facts, self.permutation, self.kinds, self.table)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Its parts, for a journal."""
-        parts = {"permutation": self.permutation, "kinds": self.kinds, "table": self.table}
-        return {name: torch.from_numpy(p.copy()) for name, p in parts.items() if p is not None}
-
-    @classmethod
-    def of_tensors(cls, parts: Mapping[str, Tensor]) -> Self:
-        """The inverse of `tensors`."""
-        table = parts.get("table")
-        return cls(
-            parts["permutation"].numpy(),
-            parts["kinds"].numpy(),
-            None if table is None else table.numpy(),
-        )
 
 
 def guess(facts: Facts, seed: int, number: int) -> Guess:

@@ -17,7 +17,7 @@ import torch
 
 from seglock.attacks.agreement import Agreement, agreement, read_images, shares
 from seglock.attacks.blocks import block_rows, images_of
-from seglock.attacks.protocol import Attack, Candidate, Finding
+from seglock.attacks.protocol import Attack, Candidate, Finding, Listed
 from seglock.attacks.quality import psnr, ssim
 from seglock.evaluation import confusion_matrix, mean_iou
 from seglock.evaluation.predict import Predictor
@@ -30,8 +30,7 @@ from seglock.transforms.plan import LEVELS
 if TYPE_CHECKING:
     from torch import nn
 
-    from seglock.attacks.analysis import Analysis
-    from seglock.attacks.meter import Meter
+    from seglock.attacks.budget import Meter
     from seglock.attacks.protocol import Pairs
     from seglock.data import Split
     from seglock.transforms.plan import Plan
@@ -108,7 +107,7 @@ class Judge:
 
     def figures(
         self,
-        of: Attack | Analysis,
+        of: Listed,
         meter: Meter,
         seconds: float,
         miou: float,

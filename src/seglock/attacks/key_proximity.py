@@ -16,9 +16,9 @@ from seglock.attacks.guesses import as_guess, guess, neighbour
 from seglock.attacks.protocol import needs_steps
 
 if TYPE_CHECKING:
+    from seglock.attacks.budget import Meter
     from seglock.attacks.guesses import Guess
     from seglock.attacks.judge import Judge
-    from seglock.attacks.meter import Meter
     from seglock.attacks.protocol import Facts
     from seglock.transforms.plan import Plan
 
@@ -109,4 +109,4 @@ def _changed(facts: Facts, truth: Plan, changes: int, rng: np.random.Generator) 
     return other
 
 
-ANALYSIS = Analysis("key-proximity", "keys", run, why_not)
+ANALYSIS = Analysis("key-proximity", "analysis", "keys", run, why_not)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from seglock.attacks.blocks import block_rows
+from seglock.attacks.budget import Meter
 from seglock.attacks.correspondence import correspond
-from seglock.attacks.meter import Meter
 from seglock.attacks.protocol import Attack, Candidate, Finding, Material
 
 

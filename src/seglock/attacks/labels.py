@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from seglock.attacks.climb import Judged
 from seglock.attacks.guesses import Guess
 from seglock.attacks.protocol import Material
+from seglock.attacks.score_guesses import Photos, scores
 from seglock.attacks.signals import cross_entropy
-from seglock.attacks.trial import Photos, scores
+from seglock.evaluation.tally import spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
 SCORED = 16
@@ -30,21 +31,8 @@ def labelled(material: Material, share: float) -> tuple[NDArray[np.uint8], NDArr
     """
     assert material.masks is not None
     wanted = max(2, round(share * material.labelled_of))
-    chosen = spaced(len(material.photos), wanted)
-    return np.ascontiguousarray(material.photos[chosen]), np.ascontiguousarray(
-        material.masks[chosen]
-    )
-
-
-def spaced(length: int, wanted: int) -> NDArray[np.int64]:
-    """``wanted`` different numbers below ``length``, evenly spread; all where there are fewer.
-
-    >>> spaced(10, 3).tolist(), spaced(2, 5).tolist()
-    ([0, 3, 6], [0, 1])
-    """
-    if wanted >= length:
-        return np.arange(length)
-    return np.arange(wanted) * length // wanted
+    chosen = list(spread(len(material.photos), wanted, middle=False))
+    return material.photos[chosen], material.masks[chosen]
 
 
 def by_labels(material: Material, share: float, most: int = SCORED) -> Judged:
@@ -53,7 +41,7 @@ def by_labels(material: Material, share: float, most: int = SCORED) -> Judged:
     most: labelled images that each is scored on, at most.
     """
     images, masks = labelled(material, share)
-    some = spaced(len(images), most)
+    some = list(spread(len(images), most, middle=False))
     photos = Photos(images[some], material.facts, material.device)
     score = cross_entropy(torch.from_numpy(masks[some]).to(material.device))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seglock.attacks.blocks import spread
+from seglock.evaluation.tally import spread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,7 +90,7 @@ def correlation(rows: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _standard(rows: NDArray[Any]) -> NDArray[np.float32]:
-    values = spread(rows, _ROWS).astype(np.float32)
+    values = rows[list(spread(len(rows), _ROWS))].astype(np.float32)
     values -= values.mean(axis=0)
     deviation = values.std(axis=0)
     values /= np.where(deviation > 0, deviation, 1)

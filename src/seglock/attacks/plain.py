@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seglock.attacks.meter import Meter
+from seglock.attacks.budget import Meter
 from seglock.attacks.protocol import Attack, Candidate, Finding, Material
 
 

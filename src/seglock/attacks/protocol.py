@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from seglock.attacks.meter import Meter
+from seglock.attacks.budget import Meter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,18 +121,28 @@ class Finding:
     exact: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Attack:
-    """One attack: its tier, what its queries count, what it does, and where it does not apply."""
-
-    name: str
-    tier: Tier
-    unit: Unit
-    run: Callable[[Material, Meter, int], Finding]
-    why_not: Callable[[Facts], str | None] = lambda facts: needs_steps(facts)
-    """Why it does not apply to a lock; None where it does."""
-
-
 def needs_steps(facts: Facts) -> str | None:
     """What every attack says to the baseline."""
     return None if facts.steps else "the baseline has no lock: its plain images are the right ones"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What attacks and analyses are listed with: tier, what queries count, and what they do.
+
+    why_not: why it does not apply to a lock; None where it does.
+    """
+
+    name: str
+    tier: Tier | Literal["analysis"]
+    unit: Unit
+    run: Callable[..., Any]
+    why_not: Callable[[Facts], str | None] = needs_steps
+
+
+@dataclass(frozen=True)
+class Attack(Listed):
+    """One attack."""
+
+    tier: Tier
+    run: Callable[[Material, Meter, int], Finding]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from seglock.attacks.budget import Meter
 from seglock.attacks.guesses import guess
-from seglock.attacks.meter import Meter
 from seglock.attacks.protocol import Attack, Candidate, Finding, Material
 
 KEYS = 100

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from seglock.attacks.budget import Meter
 from seglock.attacks.climb import draw_best
 from seglock.attacks.labels import by_labels
-from seglock.attacks.meter import Meter
 from seglock.attacks.protocol import Attack, Candidate, Finding, Material
 
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seglock.attacks.climb import Found, Judged, keep_found, recall_found
+from seglock.attacks.climb import Found, Judged
 from seglock.attacks.estimates import AS_IS, NEGATED
 from seglock.attacks.guesses import Guess, guess
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from seglock.attacks.meter import Meter
+    from seglock.attacks.budget import Meter
     from seglock.attacks.protocol import Facts
 
 _AT_ONCE = 8
@@ -30,9 +30,6 @@ def regress_masks(
     Random masks of an NP lock are scored until ``share`` of the budget is spent. The mask of the
     positions that gain most is scored as well: the first result is the better of it and ``start``.
     """
-    recalled, about = recall_found(meter, "regressed")
-    if recalled is not None:
-        return recalled, np.array(about["gain"])
     masks: list[NDArray[np.bool_]] = []
     scores: list[float] = []
     while not meter.exhausted and (meter.share < share or not scores):
@@ -51,7 +48,6 @@ def regress_masks(
         meter.spend()
         if score < found.score:
             found = Found.after(found, likeliest, score, meter)
-    keep_found(meter, "regressed", found, last=True, gain=gain.tolist())
     return found, gain
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seglock.attacks.draws import assigned, draw_masks, draw_orders
 from seglock.attacks.estimates import ENCRYPTED, NEGATED
 from seglock.attacks.ffx_levels import increasing
 from seglock.attacks.guesses import Guess
-from seglock.attacks.parts import TOP, Parts
+from seglock.attacks.gumbel import assigned, draw_masks, draw_orders
+from seglock.attacks.soft_plan import TOP, Parts
 from seglock.transforms.ffx import FFX_RANGE, FIXED_PASSWORD, ffx_table
 from seglock.transforms.plan import LEVELS
 

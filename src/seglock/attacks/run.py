@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from seglock.attacks.meter import Budget, Meter, Progress
+from seglock.attacks.budget import Budget, Meter, Progress
 from seglock.errors import AttackError
 
 if TYPE_CHECKING:
-    from seglock.attacks.analysis import Analysis
-    from seglock.attacks.journal import Journal
     from seglock.attacks.judge import Judge, Verdict
-    from seglock.attacks.protocol import Attack, Facts, Finding, Material
+    from seglock.attacks.protocol import Attack, Facts, Finding, Listed, Material
 
 _NEEDS = {
     "T0": (),
@@ -33,15 +31,12 @@ def run_attack(
     correct: float,
     seed: int = 0,
     progress: Progress | None = None,
-    journal: Journal | None = None,
 ) -> Verdict:
     """Run an attack and judge what it found.
 
-    With a ``journal`` it goes on from where an earlier run of the same budget and seed stopped.
-
     Raises AttackError where the attack does not apply to the lock, or its tier's material lacks.
     """
-    meter = Meter(budget, progress, journal=journal)
+    meter = Meter(budget, progress)
     return judge.judge(
         attack, find(attack, material, meter, seed), meter, lock=lock, correct=correct
     )
@@ -67,7 +62,7 @@ def find(attack: Attack, material: Material, meter: Meter, seed: int) -> Finding
         return attack.run(material, meter, seed)
 
 
-def check_applies(attack: Attack | Analysis, facts: Facts) -> None:
+def check_applies(attack: Listed, facts: Facts) -> None:
     """Raise AttackError, with the reason, where an attack does not apply to a lock."""
     reason = attack.why_not(facts)
     if reason:

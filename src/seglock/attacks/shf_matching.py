@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seglock.attacks.blocks import spread
+from seglock.evaluation.tally import spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ def statistics(grid: NDArray[np.uint8]) -> NDArray[np.float64]:
     grid: (N, rows, columns, n) blocks. Scaled to a mean variance of 1.
     """
     images = max(1, _BLOCKS // (grid.shape[1] * grid.shape[2]))
-    values = spread(grid, images).astype(np.float32)
+    values = grid[list(spread(len(grid), images))].astype(np.float32)
     values = values - values.mean(axis=(0, 1, 2))
     matrices = [_covariance(values, values)]
     for one, other in (

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from seglock.attacks.meter import Meter
+from seglock.attacks.budget import Meter
+from seglock.attacks.by_labelled_share import over_shares
 from seglock.attacks.protocol import Attack, Finding, Material
-from seglock.attacks.shares import over_shares
 
 _LR = 0.01
 

@@ -16,7 +16,7 @@ from seglock.data import VOID
 from seglock.training.optimizer import Optimizer
 
 if TYPE_CHECKING:
-    from seglock.attacks.meter import Meter
+    from seglock.attacks.budget import Meter
 
 _BATCH = 16
 _HELD_OUT = 5

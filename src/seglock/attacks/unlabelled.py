@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seglock.attacks.blocks import spread
 from seglock.attacks.guesses import Guess
 from seglock.attacks.protocol import Material
+from seglock.attacks.score_guesses import Photos
 from seglock.attacks.signals import Statistics, disagreement, entropy
-from seglock.attacks.trial import Photos
+from seglock.evaluation.tally import spread
 
 PHOTOS = 16
 _WEIGHTS = {"statistics": 1.0, "entropy": 0.3, "flips": 0.3}
@@ -24,7 +24,8 @@ class Signals:
     """The three signals of guesses on some photos, each beside its size for ``usual`` guesses."""
 
     def __init__(self, material: Material, usual: Sequence[Guess]) -> None:
-        images = np.ascontiguousarray(spread(material.photos, PHOTOS))
+        photos = material.photos
+        images = photos[list(spread(len(photos), PHOTOS))]
         self._straight, self._mirrored = (
             Photos(some, material.facts, material.device)
             for some in (images, np.ascontiguousarray(images[..., ::-1]))

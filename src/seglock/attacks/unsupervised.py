@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from seglock.attacks.budget import Meter
 from seglock.attacks.climb import climb, draw_best
 from seglock.attacks.guesses import guess
-from seglock.attacks.meter import Meter
 from seglock.attacks.protocol import Attack, Candidate, Finding, Material
 from seglock.attacks.unlabelled import Signals
 

@@ -39,7 +39,7 @@ def attack_command(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="What the attacks draw from.")] = None,
 ) -> None:
-    """Attack one lock, and say what a thief of each tier gets; goes on where it was stopped."""
+    """Attack one lock, and say what a thief of each tier gets; goes on after what is finished."""
     give_way(partial(typer.echo, err=True))
     from rich.console import Console
 

@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from seglock.evaluation.floors import Floors
 
 
-def spread(length: int, count: int) -> tuple[int, ...]:
-    """``count`` indices below ``length``, evenly spaced, without repetition.
+def spread(length: int, count: int, *, middle: bool = True) -> tuple[int, ...]:
+    """``count`` indices below ``length``, evenly spaced, without repetition; all where fewer.
 
-    >>> spread(10, 3), spread(2, 4)
-    ((1, 5, 8), (0, 1))
+    middle: each from the middle of its part of them, or the first.
+
+    >>> spread(10, 3), spread(10, 3, middle=False), spread(2, 4)
+    ((1, 5, 8), (0, 3, 6), (0, 1))
     """
     count = min(count, length)
-    return tuple((2 * i + 1) * length // (2 * count) for i in range(count))
+    return tuple((2 * i + middle) * length // (2 * count) for i in range(count))
 
 
 class Tally:

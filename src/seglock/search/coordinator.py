@@ -19,11 +19,10 @@ from seglock.search.loop import StudyLoop
 from seglock.search.measured import Cost
 from seglock.search.observer import Observer, Totals
 from seglock.search.outcome import StudyOutcome, asked_in_all
-from seglock.search.results import Results
 from seglock.search.runs import StudyRuns
 from seglock.search.settings import Settings, study_folder, study_settings
 from seglock.search.storage import Patience, open_storage, open_to_read, shown_storage
-from seglock.search.study import RUN_ID, StudyLog
+from seglock.search.study import RUN_ID, Results, StudyLog
 
 if TYPE_CHECKING:
     from seglock.config import Params
@@ -78,13 +77,12 @@ def run_search(
             log = StudyLog.begin(opened, settings, params.search, patience)
             with leased(log) as lease:
                 results = Results(folder / "results", log.id)
-                results.prepare()
                 runs = _runs(log, params, settings, project_root(), folder)
                 loop = StudyLoop(
                     params, root, settings, Ledger(log, params), results, runs, executor,
                     observer, stops, lease,
                 )  # fmt: skip
-                with _put_away(loop, closing):
+                with _left_whole(loop, closing):
                     loop.records = log.records()
                     observer.study_opened(settings.name, opened.shown, loop.totals)
                     loop.run()
@@ -207,7 +205,7 @@ def _stopped_before_work(observer: Observer) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _put_away(loop: StudyLoop, executor: _Once) -> Iterator[None]:
+def _left_whole(loop: StudyLoop, executor: _Once) -> Iterator[None]:
     """Leave nothing running, whatever ends the block."""
     stops, runs = loop.stops, loop.runs
     try:
@@ -237,4 +235,4 @@ def _queue_again(loop: StudyLoop) -> None:
     patience = loop.ledger.log.patience
     patience.seconds = min(patience.seconds, LAST_WAIT)
     with contextlib.suppress(SeglockError, OSError):
-        loop.put_away()
+        loop.requeue_running()

@@ -1,4 +1,7 @@
-"""A point that the study has not tried yet, as its sampler would draw it.
+"""What a study tries next: what is planned, the leading lock once more, or what was never tried.
+
+The best of many single measurements is also the luckiest: two keys of one lock may be 0.1 apart in
+what they leave to others. So the leading lock is tried under other keys before it is recommended.
 
 In a space of a few dozen locks a sampler soon draws what it drew before. It is asked again on a
 copy of the study, so that nothing is left behind in the study itself.
@@ -7,12 +10,14 @@ copy of the study, so that nothing is left behind in the study itself.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from seglock.search.measured import constraints
+from seglock.search.measured import constraints, cost_of
+from seglock.search.recommend import recommend
 from seglock.search.samplers import make_sampler
-from seglock.search.space import grid, identity, is_finite, suggest
+from seglock.search.space import enqueued_points, grid, identity, is_finite, suggest
+from seglock.search.study import MEASURED, points
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -20,24 +25,53 @@ if TYPE_CHECKING:
 
     from seglock.config import Params, SearchParams
     from seglock.search.point import Point
+    from seglock.search.study import StudyLog
 
 DRAWS = 5
 """How often the sampler is asked before any untried point is taken, at random."""
 
 
+def next_point(log: StudyLog, trials: Sequence[FrozenTrial], params: Params) -> Point | None:
+    """The point of the next trial; None where a grid is at its end, else where the sampler should
+    ask by itself."""
+    tried = points(trials)
+    known = {identity(point) for point in tried.values()}
+    planned = enqueued_points(params)
+    planned += grid(params) if params.search.sampler == "grid" else []
+    for point in planned:
+        if identity(point) not in known:
+            return point
+    leading = _point_to_confirm(log, tried, params.search)
+    if leading is not None or params.search.sampler == "grid":
+        return leading
+    return draw_untried(log.study, trials, list(tried.values()), params)
+
+
+def _point_to_confirm(
+    log: StudyLog, tried: Mapping[int, Point], search: SearchParams
+) -> Point | None:
+    """The leading choice, while it has been tried under fewer than ``1 + search.confirm`` keys.
+
+    None before the study's last ``search.confirm`` trials, and where no lock leads.
+    """
+    if search.trials - len(tried) > search.confirm:
+        return None
+    costs = list(dict.fromkeys(map(cost_of, tried.values())))
+    advice = recommend(log.records(), log.baselines(costs, search.baseline_seeds), search)
+    if advice.trial is None:
+        return None
+    leading = tried[advice.trial]
+    keys = sum(point == leading for point in tried.values())
+    return leading if keys <= search.confirm else None
+
+
 def draw_untried(
-    study: Study,
-    trials: Sequence[FrozenTrial],
-    tried: Sequence[Point],
-    params: Params,
-    *,
-    measured: str,
+    study: Study, trials: Sequence[FrozenTrial], tried: Sequence[Point], params: Params
 ) -> Point | None:
     """The sampler's next point that is not in ``tried``; None where it should ask by itself.
 
     That is where every point was tried, where a range makes repetitions unlikely, and for NSGA-II,
-    whose populations live in the study and repeat points on purpose. ``measured`` names the
-    trials' user attribute with their figures.
+    whose populations live in the study and repeat points on purpose.
     """
     search = params.search
     if search.sampler == "nsga2" or not is_finite(params):
@@ -51,9 +85,7 @@ def draw_untried(
     copy = optuna.create_study(
         directions=study.directions, sampler=make_sampler(search, len(trials))
     )
-    copy.add_trials(
-        _judged_now(trial, search, measured) for trial in trials if trial.state.name != "WAITING"
-    )
+    copy.add_trials(_judged_now(trial, search) for trial in trials if trial.state.name != "WAITING")
     for _ in range(DRAWS):
         point = suggest(copy.ask(), params)
         if identity(point) not in known:
@@ -61,11 +93,11 @@ def draw_untried(
     return random.Random(f"{search.seed}/{len(trials)}").choice(rest)  # noqa: S311 - no secret
 
 
-def _judged_now(trial: FrozenTrial, search: SearchParams, measured: str) -> FrozenTrial:
+def _judged_now(trial: FrozenTrial, search: SearchParams) -> FrozenTrial:
     """A trial by the limits of today: those it was told with may have been others."""
     from optuna.trial import create_trial
 
-    figures = trial.user_attrs.get(measured) if trial.state.name == "COMPLETE" else None
+    figures = trial.user_attrs.get(MEASURED) if trial.state.name == "COMPLETE" else None
     return create_trial(
         state=trial.state,
         values=trial.values,

@@ -1,4 +1,4 @@
-"""When a trial need not go on, and what these rules would have saved in a study without them.
+"""When a trial need not go on.
 
 Optuna does not prune studies with several objectives. A trial is compared with the baselines of
 equal cost at the same epoch, by validation mean IoU, the best so far.
@@ -6,19 +6,12 @@ equal cost at the same epoch, by validation mean IoU, the best so far.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
-from seglock.search.tradeoff import (
-    baseline_for,
-    dominates,
-    measured,
-    objectives,
-    pareto_front,
-    within_limits,
-)
+from seglock.search.tradeoff import dominates, objectives
 
 if TYPE_CHECKING:
     from seglock.config import SearchParams
@@ -86,81 +79,3 @@ def should_stop(
 def mean_best(baseline: BaselineRecord, epoch: int) -> float:
     """The baselines' best validation mean IoU up to ``epoch`` (from 1), averaged over the seeds."""
     return fmean(max(curve[:epoch]) for curve in baseline.curves)
-
-
-@dataclass(frozen=True)
-class Replay:
-    """What the rules would have done to trials that ran in full; numbers are trials'."""
-
-    stops: dict[int, Stop]
-    epochs_full: int
-    epochs_saved: int
-    front: tuple[int, ...]
-    front_kept: tuple[int, ...]
-    within: tuple[int, ...]
-    within_kept: tuple[int, ...]
-
-    @property
-    def front_unchanged(self) -> bool:
-        """Whether the front of the trials that went on is the front of all."""
-        return self.front == self.front_kept
-
-    @property
-    def within_unchanged(self) -> bool:
-        """Whether the same holds for the front's trials within both limits."""
-        return self.within == self.within_kept
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, with the two answers."""
-        return asdict(self) | {
-            "stops": {number: stop.to_dict() for number, stop in self.stops.items()},
-            "front_unchanged": self.front_unchanged,
-            "within_unchanged": self.within_unchanged,
-        }
-
-
-def replay(
-    records: Iterable[TrialRecord], baselines: Sequence[BaselineRecord], search: SearchParams
-) -> Replay:
-    """Apply the rules to complete trials, one after the other by number, as one worker would."""
-    trials = measured(records)
-    stops: dict[int, Stop] = {}
-    kept: list[TrialRecord] = []
-    saved = 0
-    for trial in trials:
-        stop = _first_stop(trial, baselines, kept, search)
-        if stop is None:
-            kept.append(trial)
-        else:
-            stops[trial.number] = stop
-            saved += trial.epochs - stop.epoch
-    front, front_kept = pareto_front(trials), pareto_front(kept)
-    return Replay(
-        stops=stops,
-        epochs_full=sum(trial.epochs for trial in trials),
-        epochs_saved=saved,
-        front=_numbers(front),
-        front_kept=_numbers(front_kept),
-        within=_numbers(t for t in front if within_limits(t, search)),
-        within_kept=_numbers(t for t in front_kept if within_limits(t, search)),
-    )
-
-
-def _first_stop(
-    trial: TrialRecord,
-    baselines: Sequence[BaselineRecord],
-    finished: Sequence[TrialRecord],
-    search: SearchParams,
-) -> Stop | None:
-    baseline = baseline_for(baselines, trial.epochs, trial.image_side)
-    if baseline is None:
-        return None
-    for epoch in range(1, len(trial.curve) + 1):
-        stop = should_stop(trial.curve[:epoch], baseline, finished, search)
-        if stop is not None:
-            return stop
-    return None
-
-
-def _numbers(trials: Iterable[TrialRecord]) -> tuple[int, ...]:
-    return tuple(sorted(trial.number for trial in trials))

@@ -8,28 +8,35 @@ from __future__ import annotations
 
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from seglock.search.confirm import point_to_confirm
-from seglock.search.draw import draw_untried
+from seglock.search.draw import next_point
 from seglock.search.measured import constraints, point_values
 from seglock.search.point import Point
 from seglock.search.samplers import make_pruner, make_sampler
-from seglock.search.space import enqueued_points, grid, identity, suggest, to_suggestions
-from seglock.search.study import RUN_ID, SUPERSEDED, StudyLog, counting_state
+from seglock.search.space import suggest, to_suggestions
+from seglock.search.study import (
+    ATTEMPT,
+    FAILURES,
+    LINE,
+    LOCK,
+    MEASURED,
+    POINT,
+    REASON,
+    RETRY_OF,
+    RUN_ID,
+    SUPERSEDED,
+    TICKET,
+    StudyLog,
+)
 
 if TYPE_CHECKING:
     from optuna import Trial
     from optuna.trial import FrozenTrial
 
     from seglock.config import Params
-
-# Names of a trial's user attributes.
-POINT, LOCK, TICKET = "point", "lock", "ticket"
-RETRY_OF, LINE, ATTEMPT, FAILURES = "retry_of", "line", "attempt", "failures"
-MEASURED, REASON = "measured", "reason"
 
 
 @dataclass(frozen=True)
@@ -57,22 +64,14 @@ class Ledger:
         self.params = params
         self.search = params.search
         self._ours: dict[int, Trial] = {}
-        self._planned: list[Point] | None = None
         log.study.pruner = make_pruner(params.search)
 
-    def counted(self) -> int:
-        """How many trials count so far."""
-        return sum(counting_state(trial) is not None for trial in self.log.trials())
-
-    def left_running(self) -> list[Asked]:
-        """Trials that a coordinator before this one left running, where their point is known."""
-        return [
-            _asked(trial) for trial in self._running() if POINT in trial.user_attrs
-        ]  # the others are swept away by the next ask
-
-    def adopt(self, number: int) -> None:
-        """Take over a trial that an earlier coordinator asked for."""
-        self._ours[number] = self._trial(number)
+    def adopt(self, jobs: Container[str]) -> list[Asked]:
+        """Take over those of these jobs' trials that an earlier coordinator left running."""
+        known = (_asked(trial) for trial in self._not_ours() if POINT in trial.user_attrs)
+        found = [asked for asked in known if asked.job in jobs]
+        self._ours |= {asked.number: self._trial(asked.number) for asked in found}
+        return found
 
     def ask(self) -> Asked | None:
         """The next trial: one that is queued, one that is planned, or the sampler's.
@@ -82,16 +81,15 @@ class Ledger:
         return self.log.patience(self._ask)
 
     def _ask(self) -> Asked | None:
-        self._sweep()
+        self.requeue_running()
         while True:
             trials = self.log.trials()
             if not any(trial.state.name == "WAITING" for trial in trials):
-                chosen = self._next_planned(trials) or self._to_confirm(trials)
-                if chosen is None and self.search.sampler == "grid":
-                    return None
-                chosen = chosen or self._draw(trials)
+                chosen = next_point(self.log, trials, self.params)
                 if chosen is not None:
                     self._enqueue(chosen, to_suggestions(chosen, self.params), {})
+                elif self.search.sampler == "grid":
+                    return None
             self.log.study.sampler = make_sampler(self.search, len(trials))
             trial = self.log.study.ask()
             if self._is_twice(trial):
@@ -163,18 +161,14 @@ class Ledger:
         self.log.patience(again)
         self._ours.pop(number, None)
 
-    def sweep(self) -> None:
-        """Settle running trials that are not ours: an ask whose answer was lost."""
-        self.log.patience(self._sweep)
-
-    def _sweep(self) -> None:
-        for trial in self._running():
+    def requeue_running(self) -> None:
+        """Queue again what runs and is not ours: it was left there, or an ask's answer was lost."""
+        for trial in self._not_ours():
             self.requeue(trial.number, failed=False)
 
-    def _running(self) -> Iterator[FrozenTrial]:
-        for trial in self.log.trials():
-            if trial.state.name == "RUNNING" and trial.number not in self._ours:
-                yield trial
+    def _not_ours(self) -> list[FrozenTrial]:
+        running = (trial for trial in self.log.trials() if trial.state.name == "RUNNING")
+        return [trial for trial in running if trial.number not in self._ours]
 
     def _queue_copy(self, old: FrozenTrial, *, failed: bool) -> None:
         attributes = dict(old.user_attrs)
@@ -210,21 +204,6 @@ class Ledger:
             and other.state.name != "WAITING"
             for other in self.log.trials()
         )
-
-    def _next_planned(self, trials: list[FrozenTrial]) -> Point | None:
-        if self._planned is None:
-            self._planned = enqueued_points(self.params)
-            self._planned += grid(self.params) if self.search.sampler == "grid" else []
-        tried = {identity(point) for point in _points(trials).values()}
-        return next((p for p in self._planned if identity(p) not in tried), None)
-
-    def _to_confirm(self, trials: list[FrozenTrial]) -> Point | None:
-        return point_to_confirm(self.log, _points(trials), self.search)
-
-    def _draw(self, trials: list[FrozenTrial]) -> Point | None:
-        tried = list(_points(trials).values())
-        study = self.log.study
-        return draw_untried(study, trials, tried, self.params, measured=MEASURED)
 
     def _end(
         self,
@@ -267,12 +246,6 @@ class Ledger:
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self.log.trials()[number]
-
-
-def _points(trials: list[FrozenTrial]) -> dict[int, Point]:
-    """What each trial that counts or is under way tries, by its number."""
-    kept = (t for t in trials if POINT in t.user_attrs and not t.user_attrs.get(SUPERSEDED))
-    return {trial.number: Point(**trial.user_attrs[POINT]) for trial in kept}
 
 
 def _asked(trial: Trial | FrozenTrial) -> Asked:

@@ -16,8 +16,8 @@ from seglock.search.ledger import Asked
 from seglock.search.measured import baseline_values, cost_of, measured_values
 from seglock.search.observer import Totals
 from seglock.search.outcome import asked_in_all
-from seglock.search.results import Kept
 from seglock.search.space import apply_point, baseline_point
+from seglock.search.study import Kept
 from seglock.search.tradeoff import pareto_front
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from seglock.search.ledger import Ledger
     from seglock.search.observer import Observer
     from seglock.search.record import TrialRecord
-    from seglock.search.results import Results
     from seglock.search.runs import StudyRuns
     from seglock.search.settings import Settings
+    from seglock.search.study import Results
     from seglock.training import EpochRow
 
 POLL_SECONDS = 1.0
@@ -90,9 +90,9 @@ class StudyLoop:
             # Results first: a failure may end the study, and nothing measured is to be lost.
             for outcome in sorted(outcomes, key=lambda found: isinstance(found, Failed)):
                 self._take(outcome)
-        self.ledger.sweep()
+        self.ledger.requeue_running()
 
-    def put_away(self) -> None:
+    def requeue_running(self) -> None:
         """Queue again what was under way and has no result."""
         flying = [flight.work for flight in self._flights.values() if not flight.kept]
         for work in [*flying, *self.dispatch.held]:
@@ -113,11 +113,9 @@ class StudyLoop:
             elif record := told.get(job):
                 self._take_up(job, found.run_id, record.number, record.lock)
                 self.runs.end_trial(job, record)  # told before the kill, its run was not
-        for asked in self.ledger.left_running():
-            if asked.job in kept:
-                self.ledger.adopt(asked.number)
-                self._tell_trial(asked, kept[asked.job], taken_up=True)
-        self.ledger.sweep()
+        for asked in self.ledger.adopt(kept):
+            self._tell_trial(asked, kept[asked.job], taken_up=True)
+        self.ledger.requeue_running()
         for job in kept:
             self.results.drop(job)
 

@@ -1,13 +1,22 @@
-"""A study in its storage: made or found again, what it remembers, and who coordinates it."""
+"""A study in its storage: made or found again, what it remembers, and what it is not told yet."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from seglock.errors import ConfigError
+from seglock.errors import ConfigError, StorageError
+from seglock.files import write_bytes, write_text
+from seglock.foreign import read_plain
+from seglock.search.job import TrialResult
 from seglock.search.measured import Cost, baseline_name, baseline_record, trial_record
+from seglock.search.point import Point
 from seglock.search.record import BaselineRecord, State, TrialRecord
 
 if TYPE_CHECKING:
@@ -19,11 +28,13 @@ if TYPE_CHECKING:
     from seglock.search.settings import Settings
     from seglock.search.storage import Opened, Patience
 
-T = TypeVar("T")
-FINGERPRINT = "fingerprint"
-STUDY_ID = "id"
+# Names of user attributes: the study's, its trials', and one of both.
+FINGERPRINT, STUDY_ID = "fingerprint", "id"
+POINT, LOCK, TICKET, SUPERSEDED = "point", "lock", "ticket", "superseded"
+RETRY_OF, LINE, ATTEMPT, FAILURES = "retry_of", "line", "attempt", "failures"
+MEASURED, REASON = "measured", "reason"
 RUN_ID = "run_id"
-SUPERSEDED = "superseded"
+_RESERVE = 256 << 10  # bytes: several results
 
 
 class StudyLog:
@@ -105,6 +116,70 @@ class StudyLog:
             if all(found):
                 records.append(baseline_record(cost, [one for one in found if one]))
         return tuple(records)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A result that its study may not know yet. ``stopped`` as TrialRecord has it."""
+
+    job: str
+    result: TrialResult
+    stopped: dict[str, Any] | None
+    run_id: str | None
+
+
+class Results:
+    """Results on their way: written before the study is told of them, and removed once it was.
+
+    ``study``: the study's own random id, so that a result is never told to a later study of the
+    same name. A reserve file is given up when the disk is full: what was measured still fits.
+    """
+
+    def __init__(self, folder: Path, study: str) -> None:
+        self.folder = folder
+        self.study = study
+        self._reserve = folder / ".reserve"
+        folder.mkdir(parents=True, exist_ok=True)
+        for half in folder.glob(".*.tmp"):  # a killed writer left it
+            half.unlink(missing_ok=True)
+        with contextlib.suppress(StorageError):
+            if not self._reserve.exists() or self._reserve.stat().st_size != _RESERVE:
+                write_bytes(self._reserve, os.urandom(_RESERVE))
+
+    def save(self, kept: Kept) -> None:
+        """Write a result, whole or not at all. Raises StorageError when not even the reserve
+        has room."""
+        values = {"study": self.study, "run_id": kept.run_id, "stopped": kept.stopped}
+        text = json.dumps(values | {"result": kept.result.to_json()})
+        try:
+            write_text(self._file(kept.job), text)
+        except StorageError:
+            self._reserve.unlink(missing_ok=True)
+            write_text(self._file(kept.job), text)
+
+    def drop(self, job: str) -> None:
+        """The study was told."""
+        self._file(job).unlink(missing_ok=True)
+
+    def load(self) -> dict[str, Kept]:
+        """All results of this study that are there; what cannot be read is left out."""
+        found = {}
+        for file in sorted(self.folder.glob("*.json")):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+                values = json.loads(read_plain(file))
+                if values["study"] == self.study:
+                    result = TrialResult.from_json(values["result"])
+                    found[file.stem] = Kept(file.stem, result, values["stopped"], values["run_id"])
+        return found
+
+    def _file(self, job: str) -> Path:
+        return self.folder / f"{job}.json"
+
+
+def points(trials: Sequence[FrozenTrial]) -> dict[int, Point]:
+    """What each trial that counts or is under way tries, by its number."""
+    kept = (t for t in trials if POINT in t.user_attrs and not t.user_attrs.get(SUPERSEDED))
+    return {trial.number: Point(**trial.user_attrs[POINT]) for trial in kept}
 
 
 def counting_state(trial: FrozenTrial) -> State | None:

@@ -1,7 +1,7 @@
 """Stage ``attack@LOCK``: what thieves of each tier get out of a trained lock.
 
-Each attack's result is kept as soon as it is there, and its journal before that: a run that was
-stopped goes on where it was.
+Each attack's result is kept as soon as it is there: a run that was stopped goes on with the first
+attack that is not finished.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from seglock.stages.attack_record import record_results, write_results
 from seglock.stages.evaluate import WEIGHTS, load_lock_key, read_training
 from seglock.stages.locks import lock_transform
 from seglock.stages.outputs import sole_writer
-from seglock.stages.sealed_journal import SealedJournal
 from seglock.stages.trained_run import trained_run
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from seglock.transforms import Transform
 
 Progress = Callable[[str, int, int], None]
-SEAL = "attack-journal"
-"""What the subkey is for that seals the journals."""
 
 
 def attack_lock(
@@ -84,6 +81,7 @@ def attack_lock(
             path.unlink()
     for attack in attacks:  # what an earlier run has of others stays
         (work / f"{attack.name}.json").unlink(missing_ok=True)
+        shutil.rmtree(work / f"{attack.name}.journal", ignore_errors=True)  # of earlier versions
     with contextlib.suppress(OSError):
         work.rmdir()
     return results
@@ -182,9 +180,8 @@ def attack_results(
 ) -> Iterator[dict[str, Any]]:
     """The published result of each attack in turn, kept in ``work`` as soon as it is there.
 
-    What ``work`` has already is not done again, and an attack that was stopped goes on from its
-    journal. The owner's figures are written to ``exact``. derive: 32 bytes of the owner's key for
-    a use; they seal the journals, and analyses draw from them.
+    What ``work`` has already is not done again. The owner's figures are written to ``exact``.
+    derive: 32 bytes of the owner's key for a use, which analyses draw from.
     """
     from seglock.attacks import Analysis, Budget, run_analysis, run_attack
 
@@ -196,7 +193,6 @@ def attack_results(
     for attack in attacks:
         done = work / f"{attack.name}.json"
         if not done.is_file():
-            journal = work / f"{attack.name}.journal"
             common: dict[str, Any] = {
                 "lock": scene.lock,
                 "correct": correct,
@@ -207,11 +203,9 @@ def attack_results(
                 common["secret"] = derive(f"{attack.name}/{scene.lock}")
                 verdict = run_analysis(attack, scene.facts, judge, budget, **common)
             else:
-                common["journal"] = SealedJournal(journal, derive(SEAL))
                 verdict = run_attack(attack, scene.material(attack), judge, budget, **common)
             files.write_json(exact / done.name, verdict.exact, mode=files.PRIVATE)
             files.write_json(done, verdict.published, mode=files.PRIVATE)
-            shutil.rmtree(journal, ignore_errors=True)
         yield files.read_json(done, error=AttackError, fix=f"remove {work}")
 
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from seglock.transforms import apply_numpy
 from seglock.transforms.fused import LARGEST, ROW_BITS, fuse, fuse_inverse
+from seglock.transforms.parallel import Tile, run_tiles
 from seglock.transforms.plan import LEVELS
-from seglock.transforms.tiles import Tile, run_tiles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

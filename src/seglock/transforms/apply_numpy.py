@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seglock.transforms.parallel import Tile, run_tiles
 from seglock.transforms.plan import LEVELS
-from seglock.transforms.tiles import Tile, run_tiles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
+from seglock.attacks.budget import Meter
 from seglock.attacks.labels import labelled
-from seglock.attacks.meter import Meter
 from seglock.attacks.protocol import Candidate, Finding, Material
 from seglock.attacks.tuning import fit, fresh
 from seglock.transforms import identity
@@ -37,52 +36,20 @@ def over_shares(
         target = torch.from_numpy(masks).to(material.device)
         share = count / max(1, material.labelled_of)
         left = 2 * (len(sets) - number)
-        torch.manual_seed(seed)  # whatever was drawn, or was in the journal, before
+        torch.manual_seed(seed)  # whatever was drawn before
         stolen, trained = prepare(replace(material, photos=images, masks=masks))
-        for source, network, parameters, rate in (
-            ("theft", stolen, trained, lr),
-            ("scratch", fresh(material.network), None, _SCRATCH_LR),
+        scratch = fresh(material.network)
+        for source, network, parameters, rate, parts in (
+            ("theft", stolen, trained, lr, left),
+            ("scratch", scratch, scratch.parameters(), _SCRATCH_LR, left - 1),
         ):
-            about = {"from": source, "labelled": count, "share": share}
-            candidates.append(
-                _trained(
-                    network,
-                    network.parameters() if parameters is None else parameters,
-                    inputs,
-                    target,
-                    lr=rate,
-                    seed=seed,
-                    meter=meter,
-                    parts=left,
-                    about=about,
-                )
+            torch.manual_seed(seed)
+            loss = fit(
+                network, parameters, inputs, target, lr=rate, seed=seed, meter=meter, parts=parts
             )
-            left -= 1
+            about = {"from": source, "labelled": count, "share": share, "cross_entropy": loss}
+            candidates.append(Candidate(network=network, about=about))
     return Finding(tuple(candidates), len(candidates) - 2, beside=len(candidates) - 1)
-
-
-def _trained(
-    network: nn.Module,
-    parameters: Iterable[nn.Parameter],
-    images: Tensor,
-    masks: Tensor,
-    *,
-    about: Mapping[str, Any],
-    seed: int,
-    meter: Meter,
-    **how: Any,
-) -> Candidate:
-    """One training, or what the journal has of it; draws anew, whatever was drawn before."""
-    name = f"{about['labelled']}-{about['from']}"
-    kept = meter.recall(name)
-    if kept is not None:
-        network.load_state_dict(kept.tensors)
-        network.eval()
-        return Candidate(network=network, about={**about, "cross_entropy": kept.about["loss"]})
-    torch.manual_seed(seed)
-    loss = fit(network, parameters, images, masks, seed=seed, meter=meter, **how)
-    meter.keep(name, network.state_dict(), {"loss": loss}, last=True)
-    return Candidate(network=network, about={**about, "cross_entropy": loss})
 
 
 def _sets(

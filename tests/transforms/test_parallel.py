@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seglock.transforms import tiles
+from seglock.transforms import parallel
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from seglock.transforms import tiles
 def test_thread_count(told: str, cores: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", told)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
-    assert tiles.thread_count() == threads
+    assert parallel.thread_count() == threads
 
 
 @pytest.mark.parametrize("shape", [(0, 12), (1, 12), (7, 12), (3, 100), (2, 1)])
@@ -26,10 +26,10 @@ def test_tiles_cover_every_value_once(
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     seen = np.zeros(shape, dtype=int)
 
-    def work(parts: list[tiles.Tile]) -> None:
+    def work(parts: list[parallel.Tile]) -> None:
         for part in parts:
             assert seen[part].size <= size
             seen[part] += 1
 
-    tiles.run_tiles(work, shape, size)
+    parallel.run_tiles(work, shape, size)
     assert (seen == 1).all()

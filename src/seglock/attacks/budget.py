@@ -1,22 +1,15 @@
-"""What an attack may spend and has spent: queries, seconds, labelled images; and its journal."""
+"""What an attack may spend and has spent: queries, seconds, labelled images."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from seglock.attacks.journal import Journal, Kept
 from seglock.errors import AttackError
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 Progress = Callable[[int, int], None]
-EVERY = 5.0
-"""Seconds between two entries of an attack's journal: what a kill can cost."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +55,12 @@ class Meter:
         budget: Budget,
         progress: Progress | None = None,
         clock: Callable[[], float] = time.monotonic,
-        journal: Journal | None = None,
-        every: float = EVERY,
     ) -> None:
         self.budget = budget
         self.queries = 0
         self._progress = progress
         self._clock = clock
-        self._started = self._kept = clock()
-        self._journal = journal
-        self._every = every
+        self._started = clock()
 
     @property
     def seconds(self) -> float:
@@ -99,21 +88,3 @@ class Meter:
         self.queries += queries
         if self._progress is not None:
             self._progress(min(self.queries, self.budget.queries), self.budget.queries)
-
-    def recall(self, name: str) -> Kept | None:
-        """An earlier run's entry, None where there is none; what that run had spent is spent."""
-        kept = None if self._journal is None else self._journal.read(name)
-        if kept is not None:
-            self.queries = int(kept.about["queries"])
-            self._started = self._clock() - float(kept.about["seconds"])
-        return kept
-
-    def keep(
-        self, name: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any], *, last: bool
-    ) -> None:
-        """Enter how far a part of the attack is, if it is time to; in any case if it is done."""
-        if self._journal is None or not (last or self._clock() - self._kept >= self._every):
-            return
-        self._kept = self._clock()
-        spent = {"queries": self.queries, "seconds": self.seconds}
-        self._journal.write(name, Kept(tensors, {**about, **spent}))

@@ -10,7 +10,7 @@ import pytest
 from seglock import files
 from seglock.errors import StorageError
 from seglock.search.job import TrialJob
-from seglock.search.results import Kept, Results
+from seglock.search.study import Kept, Results
 from tests.search.small_study import result_of
 
 
@@ -21,7 +21,6 @@ def kept(job: str = "trial-3-1") -> Kept:
 
 def test_a_result_comes_back_as_it_was_until_it_is_dropped(tmp_path: Path) -> None:
     results = Results(tmp_path / "results", "study")
-    results.prepare()
     results.save(kept())
     assert Results(tmp_path / "results", "study").load() == {"trial-3-1": kept()}
     results.drop("trial-3-1")
@@ -30,11 +29,11 @@ def test_a_result_comes_back_as_it_was_until_it_is_dropped(tmp_path: Path) -> No
 
 
 def test_results_of_another_study_and_half_written_ones_are_left_alone(tmp_path: Path) -> None:
-    mine, other = Results(tmp_path, "mine"), Results(tmp_path, "other")
+    other = Results(tmp_path, "other")
     other.save(kept())
     (tmp_path / "trial-4-1.json").write_text('{"study": "mine", "resu')
     (tmp_path / ".trial-5-1.json.1.x.tmp").write_text("half")
-    mine.prepare()
+    mine = Results(tmp_path, "mine")
     assert mine.load() == {}
     assert not (tmp_path / ".trial-5-1.json.1.x.tmp").exists()
     assert list(other.load()) == ["trial-3-1"]
@@ -44,7 +43,6 @@ def test_the_reserve_makes_room_on_a_full_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = Results(tmp_path, "study")
-    results.prepare()
     real = files.os.fsync
 
     def full_with_reserve(handle: int | IO[bytes]) -> None:
