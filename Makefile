@@ -49,9 +49,9 @@ types:
 imports:
 	lint-imports
 
-# Processes of one thread each, a file of tests being one piece of work; one more than there are cores, since tests also
+# Processes of one thread each, a file of tests being one piece of work; two more than there are cores, since tests also
 # wait for servers and for what they have killed.
-PYTEST := OMP_NUM_THREADS=1 python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 tests:
 	$(PYTEST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -63,6 +64,21 @@ class Project:
         edit(values)
         with path.open("w") as file:
             yaml.dump(values, file)
+
+    def runs(self) -> list[dict[str, Any]]:
+        """All runs of its store; in a process of its own, since MLflow warns on import."""
+        code = (
+            "import json\n"
+            "from mlflow import MlflowClient\n"
+            "client = MlflowClient('sqlite:///mlruns/mlflow.db')\n"
+            "found = client.search_runs([e.experiment_id for e in client.search_experiments()])\n"
+            "print('RUNS' + json.dumps([dict(name=r.info.run_name, id=r.info.run_id,"
+            " status=r.info.status, tags=r.data.tags, params=r.data.params,"
+            " metrics=r.data.metrics) for r in found]))\n"
+        )
+        output = self.run("python", "-W", "ignore", "-c", code)
+        found: list[dict[str, Any]] = json.loads(output.split("RUNS", 1)[1])
+        return found
 
     def commit(self, message: str) -> None:
         """Commit everything that git does not ignore."""

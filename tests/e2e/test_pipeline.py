@@ -160,51 +160,6 @@ def test_push_leaves_encrypted_images_here_and_pull_brings_the_rest(
     assert "Traceback" not in refused
 
 
-@pytest.mark.parametrize(
-    ("where", "epochs"), [([], 1), (["--temp"], 3), (["--queue"], 4)], ids=["here", "temp", "queue"]
-)
-def test_experiments(project: Project, where: list[str], epochs: int) -> None:
-    before = len(runs_of(project))
-    target = ["evaluate@np-4"] if where == ["--temp"] else ["train@np-4"]
-    name = f"epochs-{epochs}"
-    project.run("dvc", "exp", "run", *where, "-n", name, "-S", f"train.epochs={epochs}", *target)
-    if where == ["--queue"]:
-        project.run("dvc", "exp", "run", "--run-all", "-j", "1")
-    # What the experiment has is asked of its own commit, not of the folder.
-    code = (
-        "import json, dvc.api\n"
-        f"read = lambda path: dvc.api.read(path, rev={name!r})\n"
-        f"params = dvc.api.params_show('params.yaml', rev={name!r})\n"
-        "metrics = json.loads(read('data/models/np-4/metrics.json'))\n"
-        "curve = read('data/models/np-4/history.csv').splitlines()\n"
-        "print('FOUND', json.dumps([params['train']['epochs'], metrics['run_id'], len(curve) - 1]))"
-    )
-    found = project.run("python", "-W", "ignore", "-c", code).split("FOUND", 1)[1]
-    wanted, run_id, rows = json.loads(found)
-    assert wanted == rows == epochs
-    # Its run is in this project's store, wherever it was trained.
-    after = runs_of(project)
-    assert len(after) == before + 1
-    assert run_id in {run["id"] for run in after}
-    project.run("git", "checkout", "-q", "--", ".")
-    project.run("dvc", "checkout", "--allow-missing")
-
-
-def runs_of(project: Project) -> list[dict]:
-    """All runs of the project's store; in a process of its own, since MLflow warns on import."""
-    code = (
-        "import json\n"
-        "from mlflow import MlflowClient\n"
-        "client = MlflowClient('sqlite:///mlruns/mlflow.db')\n"
-        "found = client.search_runs([e.experiment_id for e in client.search_experiments()])\n"
-        "print('RUNS' + json.dumps([dict(name=r.info.run_name, id=r.info.run_id,"
-        " status=r.info.status, tags=r.data.tags, params=r.data.params,"
-        " metrics=r.data.metrics) for r in found]))\n"
-    )
-    output = project.run("python", "-W", "ignore", "-c", code)
-    return json.loads(output.split("RUNS", 1)[1])
-
-
 def test_a_killed_run_goes_on_where_it_was(project: Project) -> None:
     project.change(lambda p: p["train"].update({"epochs": 40}))
     started = project.start("dvc", "repro", "train@np-4")
@@ -241,7 +196,7 @@ def test_no_secret_left_the_key_store(project: Project) -> None:
 
 
 def test_runs_are_in_mlflow_with_the_same_names(project: Project) -> None:
-    runs = {run["id"]: run for run in runs_of(project)}
+    runs = {run["id"]: run for run in project.runs()}
     baseline, np4 = (
         runs[read(project, "evaluations", lock, "evaluation.json")["run_id"]]
         for lock in ("baseline", "np-4")
