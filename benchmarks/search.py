@@ -32,8 +32,7 @@ from seglock.config import Params, check_params, load_params
 from seglock.files import read_json, write_json
 
 if TYPE_CHECKING:
-    from seglock.search.executor import Executor
-    from seglock.search.job import TrialJob
+    from seglock.search.executor import Executor, TrialJob
 
 REPOSITORY = Path(__file__).parents[1]
 PROJECT = Path(".seglock/benchmarks/search")
@@ -171,7 +170,7 @@ def timed(executor: Executor, jobs: Sequence[TrialJob]) -> float:
 def _jobs(params: Params, project: Path, count: int) -> list[TrialJob]:
     """Trials that differ in lock and key, alike in cost."""
     from seglock.data import PreparedData
-    from seglock.search.job import TrialJob
+    from seglock.search.executor import TrialJob
     from seglock.search.space import apply_point, grid
 
     digest = PreparedData.open(project / "data" / "prepared", verify=False).digest

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import search
 from benchmarks.search import Files, benchmark_params, keep, main, timed
-from seglock.search.job import TrialJob, TrialResult
+from seglock.search.executor import TrialJob, TrialResult
 from seglock.search.space import grid
 from seglock.search.workers import InProcessExecutor
 

@@ -11,8 +11,7 @@ import pytest
 
 from seglock.config import ResourceParams
 from seglock.search.cluster import RayExecutor
-from seglock.search.executor import Decide, Executor, Failed, Finished, Outcome
-from seglock.search.job import TrialJob
+from seglock.search.executor import Decide, Executor, Failed, Finished, Outcome, TrialJob
 from seglock.search.trial import RunTrial
 from seglock.search.workers import InProcessExecutor, LocalExecutor
 from seglock.training import EpochRow

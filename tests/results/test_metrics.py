@@ -15,7 +15,7 @@ from seglock.results.metrics import (
     training_metrics,
     trial_metrics,
 )
-from seglock.search.job import TrialResult
+from seglock.search.executor import TrialResult
 from seglock.search.measured import measured_values
 from seglock.search.record import BaselineRecord
 

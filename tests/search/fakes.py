@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from seglock.errors import TrainingError
-from seglock.search.job import TrialJob, TrialResult
+from seglock.search.executor import TrialJob, TrialResult
 
 PATIENCE = 60.0
 

@@ -10,7 +10,7 @@ from typing import Any
 from seglock.config import Params, check_params
 from seglock.data import get_dataset, prepare_dataset
 from seglock.files import write_json, write_text
-from seglock.search.job import TrialJob
+from seglock.search.executor import TrialJob
 
 VALUES: dict[str, Any] = {
     "data": {

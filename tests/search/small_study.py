@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from seglock.config import Params
-from seglock.search.executor import Decide, Failed, Finished, Outcome
-from seglock.search.job import TrialJob, TrialResult
+from seglock.search.executor import Decide, Failed, Finished, Outcome, TrialJob, TrialResult
 from seglock.search.observer import Observer
 from tests.search.project import small_params
 

@@ -13,8 +13,7 @@ from seglock.data import PreparedData, prepare_dataset
 from seglock.errors import BusyError, ConfigError, TrackingError, TrainingError
 from seglock.files import exclusive
 from seglock.search.coordinator import read_study, run_search
-from seglock.search.executor import Failed
-from seglock.search.job import TrialJob
+from seglock.search.executor import Failed, TrialJob
 from seglock.search.settings import study_folder
 from seglock.search.workers import InProcessExecutor
 from seglock.tracking import list_runs

@@ -15,11 +15,11 @@ def stop(number: signal.Signals = signal.SIGINT) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_waits_for_the_next_place_that_welcomes_it(number: signal.Signals) -> None:
+def test_a_stop_waits_for_the_next_place_that_allows_it(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with Interrupts() as stops:
         stop(number)
-        with pytest.raises(KeyboardInterrupt), stops.welcome():
+        with pytest.raises(KeyboardInterrupt), stops.allow_interrupts():
             pytest.fail("it was not let through")
     assert signal.getsignal(number) is before
 
@@ -27,7 +27,7 @@ def test_a_stop_waits_for_the_next_place_that_welcomes_it(number: signal.Signals
 def test_what_is_held_back_comes_at_the_end_of_the_block() -> None:
     done: list[str] = []
     with Interrupts() as stops:
-        with pytest.raises(KeyboardInterrupt), stops.welcome():
+        with pytest.raises(KeyboardInterrupt), stops.allow_interrupts():
             with stops.held_back():
                 stop()
                 done.append("the block")
@@ -39,14 +39,14 @@ def test_an_error_in_the_block_is_not_hidden() -> None:
     with (
         Interrupts() as stops,
         pytest.raises(OSError, match="full"),
-        stops.welcome(),
+        stops.allow_interrupts(),
         stops.held_back(),
     ):
         stop()
         raise OSError("full")
 
 
-def test_a_block_where_no_stop_is_welcome_lets_none_through() -> None:
+def test_a_block_where_no_stop_is_allowed_lets_none_through() -> None:
     with Interrupts() as stops:
         with stops.held_back():
             stop()
@@ -55,7 +55,7 @@ def test_a_block_where_no_stop_is_welcome_lets_none_through() -> None:
 
 
 def test_nothing_is_let_through_while_all_is_put_away() -> None:
-    with Interrupts() as stops, stops.welcome():
+    with Interrupts() as stops, stops.allow_interrupts():
         with stops.held_back():
             stop()
             stops.ignore()

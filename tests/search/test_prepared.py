@@ -15,7 +15,7 @@ from seglock.data import PreparedData, prepare_dataset
 from seglock.errors import DataError
 from seglock.files import sha256_file
 from seglock.search import prepared
-from seglock.search.job import TrialJob
+from seglock.search.executor import TrialJob
 from seglock.search.prepared import open_for, weights_for
 from tests.search.project import checkout, make_job, make_root, make_weights, push, small_params
 

@@ -9,8 +9,7 @@ import pytest
 
 from seglock.config import TrackingParams
 from seglock.search.coordinator import run_search
-from seglock.search.executor import Failed
-from seglock.search.job import TrialJob, TrialResult
+from seglock.search.executor import Failed, TrialJob, TrialResult
 from seglock.tracking import tracking_uri
 from tests.search.project import make_root
 from tests.search.small_study import FakeExecutor, Silent, curve, study_params

@@ -9,7 +9,7 @@ import pytest
 
 from seglock import files
 from seglock.errors import StorageError
-from seglock.search.job import TrialJob
+from seglock.search.executor import TrialJob
 from seglock.search.study import Kept, Results
 from tests.search.small_study import result_of
 

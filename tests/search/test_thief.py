@@ -21,7 +21,7 @@ from seglock.data import PreparedData, Split
 from seglock.errors import ConfigError, DataError
 from seglock.report.study import read_study_file
 from seglock.search.coordinator import read_study, run_search
-from seglock.search.job import TrialJob, TrialResult
+from seglock.search.executor import TrialJob, TrialResult
 from seglock.search.thief import (
     PHOTOS,
     TRIED_ANYWAY,

@@ -26,7 +26,7 @@ from seglock.errors import (
 )
 from seglock.evaluation import AccessResult
 from seglock.keys import DERIVATION_VERSION, PublicRecord, SecretKey
-from seglock.search.job import TrialJob, TrialResult
+from seglock.search.executor import TrialJob, TrialResult
 from seglock.search.trial import failure, run_trial, unlabelled
 from seglock.training import EpochRow
 from seglock.transforms import compose, incorrect_transforms

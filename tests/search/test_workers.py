@@ -25,8 +25,7 @@ from seglock.search import worker as worker_module
 from seglock.search import workers as workers_module
 from seglock.search.cards import share_cards
 from seglock.search.channel import Channel
-from seglock.search.executor import Failed, Finished, Outcome
-from seglock.search.job import TrialJob, TrialResult
+from seglock.search.executor import Failed, Finished, Outcome, TrialJob, TrialResult
 from seglock.search.process import WorkerProcess
 from seglock.search.worker import Inbox
 from seglock.search.workers import InProcessExecutor, LocalExecutor

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from seglock.errors import ClusterError, ConfigError
 from seglock.search.channel import Message
-from seglock.search.executor import Decide, Failed, Finished, Outcome
-from seglock.search.job import TrialJob, TrialResult
+from seglock.search.executor import Decide, Failed, Finished, Outcome, TrialJob, TrialResult
 from seglock.search.ray_process import RayProcess
 from seglock.search.ray_slots import fit_fault, needs_of, slots
 from seglock.search.trial import RunTrial, run_trial

@@ -6,8 +6,7 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglock.search.executor import Decide, Failed, Finished, Outcome
-from seglock.search.job import TrialJob
+from seglock.search.executor import Decide, Failed, Finished, Outcome, TrialJob
 from seglock.search.trial import RunTrial, empty, failure, run_trial
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """Keeps a stop from outside until ``welcome`` is entered; there it is a KeyboardInterrupt.
+    """Keeps a stop from outside until ``allow_interrupts``; there it is a KeyboardInterrupt.
 
     A second one is let through at once, wherever that is; after ``ignore`` none is.
     """
@@ -48,7 +48,7 @@ class Interrupts:
             raise KeyboardInterrupt
 
     @contextlib.contextmanager
-    def welcome(self) -> Iterator[None]:
+    def allow_interrupts(self) -> Iterator[None]:
         """In this block a stop may come at any moment."""
         before, self._open = self._open, True
         try:
@@ -71,7 +71,7 @@ class Interrupts:
 
     def sleep(self, seconds: float) -> None:
         """Wait; a stop ends it."""
-        with self.welcome():
+        with self.allow_interrupts():
             time.sleep(seconds)
 
     def ignore(self) -> None:

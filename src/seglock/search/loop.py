@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from seglock.errors import TrainingError
 from seglock.search.dispatch import FAILURES_IN_A_ROW, Baseline, Dispatch, Work
 from seglock.search.early_stopping import Stop, mean_best, should_stop
-from seglock.search.executor import Failed, Finished
-from seglock.search.job import TrialJob
+from seglock.search.executor import Failed, Finished, TrialJob
 from seglock.search.lease import taken_over
 from seglock.search.ledger import Asked
 from seglock.search.measured import baseline_values, cost_of, measured_values
@@ -85,7 +84,7 @@ class StudyLoop:
         if self.missing > 0:
             _ = self.runs.parent  # a tracking store that is away is told of before any work
         while self._hand_out():
-            with self.stops.welcome():
+            with self.stops.allow_interrupts():
                 outcomes = self.executor.poll(self._decide, POLL_SECONDS)
             # Results first: a failure may end the study, and nothing measured is to be lost.
             for outcome in sorted(outcomes, key=lambda found: isinstance(found, Failed)):

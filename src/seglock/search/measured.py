@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from seglock.search.job import TrialResult
+from seglock.search.executor import TrialResult
 from seglock.search.point import Point
 from seglock.search.record import BaselineRecord, State, TrialRecord
 

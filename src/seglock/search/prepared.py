@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from seglock.errors import DataError
 from seglock.files import read_object, sha256_file
 from seglock.search.environment import without_secrets
-from seglock.search.job import TrialJob
+from seglock.search.executor import TrialJob
 
 if TYPE_CHECKING:
     from seglock.config import DataParams

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from seglock.search.channel import Channel
-from seglock.search.job import TrialJob
+from seglock.search.executor import TrialJob
 
 _LOG_TAIL = 4096
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock.search.environment import without_secrets
-from seglock.search.job import TrialJob
+from seglock.search.executor import TrialJob
 from seglock.search.trial import RunTrial, failure
 from seglock.search.worker import ANSWER_SECONDS
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from seglock.errors import ConfigError, StorageError
 from seglock.files import write_bytes, write_text
 from seglock.foreign import read_plain
-from seglock.search.job import TrialResult
+from seglock.search.executor import TrialResult
 from seglock.search.measured import Cost, baseline_name, baseline_record, trial_record
 from seglock.search.point import Point
 from seglock.search.record import BaselineRecord, State, TrialRecord

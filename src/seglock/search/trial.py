@@ -25,7 +25,7 @@ from seglock.errors import (
     TransformError,
     in_short,
 )
-from seglock.search.job import TrialJob, TrialResult
+from seglock.search.executor import TrialJob, TrialResult
 
 if TYPE_CHECKING:
     import numpy as np

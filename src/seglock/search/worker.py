@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from seglock.search.channel import Channel, Message
-from seglock.search.job import TrialJob, TrialResult
+from seglock.search.executor import TrialJob, TrialResult
 from seglock.search.trial import RunTrial, empty, failure
 
 if TYPE_CHECKING:

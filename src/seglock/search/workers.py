@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from seglock.search.cards import share_cards
 from seglock.search.environment import without_secrets
-from seglock.search.executor import Decide, Failed, Finished, Outcome
+from seglock.search.executor import Decide, Failed, Finished, Outcome, TrialJob, TrialResult
 from seglock.search.in_process import InProcessExecutor
-from seglock.search.job import TrialJob, TrialResult
 from seglock.search.process import WorkerProcess
 from seglock.search.trial import RunTrial, empty, failure, run_trial
 from seglock.threads import share_cores
