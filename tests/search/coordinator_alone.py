@@ -1,4 +1,4 @@
-"""A coordinator to be killed: starts two workers that wait for ever, and says their numbers."""
+"""A coordinator to be killed: two workers wait for ever; it says their numbers and a child's."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from tests.search.fakes import fake_job, fake_run, write_whole
 def main(folder: Path) -> None:
     resources = ResourceParams()
     executor = LocalExecutor(2, scratch=folder / "work", resources=resources, run=fake_run)
-    for name in ("one", "two"):
-        executor.submit(fake_job(name, gate=[2, str(folder / "never")], started=str(folder / name)))
-    while not all((folder / name).exists() for name in ("one", "two")):
+    gate, child = [2, str(folder / "never")], folder / "child"
+    executor.submit(fake_job("one", gate=gate, started=str(folder / "one")))
+    executor.submit(fake_job("two", gate=gate, child=str(child)))
+    while not (folder / "one").exists() or not child.exists():
         time.sleep(0.01)
-    write_whole(folder / "pids.json", json.dumps(list(executor.processes.values())))
+    processes = [*executor.processes.values(), int(child.read_text())]
+    write_whole(folder / "pids.json", json.dumps(processes))
     while True:
         executor.poll(lambda job, row: False, timeout=10.0)
 

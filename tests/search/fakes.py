@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,8 @@ def fake_run(
 ) -> TrialResult:
     """Pretend to train.
 
-    epochs: how many (3). started: a file to write the process number to. gate: (epoch, file):
+    epochs: how many (3). started: a file to write the process number to. child: one for the number
+    of a process that it starts, which would last for ever. gate: (epoch, file):
     before that epoch wait until the file is there. die: kill this process after so many epochs.
     error: raise it after the epochs: "training", "disk" or "odd". tell: what stands in ``device``:
     "environment" or "threads".
@@ -39,6 +41,9 @@ def fake_run(
     stopped = None
     if "started" in fake:
         write_whole(Path(fake["started"]), str(os.getpid()))
+    if "child" in fake:
+        child = subprocess.Popen(["sleep", "infinity"])
+        write_whole(Path(fake["child"]), str(child.pid))
     for epoch in range(1, fake.get("epochs", 3) + 1):
         if fake.get("gate", [0])[0] == epoch:
             wait_for(Path(fake["gate"][1]).exists)

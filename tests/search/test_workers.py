@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import multiprocessing
 import os
-import queue
 import signal
-import socket
 import subprocess
 import sys
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,12 @@ import pytest
 
 from seglock.config import ResourceParams
 from seglock.errors import ConfigError
-from seglock.search import worker as worker_module
+from seglock.search import process as process_module
 from seglock.search import workers as workers_module
 from seglock.search.cards import share_cards
-from seglock.search.channel import Channel
 from seglock.search.executor import Failed, Finished, Outcome, TrialJob, TrialResult
-from seglock.search.process import WorkerProcess
-from seglock.search.worker import Inbox
-from seglock.search.workers import InProcessExecutor, LocalExecutor
+from seglock.search.process import Pipe, Process
+from seglock.search.workers import Answers, InProcessExecutor, LocalExecutor
 from seglock.training import EpochRow
 from tests.conftest import ROOT
 from tests.search.fakes import fake_job, fake_run, is_running, wait_for
@@ -97,9 +95,23 @@ def test_an_idle_worker_that_died_costs_no_job(make: Make, tmp_path: Path) -> No
 
 
 @pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TrialResult]:
+    """A function that no other process finds."""
+
+    def run(*_: object, **__: object) -> TrialResult:
+        raise AssertionError
+
+    module: Any = types.ModuleType("tests.search.no_such_module")
+    module.run = run
+    run.__module__, run.__qualname__ = module.__name__, "run"
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return run
+
+
+@pytest.fixture
 def unseen(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalExecutor:
     """An executor whose only worker died idle, of which nothing is seen until it has a job."""
-    monkeypatch.setattr(WorkerProcess, "is_gone", False)
+    monkeypatch.setattr(workers_module, "_is_gone", lambda process: False)
     executor = make()
     finished(executor, fake_job("one", started=str(tmp_path / "dead")))
     number = int((tmp_path / "dead").read_text())
@@ -116,8 +128,10 @@ def test_a_job_handed_to_a_dead_worker_is_its_successors(
     assert unseen.free == 1
 
 
-def test_a_successor_that_cannot_begin_fails_the_job(unseen: LocalExecutor) -> None:
-    unseen._function = "tests.search.no_such_module:run"
+def test_a_successor_that_cannot_begin_fails_the_job(
+    unseen: LocalExecutor, nowhere: Callable[..., TrialResult]
+) -> None:
+    unseen._run = nowhere
     unseen.submit(fake_job("two"))
     outcome = next_of(unseen)
     assert isinstance(outcome, Failed)
@@ -127,10 +141,10 @@ def test_a_successor_that_cannot_begin_fails_the_job(unseen: LocalExecutor) -> N
 def test_a_successor_that_cannot_start_fails_the_job(
     unseen: LocalExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def start(*_: object) -> WorkerProcess:
+    def start(*_: object, **__: object) -> Process:
         raise OSError("no more processes")
 
-    monkeypatch.setattr(WorkerProcess, "start", start)
+    monkeypatch.setattr(Process, "start", start)
     unseen.submit(fake_job("two"))
     assert next_of(unseen) == Failed("two", "OSError: no more processes", False)
     assert unseen.free == 1
@@ -145,20 +159,20 @@ def test_a_job_that_kills_its_worker_is_not_begun_again(make: Make, tmp_path: Pa
     assert (tmp_path / "one").read_text() == (tmp_path / "two").read_text()
 
 
-def test_a_worker_that_ends_says_how(make: Make, tmp_path: Path) -> None:
+def test_a_worker_that_ends_says_how(
+    make: Make, tmp_path: Path, nowhere: Callable[..., TrialResult]
+) -> None:
     executor = make()
-    executor.submit(fake_job("one", die=1))
+    child = tmp_path / "child"
+    executor.submit(fake_job("one", child=str(child), die=1))
     outcome = next_of(executor)
+    wait_for(lambda: not is_running(int(child.read_text())), "the end of what it had started")
     assert outcome == Failed(
         "one",
         "worker local-1 ended before its job did: killed by SIGKILL, as when memory runs out",
         permanent=False,
     )
 
-    def nowhere(*_: object, **__: object) -> TrialResult:
-        raise AssertionError
-
-    nowhere.__module__ = "tests.search.no_such_module"
     broken = make(scratch=tmp_path / "other", run=nowhere)
     broken.submit(fake_job("two"))
     outcome = next_of(broken)
@@ -223,23 +237,17 @@ def test_workers_end_with_their_coordinator(tmp_path: Path, how: signal.Signals)
         assert all(is_running(number) for number in workers)
         coordinator.send_signal(how)
         coordinator.wait(60)
-    assert len(workers) == 2
+    assert len(workers) == 3  # two, and what one of them had started
     wait_for(lambda: not any(is_running(number) for number in workers), "the workers' end")
 
 
-def test_a_worker_notices_a_closed_socket_and_a_new_parent_too(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_worker_notices_a_new_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where another process still holds its pipe open, or it is in the midst of a job."""
     ended = []
-    monkeypatch.setattr(worker_module, "die", lambda: ended.append(True))
-    ours, theirs = socket.socketpair()
-    ours.close()
-    Inbox().fill(Channel(theirs))
-    theirs.close()
-    assert ended.pop()  # the usual way: the coordinator's end is closed
+    monkeypatch.setattr(process_module, "die", lambda: ended.append(True))
     monkeypatch.setattr(os, "getppid", iter([7, 7, 1]).__next__)
-    monkeypatch.setattr(worker_module.time, "sleep", lambda seconds: None)
-    worker_module._end_without(7)
+    monkeypatch.setattr(process_module.time, "sleep", lambda seconds: None)
+    process_module._end_without(7)
     assert ended == [True]
 
 
@@ -273,37 +281,51 @@ def test_a_trial_that_fails_for_good_is_no_fault_of_its_worker(make: Make, tmp_p
 # Messages
 
 
+@pytest.fixture
+def pipe() -> Iterator[tuple[Pipe, Pipe]]:
+    """The coordinator's end, and a worker's."""
+    ours, theirs = multiprocessing.Pipe()
+    with ours, theirs:
+        yield ours, theirs
+
+
+def row(epoch: int) -> EpochRow:
+    return {"epoch": epoch, "lr": 0.1, "train_loss": 1.0, "val_loss": 1.0, "val_miou": 0.5}
+
+
 def test_a_stop_that_comes_late_is_obeyed_after_the_next_epoch(
-    monkeypatch: pytest.MonkeyPatch,
+    pipe: tuple[Pipe, Pipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "ANSWER_SECONDS", 0.0)
-    inbox = Inbox()
-    assert not inbox.wants_stop("one", 1)  # the coordinator is busy: go on
-    inbox.take({"kind": "answer", "job": "one", "epoch": 1, "stop": True})
-    inbox.take({"kind": "answer", "job": "two", "epoch": 2, "stop": False})
-    assert inbox.wants_stop("one", 2)
-    assert not inbox.wants_stop("two", 2)
+    monkeypatch.setattr(workers_module, "ANSWER_SECONDS", 0.0)
+    ours, theirs = pipe
+    one = Answers(theirs, "one")
+    assert not one(row(1))  # the coordinator is busy: go on
+    ours.send(("one", 1, True))
+    assert one(row(2))
+    assert [ours.recv()[1]["epoch"] for _ in range(2)] == [1, 2]
 
 
-def test_jobs_are_taken_in_order() -> None:
-    inbox = Inbox()
-    for name in ("one", "two"):
-        inbox.take({"kind": "run", "job": dataclasses.asdict(fake_job(name))})
-    assert inbox.jobs.get_nowait() == fake_job("one")
-    assert inbox.jobs.get_nowait() == fake_job("two")
-    with pytest.raises(queue.Empty):
-        inbox.jobs.get_nowait()
+def test_an_answer_to_another_job_or_epoch_is_not_taken_for_this_ones(
+    pipe: tuple[Pipe, Pipe],
+) -> None:
+    ours, theirs = pipe
+    two = Answers(theirs, "two")
+    for answer in (("one", 3, True), ("two", 1, False), ("two", 2, False), ("two", 3, True)):
+        ours.send(answer)
+    assert not two(row(2))
+    assert two(row(3))
 
 
-def test_what_decide_raises_loses_no_result(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, theirs = socket.socketpair()
-    monkeypatch.setattr(WorkerProcess, "start", lambda *_: Scripted(Channel(ours)))
+def test_what_decide_raises_loses_no_result(
+    make: Make, pipe: tuple[Pipe, Pipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, script = pipe
+    monkeypatch.setattr(Process, "start", lambda *_, **__: Scripted(ours))
     executor = make()
     executor.submit(fake_job("one"))
     result = fake_run(fake_job("one"), scratch=Path(), on_epoch=lambda row: False, worker="x")
-    script = Channel(theirs)
-    script.send({"kind": "epoch", "job": "one", "row": result.curve[0]})
-    script.send({"kind": "finished", "job": "one", "result": dataclasses.asdict(result)})
+    script.send(("one", result.curve[0]))
+    script.send(Finished("one", result))
     script.close()
 
     def full_disk(job: str, row: EpochRow) -> bool:
@@ -315,36 +337,18 @@ def test_what_decide_raises_loses_no_result(make: Make, monkeypatch: pytest.Monk
 
 
 class Scripted:
-    """Stands in for a WorkerProcess whose messages the test writes."""
+    """Stands in for a Process whose messages the test writes."""
 
-    name = "scripted"
+    pid = 0
 
-    def __init__(self, channel: Channel) -> None:
-        self.channel = channel
+    def __init__(self, pipe: Pipe) -> None:
+        self.pipe = pipe
 
-    def run(self, job: TrialJob) -> None:
-        pass
-
-    def answer(self, job: str, epoch: int, *, stop: bool) -> None:
+    def send(self, message: object) -> None:
         pass
 
     def end(self) -> str:
-        self.channel.close()
         return "as written"
-
-
-def test_messages_are_whole_however_they_are_cut() -> None:
-    one, other = socket.socketpair()
-    channel = Channel(other)
-    one.sendall(b'{"a": 1}\n{"b"')
-    assert channel.receive() == [{"a": 1}]
-    one.sendall(b": 2}")
-    assert channel.receive() == []
-    one.sendall(b"\n")
-    one.close()
-    assert list(channel) == [{"b": 2}]
-    assert channel.ended
-    channel.close()
 
 
 # What workers share

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglock.search.executor import Decide, Failed, Finished, Outcome, TrialJob
+from seglock.search.executor import Decide, Failed, Finished, Outcome, TrialJob, TrialResult
 from seglock.search.trial import RunTrial, empty, failure, run_trial
 
 if TYPE_CHECKING:
     from seglock.training import EpochRow
+
+
+def outcome_of(job: str, run: Callable[[], TrialResult]) -> Outcome:
+    """What ``run`` finds, in whatever process this is, or why the job has no result."""
+    try:
+        return Finished(job, run())
+    except Exception as error:  # whatever it is, it is this job's and no other's
+        return Failed(job, *failure(error))
 
 
 class InProcessExecutor:
@@ -50,13 +59,13 @@ class InProcessExecutor:
             except Exception as error:
                 raise _NotTheJobs(error) from error
 
+        def run() -> TrialResult:
+            return self._run(job, scratch=self._scratch, on_epoch=on_epoch, worker="in-process")
+
         try:
-            result = self._run(job, scratch=self._scratch, on_epoch=on_epoch, worker="in-process")
+            return [outcome_of(job.id, run)]
         except _NotTheJobs as raised:
             raise raised.error from None
-        except Exception as error:
-            return [Failed(job.id, *failure(error))]
-        return [Finished(job.id, result)]
 
     def close(self) -> None:
         """Forget what was submitted."""

@@ -1,50 +1,53 @@
-"""One worker process, seen from the coordinator."""
+"""A process of the coordinator's that ends with it, and the pipe to it.
+
+Neither a pool of ``concurrent.futures`` nor ``multiprocessing.Process``: both give a process the
+whole environment of this one, keys and passwords included, and the terminal's Ctrl-C.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
-import select
 import signal
-import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Self
+from typing import Any, NoReturn, Self
 
-from seglock.search.channel import Channel
-from seglock.search.executor import TrialJob
+Pipe = Connection
 
 _LOG_TAIL = 4096
+_PARENT_SECONDS = 0.5
 
 
 @dataclass
-class WorkerProcess:
-    """A running ``seglock.search.worker`` in a session of its own, and the socket to it."""
+class Process:
+    """A running module, in a session of its own; what it prints goes into the file ``log``."""
 
-    name: str
-    process: subprocess.Popen[bytes]
-    channel: Channel
+    pid: int
+    pipe: Pipe
     log: Path
+    _process: subprocess.Popen[bytes]
 
     @classmethod
-    def start(cls, name: str, scratch: Path, function: str, environment: Mapping[str, str]) -> Self:
+    def start(cls, module: str, *arguments: str, environ: Mapping[str, str], log: Path) -> Self:
         """Start one; raises OSError where the machine refuses.
 
-        ``scratch`` is the worker's own folder; what it prints goes into a file beside it.
+        The module calls `connect` first.
         """
-        scratch.mkdir(parents=True, exist_ok=True)
-        log = scratch.with_name(f"{scratch.name}.log")
-        ours, theirs = socket.socketpair()
-        command = [sys.executable, "-P", "-m", "seglock.search.worker"]
-        command += [str(theirs.fileno()), name, str(scratch), function]
+        ours, theirs = multiprocessing.Pipe()
+        numbers = [str(os.getpid()), str(theirs.fileno())]
         try:
             with theirs, log.open("wb") as output:
                 process = subprocess.Popen(
-                    command,
-                    env=dict(environment),
+                    [sys.executable, "-P", "-m", module, *numbers, *arguments],
+                    env=dict(environ),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
@@ -54,33 +57,20 @@ class WorkerProcess:
         except OSError:
             ours.close()
             raise
-        return cls(name, process, Channel(ours), log)
+        return cls(process.pid, ours, log, process)
 
-    @property
-    def is_gone(self) -> bool:
-        """Whether it died while it had nothing to do: an idle one sends nothing but its end."""
-        readable, _, _ = select.select([self.channel], [], [], 0)
-        if readable:
-            self.channel.receive()
-        return self.channel.ended
-
-    def run(self, job: TrialJob) -> None:
-        """Send a job. That the worker is gone is found out when its end is read."""
+    def send(self, message: Any) -> None:
+        """Send a message. That the process is gone is found out when its end is read."""
         with contextlib.suppress(OSError):
-            self.channel.send({"kind": "run", "job": asdict(job)})
-
-    def answer(self, job: str, epoch: int, *, stop: bool) -> None:
-        """Say after an epoch whether to stop."""
-        with contextlib.suppress(OSError):
-            self.channel.send({"kind": "answer", "job": job, "epoch": epoch, "stop": stop})
+            self.pipe.send(message)
 
     def end(self) -> str:
         """Kill it with all that it started, wait, and say how it ended, in words."""
         # Not reaped before this: its number, and its group's, can be nobody else's.
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        status = self.process.wait()
-        self.channel.close()
+            os.killpg(self.pid, signal.SIGKILL)
+        status = self._process.wait()
+        self.pipe.close()
         if status >= 0:
             return f"exit code {status}{self._last_words()}"
         text = f"killed by {signal.Signals(-status).name}"
@@ -92,3 +82,27 @@ class WorkerProcess:
             if last := [line.strip() for line in lines if line.strip()]:
                 return f", {last[-1]}"
         return ""
+
+
+def connect() -> tuple[Pipe, list[str]]:
+    """In the new process: its end of the pipe, and its arguments. It ends with its parent."""
+    # Ctrl-C at the terminal is the coordinator's to handle.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent, number, *arguments = sys.argv[1:]
+    threading.Thread(target=_end_without, args=(int(parent),), daemon=True).start()
+    # A copy: the end of the pipe itself is closed by the process's end, not before, so that the
+    # coordinator finds out how it ended.
+    return Connection(os.dup(int(number))), arguments
+
+
+def _end_without(parent: int) -> NoReturn:
+    while os.getppid() == parent:
+        time.sleep(_PARENT_SECONDS)
+    die()
+
+
+def die() -> NoReturn:
+    """End this process and what it started (a ``dvc pull``), at once."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock.search.environment import without_secrets
-from seglock.search.executor import TrialJob
+from seglock.search.executor import ANSWER_SECONDS, TrialJob
 from seglock.search.trial import RunTrial, failure
-from seglock.search.worker import ANSWER_SECONDS
 
 if TYPE_CHECKING:
     from seglock.training import EpochRow
@@ -87,7 +86,7 @@ class Mailbox:
 
 
 def compute(job_text: str, function: str, version: str, mailbox: Any) -> str:
-    """One job in a worker of some node: its last message, as `seglock.search.worker` sends it.
+    """One job in a worker of some node: its last message, as JSON.
 
     Whatever the job raises is told in that message: Ray would keep it with its traceback.
     """

@@ -1,27 +1,33 @@
-"""Trials on this machine, several at once, in processes of their own."""
+"""Trials on this machine, several at once, in processes of their own.
+
+A worker is ``python -m seglock.search.workers PARENT PIPE NAME SCRATCH``.
+"""
 
 from __future__ import annotations
 
 import os
-import selectors
 import time
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock.search.cards import share_cards
 from seglock.search.environment import without_secrets
-from seglock.search.executor import Decide, Failed, Finished, Outcome, TrialJob, TrialResult
-from seglock.search.in_process import InProcessExecutor
-from seglock.search.process import WorkerProcess
+from seglock.search.executor import ANSWER_SECONDS, Decide, Failed, Finished, Outcome, TrialJob
+from seglock.search.in_process import InProcessExecutor, outcome_of
+from seglock.search.process import Pipe, Process, connect, die
 from seglock.search.trial import RunTrial, empty, failure, run_trial
 from seglock.threads import share_cores
 
 if TYPE_CHECKING:
     from seglock.config import ResourceParams
-    from seglock.search.channel import Message
+    from seglock.training import EpochRow
 
 __all__ = ["InProcessExecutor", "LocalExecutor"]
+
+BEGUN = "begun"
 
 
 @dataclass
@@ -35,8 +41,10 @@ class _Slot:
     two, then four, and so on.
     """
 
-    number: int
-    worker: WorkerProcess | None = None
+    name: str
+    scratch: Path
+    card: str
+    process: Process | None = None
     job: str | None = None
     handed: TrialJob | None = None
     faults: int = 0
@@ -46,6 +54,14 @@ class _Slot:
         """A job failed here for no fault of its own."""
         self.faults += 1
         self.resting = 2**self.faults
+
+    def end(self) -> str:
+        """Kill its process and clear up after it; how it ended."""
+        assert self.process is not None
+        how = self.process.end()
+        self.process = None
+        empty(self.scratch)
+        return how
 
 
 class LocalExecutor:
@@ -68,12 +84,14 @@ class LocalExecutor:
         resources: ResourceParams,
         run: RunTrial = run_trial,
     ) -> None:
+        cards = share_cards(workers, resources.gpus) or [""] * workers
         self._scratch = scratch
-        self._function = f"{run.__module__}:{run.__qualname__}"  # type: ignore[attr-defined]
-        self._cards = share_cards(workers, resources.gpus)
-        self._slots = [_Slot(number) for number in range(1, workers + 1)]
+        self._run = run
+        self._slots = [
+            _Slot(f"local-{number}", scratch / f"worker-{number}", card)
+            for number, card in enumerate(cards, 1)
+        ]
         self._ended: list[Outcome] = []
-        self._selector = selectors.DefaultSelector()
         self._begun = False
 
     @property
@@ -84,9 +102,7 @@ class LocalExecutor:
     @property
     def processes(self) -> dict[str, int]:
         """The process number that computes each running job."""
-        return {
-            slot.job: slot.worker.process.pid for slot in self._slots if slot.job and slot.worker
-        }
+        return {slot.job: slot.process.pid for slot in self._slots if slot.job and slot.process}
 
     def submit(self, job: TrialJob) -> None:
         """Send a job to a worker that is free, by preference one that runs already.
@@ -101,17 +117,20 @@ class LocalExecutor:
             self._begun = True
             empty(self._scratch)
         for slot in ready:
-            if slot.worker is not None and slot.worker.is_gone:
-                self._end(slot)
-        self._hand(min(ready, key=lambda slot: (slot.resting, slot.worker is None)), job)
+            if slot.process is not None and _is_gone(slot.process):
+                slot.end()
+        self._hand(min(ready, key=lambda slot: (slot.resting, slot.process is None)), job)
 
     def poll(self, decide: Decide, timeout: float) -> list[Outcome]:
         """Wait until a job ends, ``timeout`` seconds at most; answers workers meanwhile."""
         deadline = time.monotonic() + timeout
-        while not self._ended and any(slot.job for slot in self._slots):
-            ready = self._selector.select(max(0.0, deadline - time.monotonic()))
-            for key, _ in ready:
-                self._read(key.data, decide)
+        while not self._ended:
+            busy: dict[Any, _Slot] = {
+                slot.process.pipe: slot for slot in self._slots if slot.job and slot.process
+            }
+            ready = wait(list(busy), max(0.0, deadline - time.monotonic())) if busy else []
+            for pipe in ready:
+                self._read(busy[pipe], decide)
             if not ready or time.monotonic() >= deadline:
                 break
         ended, self._ended = self._ended, []
@@ -121,8 +140,8 @@ class LocalExecutor:
         """Kill all workers and wait for their end; jobs that were running never come back."""
         for slot in self._slots:
             slot.job = slot.handed = None
-            if slot.worker is not None:
-                self._end(slot)
+            if slot.process is not None:
+                slot.end()
         self._ended.clear()
         if self._begun:
             empty(self._scratch)
@@ -134,77 +153,106 @@ class LocalExecutor:
         return rested if rested or len(idle) < len(self._slots) else idle
 
     def _hand(self, slot: _Slot, job: TrialJob) -> None:
-        slot.handed = None if slot.worker is None else job
+        slot.job, slot.handed = job.id, job if slot.process else None
         try:
-            worker = slot.worker or self._start(slot, job)
+            slot.process = slot.process or self._start(slot, job)
         except OSError as error:
             slot.job = None
             slot.blame()
             self._ended.append(Failed(job.id, *failure(error)))
-            return
-        slot.job = job.id
-        worker.run(job)
+        else:
+            slot.process.send(job)
 
-    def _start(self, slot: _Slot, job: TrialJob) -> WorkerProcess:
-        storage = job.params.get("search", {}).get("storage")
-        environment = without_secrets(os.environ, storage)
-        share_cores(environment, len(self._slots))
+    def _start(self, slot: _Slot, job: TrialJob) -> Process:
+        environ = without_secrets(os.environ, job.params.get("search", {}).get("storage"))
+        share_cores(environ, len(self._slots))
         # A device that params.yaml names by its number is the user's choice, for all workers.
-        if self._cards and job.params.get("train", {}).get("device") in ("auto", "cuda"):
-            environment["CUDA_VISIBLE_DEVICES"] = self._cards[slot.number - 1]
-        scratch = self._scratch / f"worker-{slot.number}"
-        name = f"local-{slot.number}"
-        slot.worker = WorkerProcess.start(name, scratch, self._function, environment)
-        self._selector.register(slot.worker.channel, selectors.EVENT_READ, slot)
-        return slot.worker
-
-    def _end(self, slot: _Slot) -> str:
-        assert slot.worker is not None
-        self._selector.unregister(slot.worker.channel)
-        how = slot.worker.end()
-        slot.worker = None
-        empty(self._scratch / f"worker-{slot.number}")
-        return how
+        if slot.card and job.params.get("train", {}).get("device") in ("auto", "cuda"):
+            environ["CUDA_VISIBLE_DEVICES"] = slot.card
+        slot.scratch.mkdir(parents=True, exist_ok=True)
+        process = Process.start(
+            __name__, slot.name, str(slot.scratch), environ=environ,
+            log=slot.scratch.with_suffix(".log"),
+        )  # fmt: skip
+        process.send(self._run)
+        return process
 
     def _read(self, slot: _Slot, decide: Decide) -> None:
-        """Take in what one worker sent, and its death after it."""
-        assert slot.worker is not None
-        worker = slot.worker
-        # The end of a job first: what ``decide`` raises must not lose one.
-        epochs = [m for m in worker.channel.receive() if not self._take(slot, m)]
-        for message in epochs:
-            row = message["row"]
-            stop = decide(message["job"], row)
-            worker.answer(message["job"], row["epoch"], stop=stop)
-        if worker.channel.ended:
-            how = self._end(slot)
-            if slot.handed is not None:  # it died idle, which was not to be seen when it got this
-                self._hand(slot, slot.handed)
-            elif slot.job is not None:
-                reason = f"worker {worker.name} ended before its job did: {how}"
-                self._ended.append(Failed(slot.job, reason, permanent=False))
-                slot.job = None
-
-    def _take(self, slot: _Slot, message: Message) -> bool:
-        """Take in that a job has begun, or its last message; False for any other."""
-        if message["kind"] == "epoch":
-            return False
+        """Take in one message of a worker, or its death."""
+        assert slot.process is not None
+        try:
+            message = slot.process.pipe.recv()
+        except (EOFError, OSError):
+            self._died(slot)
+            return
         slot.handed = None
-        if message["kind"] == "begun":
-            return True
-        job: str = message["job"]
-        slot.job = None
-        if message["kind"] == "failed":
-            self._ended.append(Failed(job, message["reason"], message["permanent"]))
-            if not message["permanent"]:
-                slot.blame()
-            return True
-        self._ended.append(Finished(job, _result(message["result"])))
-        slot.faults = 0
-        for other in self._slots:
-            other.resting = 0 if other is slot else max(0, other.resting - 1)
-        return True
+        if isinstance(message, Finished | Failed):
+            slot.job = None
+            self._ended.append(message)
+            self._rest(slot, message)
+        elif message != BEGUN:
+            job, row = message
+            slot.process.send((job, row["epoch"], decide(job, row)))
+
+    def _died(self, slot: _Slot) -> None:
+        how = slot.end()
+        if slot.handed is not None:  # it died idle, which was not to be seen when it got this
+            self._hand(slot, slot.handed)
+        elif slot.job is not None:
+            reason = f"worker {slot.name} ended before its job did: {how}"
+            self._ended.append(Failed(slot.job, reason, permanent=False))
+            slot.job = None
+
+    def _rest(self, slot: _Slot, outcome: Outcome) -> None:
+        """Let a slot rest after a fault, and others less after a success of this one."""
+        if isinstance(outcome, Finished):
+            slot.faults = 0
+            for other in self._slots:
+                other.resting = 0 if other is slot else max(0, other.resting - 1)
+        elif not outcome.permanent:
+            slot.blame()
 
 
-def _result(values: dict[str, Any]) -> TrialResult:
-    return TrialResult(**values | {"curve": tuple(values["curve"])})
+def _is_gone(process: Process) -> bool:
+    """Whether a process that has nothing to do died: it sends nothing but its end."""
+    return process.pipe.poll()
+
+
+def serve(pipe: Pipe, name: str, scratch: Path) -> None:
+    """In a worker: compute the jobs that come, one after the other, until the pipe is closed."""
+    empty(scratch)
+    run: RunTrial = pipe.recv()
+    while True:
+        job = pipe.recv()
+        if isinstance(job, TrialJob):  # otherwise an answer that came too late
+            pipe.send(BEGUN)
+            asked = partial(run, job, scratch=scratch, on_epoch=Answers(pipe, job.id), worker=name)
+            pipe.send(outcome_of(job.id, asked))
+
+
+class Answers:
+    """What the coordinator says to the epochs of one job."""
+
+    def __init__(self, pipe: Pipe, job: str) -> None:
+        self._pipe = pipe
+        self._job = job
+        self._stopped = False
+
+    def __call__(self, row: EpochRow) -> bool:
+        """Tell an epoch: whether the job is to stop, as far as that is known in time."""
+        self._pipe.send((self._job, row))
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while not self._stopped and self._pipe.poll(max(0.0, deadline - time.monotonic())):
+            job, epoch, stop = self._pipe.recv()
+            self._stopped = stop and job == self._job
+            if (job, epoch) == (self._job, row["epoch"]):
+                break
+        return self._stopped
+
+
+if __name__ == "__main__":
+    channel, (own_name, own_scratch) = connect()
+    try:
+        serve(channel, own_name, Path(own_scratch))
+    except (EOFError, OSError):  # the coordinator is gone
+        die()
