@@ -38,7 +38,7 @@ from benchmarks.results import REPOSITORY, RESULTS, describe_run, device_slug
 from seglock import files
 from seglock.config import Params, check_params, load_profile
 from seglock.errors import ConfigError, SeglockError
-from seglock.stages.locks import lock_transform, wrong_transforms
+from seglock.stages.locks import OpenLock
 
 if TYPE_CHECKING:
     from seglock.data import PreparedData
@@ -100,7 +100,7 @@ class Protocol:
         """The lock of a cell under its public key; the identity for the baseline."""
         params = cell.params(self.params)
         key = public_key(cell.repeat) if cell.steps(params) else None
-        return lock_transform(params.locks[cell.lock], key)
+        return OpenLock(cell.lock, params.locks[cell.lock], key).transform()
 
     @property
     def cells(self) -> Path:
@@ -158,21 +158,17 @@ def judge(
     weights: Path,
 ) -> dict[str, Any]:
     """The scores of evaluation.json, as stage ``evaluate`` has them."""
-    from seglock.evaluation import evaluate_lock, floors
-    from seglock.models import load_model, pick_device
+    from seglock.evaluation import judge_lock
+    from seglock.models import load_model
 
-    return evaluate_lock(
+    return judge_lock(
         load_model(weights, params.model, data.num_classes),
+        data,
+        params,
         test=data.test,
         unlabelled=data.val.images,
         transform=transform if key else None,
-        wrong=wrong_transforms(lock, key, params.evaluate.wrong_keys) if key else [],
-        encrypted=None,
-        classes=data.classes,
-        floors=floors(data.train.masks, data.test.masks, data.num_classes),
-        device=pick_device(params.train.device),
-        batch_size=params.evaluate.batch_size,
-        bf16=params.train.bf16,
+        wrong=OpenLock("", lock, key).wrong_transforms(params.evaluate.wrong_keys),
     ).to_dict()
 
 

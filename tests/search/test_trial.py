@@ -51,7 +51,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 class Judge:
-    """Calls the real ``evaluate_lock``, and keeps what it was given and what lay in scratch."""
+    """Calls the real ``judge_lock``, and keeps what it was given and what lay in scratch."""
 
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch
@@ -59,21 +59,21 @@ class Judge:
         self.found: list[AccessResult] = []
         self.files: dict[str, bytes] = {}
 
-    def __call__(self, model: torch.nn.Module, **given: Any) -> AccessResult:
+    def __call__(self, *trained: Any, **given: Any) -> AccessResult:
         files = [path for path in self.scratch.rglob("*") if path.is_file()]
         self.files = {str(path.relative_to(self.scratch)): path.read_bytes() for path in files}
         self.given.append(given)
-        self.found.append(evaluate_lock(model, **given))
+        self.found.append(judge_lock(*trained, **given))
         return self.found[-1]
 
 
-evaluate_lock = evaluation.evaluate_lock
+judge_lock = evaluation.judge_lock
 
 
 @pytest.fixture
 def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
     made = Judge(tmp_path / "scratch")
-    monkeypatch.setattr(evaluation, "evaluate_lock", made)
+    monkeypatch.setattr(evaluation, "judge_lock", made)
     return made
 
 
@@ -111,7 +111,7 @@ def test_a_locks_trial_is_judged_as_the_pipeline_judges_it(
     expected = incorrect_transforms(steps, KEY, 9)
     assert len(given["wrong"]) == 9
     assert all(a.same_plan(b) for a, b in zip(given["wrong"], expected, strict=True))
-    assert given["encrypted"] is None
+    assert "encrypted" not in given
     assert result.scores == judge.found[0].to_dict()
     assert (
         result.scores["floors"]

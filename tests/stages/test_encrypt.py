@@ -12,7 +12,8 @@ import pytest
 from seglock.config import LockParams, load_params
 from seglock.keys import demonstration_key, publish_key
 from seglock.stages import data as data_stage
-from seglock.stages.encrypt import encrypt_split, encryption_nonce
+from seglock.stages.encrypt import encrypt_split
+from seglock.stages.locks import OpenLock
 
 PARAMS = """\
 data: {val_split: 2, image_side: 16, synthetic: {train: 4, test: 2, side: 16, classes: 2}}
@@ -64,9 +65,10 @@ def test_the_split_is_closed_under_any_umask_and_over_an_open_one(
 
 def test_a_lock_with_other_steps_has_another_nonce() -> None:
     """Else whoever was sent an earlier split could test guesses on the digest of this one."""
+    key = demonstration_key()
     locks = [
         LockParams(steps=["ffx-2"]),
         LockParams(steps=["ffx-2"], ffx_password="fixed"),
         LockParams(steps=["np-2"]),
     ]
-    assert len({encryption_nonce(demonstration_key(), "mine", lock) for lock in locks}) == 3
+    assert len({OpenLock("mine", lock, key).encryption_nonce() for lock in locks}) == 3

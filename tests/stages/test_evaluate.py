@@ -23,7 +23,7 @@ from seglock.models import build_model, save_weights
 from seglock.report import read_results
 from seglock.stages import data as data_stage
 from seglock.stages.encrypt import encrypt_split
-from seglock.stages.evaluate import evaluate
+from seglock.stages.evaluate import evaluate_locks
 from seglock.stages.evaluate_record import retell_training
 from seglock.tracking import MemoryTracker
 from seglock.transforms import Transform
@@ -98,6 +98,11 @@ def tracker(monkeypatch: pytest.MonkeyPatch) -> MemoryTracker:
     opened: Callable[..., MemoryTracker] = lambda *args, **kwargs: run  # noqa: E731
     monkeypatch.setattr("seglock.tracking.open_run", opened)
     return run
+
+
+def evaluate(lock: str, root: Path) -> dict[str, Any]:
+    (about,) = evaluate_locks([lock], root)
+    return about
 
 
 def test_a_lock_is_judged_into_its_folder(project: Path, tracker: MemoryTracker) -> None:
@@ -271,8 +276,8 @@ def test_a_key_is_refused_before_torch_is_imported(project: Path) -> None:
     shutil.rmtree(project / "store" / "main")
     script = (
         "import sys; from pathlib import Path; from seglock.errors import KeyRefusedError\n"
-        "from seglock.stages.evaluate import evaluate\n"
-        "try: evaluate('np-2', Path(sys.argv[1]))\n"
+        "from seglock.stages.evaluate import evaluate_locks\n"
+        "try: evaluate_locks(['np-2'], Path(sys.argv[1]))\n"
         "except KeyRefusedError as error: print(error)\n"
         "print({'torch', 'mlflow'} & set(sys.modules))"
     )

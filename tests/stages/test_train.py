@@ -36,7 +36,7 @@ from seglock.keys import KeyStore, load_key
 from seglock.models import read_metadata
 from seglock.stages.key import publish_keys
 from seglock.stages.outputs import sole_writer
-from seglock.stages.train import train_lock, train_plain, training_digest
+from seglock.stages.train import train_locks, train_plain, training_digest
 from seglock.stages.weights import get_weights
 from seglock.tracking import MemoryTracker
 from tests.training.torchrun import torchrun
@@ -134,7 +134,7 @@ def folders(root: Path) -> list[Path]:
 
 
 def test_outputs_run_and_nothing_left_behind(root: Path, runs: Runs) -> None:
-    train_lock("np-4", root)
+    train_locks(["np-4"], root)
     assert set(outputs(root)) == {
         "history.csv",
         "metrics.json",
@@ -164,7 +164,7 @@ def test_outputs_run_and_nothing_left_behind(root: Path, runs: Runs) -> None:
 
 
 def test_the_run_says_what_was_trained_and_how(root: Path, runs: Runs) -> None:
-    train_lock("np-4", root)
+    train_locks(["np-4"], root)
     (tracker,), (asked,) = runs.trackers, runs.asked
     record = KeyStore().record("main")
     assert asked["name"] == "np-4 · synthetic · seed 0"
@@ -188,7 +188,7 @@ def test_the_run_says_what_was_trained_and_how(root: Path, runs: Runs) -> None:
 
 def test_the_baseline_has_no_key(root: Path, runs: Runs) -> None:
     shutil.rmtree(os.environ["SEGLOCK_KEY_DIR"])
-    train_lock("baseline", root)
+    train_locks(["baseline"], root)
     assert json.loads(outputs(root, "baseline")["training.json"])["key_id"] is None
     about = read_metadata(root / "data" / "models" / "baseline" / "model.safetensors")
     assert not {"nonce", "key_id"} & about.keys()
@@ -197,9 +197,9 @@ def test_the_baseline_has_no_key(root: Path, runs: Runs) -> None:
 
 
 def test_equal_projects_give_equal_files(root: Path, runs: Runs) -> None:
-    train_lock("np-4", root)
+    train_locks(["np-4"], root)
     first = outputs(root)
-    train_lock("np-4", root)
+    train_locks(["np-4"], root)
     assert outputs(root)["model.safetensors"] == first["model.safetensors"]
     assert outputs(root)["history.csv"] == first["history.csv"]
 
@@ -207,12 +207,12 @@ def test_equal_projects_give_equal_files(root: Path, runs: Runs) -> None:
 def test_a_stop_keeps_the_checkpoint_and_the_run(
     root: Path, runs: Runs, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train_lock("np-4", root)
+    train_locks(["np-4"], root)
     whole = outputs(root)
     runs.stop_at = 3
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as stopped:
-        train_lock("np-4", root)
+        train_locks(["np-4"], root)
     assert stopped.value.code == 130
     assert signal.getsignal(signal.SIGTERM) is before
     said = capsys.readouterr().err
@@ -220,7 +220,7 @@ def test_a_stop_keeps_the_checkpoint_and_the_run(
     assert "run the same command to continue" in said
     assert runs.trackers[1].status == "KILLED"
     assert outputs(root) == whole
-    train_lock("np-4", root)
+    train_locks(["np-4"], root)
     assert [asked["run_id"] for asked in runs.asked] == [None, None, "run-1"]
     training = json.loads(outputs(root)["training.json"])
     assert (training["resumed_from"], training["run_id"]) == (2, "run-1")
@@ -231,7 +231,7 @@ def test_a_stop_keeps_the_checkpoint_and_the_run(
 def test_a_full_disk_loses_neither_the_training_nor_the_old_outputs(
     root: Path, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train_lock("np-4", root)
+    train_locks(["np-4"], root)
     whole = outputs(root)
 
     def full(*_: object) -> NoReturn:
@@ -240,19 +240,19 @@ def test_a_full_disk_loses_neither_the_training_nor_the_old_outputs(
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "copyfile", full)
         with pytest.raises(StorageError, match="no space left on device"):
-            train_lock("np-4", root)
+            train_locks(["np-4"], root)
     assert outputs(root) == whole
     assert runs.trackers[1].status == "FAILED"
-    train_lock("np-4", root)
+    train_locks(["np-4"], root)
     assert json.loads(outputs(root)["training.json"])["resumed_from"] == 3
 
 
 def test_a_failed_training_closes_its_run_and_keeps_the_old_outputs(root: Path, runs: Runs) -> None:
-    train_lock("np-4", root)
+    train_locks(["np-4"], root)
     whole = outputs(root)
     change(root, train={"lr": 1e20, "schedule": "constant"}, model={"norm": "frozen"})
     with pytest.raises(TrainingError, match="loss must stay finite"):
-        train_lock("np-4", root)
+        train_locks(["np-4"], root)
     assert runs.trackers[1].status == "FAILED"
     assert outputs(root) == whole
 
@@ -268,7 +268,7 @@ def test_a_second_process_is_kept_out(root: Path, runs: Runs) -> None:
     )
     folder = root / ".seglock" / "checkpoints" / f"np-4-{digest}"
     with files.exclusive(folder, what="it"), pytest.raises(BusyError, match="lock np-4"):
-        train_lock("np-4", root)
+        train_locks(["np-4"], root)
     assert runs.trackers == []
 
 
@@ -277,7 +277,7 @@ def test_an_orphan_with_other_params_is_kept_off_the_same_output(root: Path, run
         sole_writer(root, "models", "np-4"),  # as a trainer holds it, whatever its params
         pytest.raises(BusyError, match="data/models/np-4"),
     ):
-        train_lock("np-4", root)
+        train_locks(["np-4"], root)
     assert runs.trackers == []
 
 
@@ -289,7 +289,7 @@ def test_an_unreachable_server_is_an_error_before_training(
 
     monkeypatch.setattr(tracking, "open_run", away)
     with pytest.raises(TrackingError):
-        train_lock("np-4", root)
+        train_locks(["np-4"], root)
     assert not (root / "data" / "models").exists()
     assert not [p for folder in folders(root) for p in folder.glob("*.safetensors")]
 
@@ -299,8 +299,8 @@ def test_a_refused_key_is_found_before_torch_is_loaded(root: Path) -> None:
     KeyStore().new("main")  # another one than data/keys records
     code = (
         "import sys; from pathlib import Path; from seglock.errors import KeyRefusedError\n"
-        "from seglock.stages.train import train_lock\n"
-        "try: train_lock('np-4', Path.cwd())\n"
+        "from seglock.stages.train import train_locks\n"
+        "try: train_locks(['np-4'], Path.cwd())\n"
         "except KeyRefusedError as error: print(error)\n"
         "print({'torch', 'mlflow'} & set(sys.modules))"
     )
@@ -308,16 +308,16 @@ def test_a_refused_key_is_found_before_torch_is_loaded(root: Path) -> None:
     assert "the secret key must be the one its record describes" in done.stdout
     assert done.stdout.splitlines()[-1] == "set()"
     with pytest.raises(KeyRefusedError, match="ask its owner for key"):
-        train_lock("np-4", root)
+        train_locks(["np-4"], root)
 
 
 def test_bad_input_has_its_one_message(root: Path, runs: Runs) -> None:
     with pytest.raises(ConfigError, match="did you mean 'np-4'"):
-        train_lock("np4", root)
+        train_locks(["np4"], root)
     array = root / "data" / "prepared" / "train_images.npy"
     array.write_bytes(array.read_bytes()[:-1])
     with pytest.raises(DataError, match=r"train_images\.npy"):
-        train_lock("np-4", root)
+        train_locks(["np-4"], root)
     assert runs.trackers == []
 
 
@@ -367,7 +367,7 @@ def test_locks_can_start_from_the_trained_baseline(root: Path, runs: Runs) -> No
     assert runs.trackers == []  # it is a start, not a result
     get_weights(params, root)
     assert json.loads((root / "data/weights/weights.json").read_text())["source"] == "baseline"
-    train_lock("np-4", root)
+    train_locks(["np-4"], root)
     assert (root / "data" / "models" / "np-4" / "model.safetensors").is_file()
     started = files.sha256_file(root / "data" / "weights" / "weights.safetensors")
     assert runs.trackers[0].tags["initial_weights_sha256"] == started

@@ -4,7 +4,7 @@ May touch: a network, uint8 arrays, transforms already built. May not: secrets, 
 Confusion matrix -> IoU; correct, plain and incorrect access; the floors no figure is below.
 """
 
-from seglock.evaluation.access import evaluate_lock
+from seglock.evaluation.access import evaluate_lock, judge_lock
 from seglock.evaluation.batch_norm import reestimate_batch_norm
 from seglock.evaluation.floors import Floors, floors
 from seglock.evaluation.iou import confusion_matrices, confusion_matrix, iou_per_class, mean_iou
@@ -23,6 +23,7 @@ __all__ = [
     "evaluate_lock",
     "floors",
     "iou_per_class",
+    "judge_lock",
     "mean_iou",
     "reestimate_batch_norm",
 ]

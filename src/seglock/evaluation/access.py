@@ -13,14 +13,17 @@ from torch import Tensor, nn
 from seglock.errors import EvaluationError
 from seglock.evaluation.batch_norm import reestimate_batch_norm
 from seglock.evaluation.batches import Batches, slices
+from seglock.evaluation.floors import floors as floors_of
 from seglock.evaluation.iou import mean_iou
 from seglock.evaluation.predict import Predictor, ToInput
 from seglock.evaluation.result import AccessResult, KeyScores
 from seglock.evaluation.tally import Tally
+from seglock.models import pick_device
 from seglock.transforms import identity
 
 if TYPE_CHECKING:
-    from seglock.data import Split
+    from seglock.config import Params
+    from seglock.data import PreparedData, Split
     from seglock.evaluation.floors import Floors
     from seglock.transforms import Transform
 
@@ -29,6 +32,41 @@ Made = TypeVar("Made")
 
 KEYS_AT_ONCE = 4
 """Wrong keys whose plans are held together: each reading of the images serves so many."""
+
+
+def judge_lock(
+    model: nn.Module,
+    data: PreparedData,
+    params: Params,
+    *,
+    test: Split,
+    unlabelled: np.ndarray,
+    transform: Transform | None,
+    wrong: Sequence[Transform],
+    encrypted: np.ndarray | None = None,
+    pictures: int = 0,
+    progress: Progress | None = None,
+) -> AccessResult:
+    """Judge a trained network of ``data`` by one split, as ``params`` says it is to be computed.
+
+    The floors are those of ``data``'s training masks. Everything else is `evaluate_lock`'s, which
+    this is the one call of for a stage or a study.
+    """
+    return evaluate_lock(
+        model,
+        test=test,
+        unlabelled=unlabelled,
+        transform=transform,
+        wrong=wrong,
+        encrypted=encrypted,
+        classes=data.classes,
+        floors=floors_of(data.train.masks, test.masks, data.num_classes),
+        device=pick_device(params.train.device),
+        batch_size=params.evaluate.batch_size,
+        pictures=pictures,
+        progress=progress,
+        bf16=params.train.bf16,
+    )
 
 
 def evaluate_lock(

@@ -5,7 +5,7 @@ May not: keys, transforms, images, MLflow. A network never knows which lock it i
 """
 
 from seglock.models.device import pick_device
-from seglock.models.initial import fetch_weights, load_initial_weights
+from seglock.models.initial import fetch_weights, load_initial_weights, weights_file
 from seglock.models.networks import build_model, count_parameters
 from seglock.models.norm import FrozenBatchNorm2d, replace_norm
 from seglock.models.trained import load_model
@@ -24,4 +24,5 @@ __all__ = [
     "read_weights",
     "replace_norm",
     "save_weights",
+    "weights_file",
 ]

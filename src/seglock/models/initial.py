@@ -16,7 +16,7 @@ from seglock.errors import ModelError
 from seglock.files import read_object, sha256_file, write_json
 from seglock.models.networks import HEADS, Network, find_network
 from seglock.models.weights import read_weights, save_weights, shape, weights_do_not_fit
-from seglock.variables import showing
+from seglock.variables import expand, showing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 WEIGHTS_JSON = "weights.json"
 WEIGHTS_FILE = "weights.safetensors"
 PUBLISHED = ("imagenet", "coco")
+
+
+def weights_file(source: str, root: Path) -> Path | None:
+    """The file that a value of ``initial_weights`` names, from ``root``; None where it names none.
+
+    Raises ModelError for a variable that is not set.
+    """
+    if source in ("none", BASELINE, *PUBLISHED):
+        return None
+    return root / expand(source, "model.initial_weights", error=ModelError)
 
 
 def fetch_weights(

@@ -149,8 +149,8 @@ def _judge(
     transform: Transform,
 ) -> dict[str, Any]:
     """What the owner and others get; under a lock, with ``search.thief``, its attacks too."""
-    from seglock.evaluation import evaluate_lock, floors
-    from seglock.models import load_model, pick_device
+    from seglock.evaluation import judge_lock
+    from seglock.models import load_model
     from seglock.search.thief import attacked
     from seglock.transforms import incorrect_transforms
 
@@ -162,18 +162,14 @@ def _judge(
         if key
         else []
     )
-    scores = evaluate_lock(
+    scores = judge_lock(
         network,
+        data,
+        params,
         test=split,
         unlabelled=unlabelled(data),
         transform=transform if key else None,
         wrong=wrong,
-        encrypted=None,
-        classes=data.classes,
-        floors=floors(data.train.masks, split.masks, data.num_classes),
-        device=pick_device(params.train.device),
-        batch_size=params.evaluate.batch_size,
-        bf16=params.train.bf16,
     ).to_dict()
     if key is None or search.thief.tier is None:
         return scores

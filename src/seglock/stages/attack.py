@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock import __version__, files
-from seglock.config import AttackParams, Params, find_lock, load_params, override_attack
+from seglock.config import AttackParams, Params, load_params, override_attack
 from seglock.errors import AttackError
 from seglock.stages.attack_record import record_results, write_results
-from seglock.stages.evaluate import WEIGHTS, load_lock_key, read_training
-from seglock.stages.locks import lock_transform
+from seglock.stages.locks import WEIGHTS, open_lock, read_training
 from seglock.stages.outputs import sole_writer
 from seglock.stages.trained_run import trained_run
 
@@ -52,24 +51,23 @@ def attack_lock(
     """
     params = load_params(root / "params.yaml")
     params = override_attack(params, **overrides) if overrides else params
-    definition = find_lock(params, lock)
-    if not definition.steps:
+    opened = open_lock(lock, params, root)
+    key = opened.key
+    if key is None:
         return _baseline(lock, root, only)
-    key, record = load_lock_key(definition, root)
-    assert key is not None
-    training = read_training(lock, root, key)
+    training = read_training(opened, root)
 
     from seglock.data import PreparedData
 
     data = PreparedData.open(root / "data" / "prepared")
     weights = root / "data" / "models" / lock / WEIGHTS
-    scene = Scene(lock, params, definition, lock_transform(definition, key), data, weights)
+    scene = Scene(lock, params, opened.params, opened.transform(), data, weights)
     attacks = scene.attacks(list(only))
     private = root / ".seglock" / "attacks"
     work, exact = private / f"{lock}-{_digest(params, training, data)}", private / "exact" / lock
     with (
         sole_writer(root, "attacks", lock),
-        trained_run(lock, params, data, record, training, root) as tracker,
+        trained_run(lock, params, data, opened.record, training, root) as tracker,
     ):
         files.private_folder(work)
         files.private_folder(exact)

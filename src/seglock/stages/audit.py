@@ -10,8 +10,7 @@ from seglock.audit import AuditReport, Finding, search_project
 from seglock.config import PARAMS_FILE, Params, load_params
 from seglock.errors import SeglockError
 from seglock.keys import demonstration_key
-from seglock.stages.encrypt import encryption_nonce
-from seglock.stages.locks import lock_transform
+from seglock.stages.locks import OpenLock
 
 if TYPE_CHECKING:
     from seglock.audit.needles import Needle
@@ -80,13 +79,14 @@ def _what_to_find(
             continue
         key = keys[lock.key]
         noted = NotedKey(key)
-        transform = lock_transform(lock, noted.as_key)
+        transform = OpenLock(name, lock, noted.as_key).transform()
         owner = f"lock {name}, key {key.id}"
         needles += noted.needles(transform, owner)
         needles += plan_needles(transform, owner)
-        needles.append(Needle("encrypted split", owner, (encryption_nonce(key, name, lock),)))
+        nonce = OpenLock(name, lock, key).encryption_nonce()
+        needles.append(Needle("encrypted split", owner, (nonce,)))
         report.skipped += [f"plan of {name}: chance gives its {p}" for p in too_short(transform)]
-        if transform.same_plan(lock_transform(lock, demonstration_key())):
+        if transform.same_plan(OpenLock(name, lock, demonstration_key()).transform()):
             report.skipped.append(f"images of {name}: the public demonstration key gives the same")
             continue
         found = _lock_images(root, transform, owner, report)

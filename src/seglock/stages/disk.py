@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglock.config import BASELINE, DataParams, ModelParams, Params
+from seglock.config import DataParams, ModelParams, Params
 
 if TYPE_CHECKING:
     from seglock.data import VocFolder
@@ -99,15 +99,15 @@ def _initial(params: Params, root: Path, trained: int) -> int:
 
     0 for a file that is not there; its stage will say so.
     """
-    from seglock.stages.weights import weights_file
+    from seglock.models import weights_file
 
     start = params.model.initial_weights
     if start == "none":
         return 0
-    if start in ("imagenet", "coco", BASELINE):
-        return trained
     path = weights_file(start, root)
-    return path.stat().st_size if path is not None and path.is_file() else 0
+    if path is None:
+        return trained
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _images(params: DataParams, root: Path) -> tuple[int, int, int]:

@@ -8,20 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from seglock import files
-from seglock.config import LockParams, find_lock, load_params
-from seglock.keys import PublicRecord, SecretKey, load_key
-from seglock.stages.locks import lock_transform
+from seglock.config import load_params
+from seglock.stages.locks import OpenLock, open_lock
 from seglock.stages.outputs import sole_writer
 
 ENCRYPTED_FILE = "test.enc"
-
-
-def encryption_nonce(key: SecretKey, name: str, lock: LockParams) -> bytes:
-    """The 32 bytes an encrypted split begins with, so that its digest is no oracle for the plan.
-
-    Another plan has another nonce: who was sent a split of an earlier one knows that one's.
-    """
-    return key.nonce(f"encrypted/{name}/{'+'.join(lock.steps)}/{lock.ffx_password}")
 
 
 def encrypt_split(lock: str, root: Path) -> Path:
@@ -31,32 +22,28 @@ def encrypt_split(lock: str, root: Path) -> Path:
     mode 0700 with files of mode 0600, since it is as secret as the key.
     Raises KeyRefusedError when the secret is missing or does not match data/keys.
     """
-    from seglock.data import PreparedData, write_encrypted
+    return encrypt_opened(open_lock(lock, load_params(root / "params.yaml"), root), root)
 
-    params = load_params(root / "params.yaml")
-    definition = find_lock(params, lock)
-    folder = root / "data" / "encrypted" / lock
+
+def encrypt_opened(lock: OpenLock, root: Path) -> Path:
+    """The same for a lock with its key."""
+    folder = root / "data" / "encrypted" / lock.name
     files.private_folder(folder.parent)
     # Else DVC, which does not cache it, would add it to the commits of experiments.
     files.write_text(folder.parent / ".gitignore", "*\n", mode=files.PRIVATE)
-    note: dict[str, object] = {"lock": lock, "steps": definition.steps, "key_id": None, "images": 0}
-    if not definition.steps:
-        with (
-            sole_writer(root, "encrypted", lock),
-            files.replacing_folder(folder, mode=files.PRIVATE_FOLDER) as out,
-        ):
-            files.write_json(out / "encrypted.json", note, mode=files.PRIVATE)
-        return folder
-    record = PublicRecord.from_file(root / "data" / "keys" / f"{definition.key}.json")
-    key = load_key(definition.key, record=record)
-    transform = lock_transform(definition, key)
-    images = PreparedData.open(root / "data" / "prepared").test.images
-    note |= {"key_id": key.id, "images": len(images)}
     with (
-        sole_writer(root, "encrypted", lock),
+        sole_writer(root, "encrypted", lock.name),
         files.replacing_folder(folder, mode=files.PRIVATE_FOLDER) as out,
     ):
-        nonce = encryption_nonce(key, lock, definition)
-        write_encrypted(out / ENCRYPTED_FILE, images, transform.encrypt, nonce)
-        files.write_json(out / "encrypted.json", note, mode=files.PRIVATE)
+        images = 0 if lock.key is None else _encrypt(lock, root, out / ENCRYPTED_FILE)
+        about = {"lock": lock.name, "steps": lock.params.steps, "key_id": lock.key_id}
+        files.write_json(out / "encrypted.json", about | {"images": images}, mode=files.PRIVATE)
     return folder
+
+
+def _encrypt(lock: OpenLock, root: Path, file: Path) -> int:
+    from seglock.data import PreparedData, write_encrypted
+
+    images = PreparedData.open(root / "data" / "prepared").test.images
+    write_encrypted(file, images, lock.transform().encrypt, lock.encryption_nonce())
+    return len(images)

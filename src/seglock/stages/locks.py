@@ -1,29 +1,109 @@
-"""From a lock of params.yaml and its key to transforms: one place, so that all stages agree."""
+"""A lock of params.yaml with its key and what was trained under it: one place that opens them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from seglock import files
+from seglock.config import find_lock
+from seglock.errors import KeyRefusedError, ModelError
+from seglock.foreign import is_run_id
+from seglock.keys import PublicRecord, SecretKey, load_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-    from seglock.config import LockParams
-    from seglock.keys import SecretKey
+    from seglock.config import LockParams, Params
     from seglock.transforms import Transform
 
-
-def lock_transform(lock: LockParams, key: SecretKey | None) -> Transform:
-    """The transform of a lock under its key; the baseline's, without one, is the identity."""
-    from seglock.transforms import compose
-
-    return compose(lock.steps, key, lock.ffx_password, lock.ffx_divisor)
+WEIGHTS = "model.safetensors"
 
 
-def wrong_transforms(lock: LockParams, key: SecretKey, count: int) -> Sequence[Transform]:
-    """The same lock under ``count`` other keys, each planned when it is asked for.
+@dataclass(frozen=True)
+class OpenLock:
+    """A lock with its key, which has been checked against ``record``; the baseline has neither."""
 
-    Raises EvaluationError for a lock that has one plan only.
+    name: str
+    params: LockParams
+    key: SecretKey | None = None
+    record: PublicRecord | None = None
+
+    @property
+    def key_id(self) -> str | None:
+        """The public id of the lock's key."""
+        return self.key.id if self.key else None
+
+    def transform(self) -> Transform:
+        """The lock's transform under its key; the baseline's is the identity."""
+        from seglock.transforms import compose
+
+        lock = self.params
+        return compose(lock.steps, self.key, lock.ffx_password, lock.ffx_divisor)
+
+    def wrong_transforms(self, count: int) -> Sequence[Transform]:
+        """The same lock under ``count`` other keys, each planned when it is asked for.
+
+        None for the baseline. Raises EvaluationError for a lock that has one plan only.
+        """
+        from seglock.transforms import incorrect_transforms
+
+        if self.key is None:
+            return ()
+        lock = self.params
+        return incorrect_transforms(
+            lock.steps, self.key, count, lock.ffx_password, lock.ffx_divisor
+        )
+
+    def encryption_nonce(self) -> bytes:
+        """32 bytes that begin an encrypted split, so that its digest is no oracle for the plan.
+
+        Another plan has another nonce: who was sent a split of an earlier one knows that one's.
+        """
+        assert self.key is not None
+        steps = "+".join(self.params.steps)
+        return self.key.nonce(f"encrypted/{self.name}/{steps}/{self.params.ffx_password}")
+
+
+def open_lock(name: str, params: Params, root: Path) -> OpenLock:
+    """A lock of ``params`` with its secret, checked against the record in data/keys.
+
+    Raises ConfigError for an unknown name, KeyRefusedError when the secret is missing or does not
+    match its record; nothing heavy is imported.
     """
-    from seglock.transforms import incorrect_transforms
+    lock = find_lock(params, name)
+    if not lock.steps:
+        return OpenLock(name, lock)
+    record = PublicRecord.from_file(root / "data" / "keys" / f"{lock.key}.json")
+    return OpenLock(name, lock, load_key(lock.key, record=record), record)
 
-    return incorrect_transforms(lock.steps, key, count, lock.ffx_password, lock.ffx_divisor)
+
+def read_training(lock: OpenLock, root: Path) -> dict[str, Any]:
+    """training.json of a lock, checked against its key and the weights beside it."""
+    folder = root / "data" / "models" / lock.name
+    fix = f"run dvc repro train@{lock.name}"
+    path = folder / "training.json"
+    fields = {"run_id": str, "key_id": str | None, "weights_sha256": str}
+    training = files.read_object(path, fields, error=ModelError, fix=fix)
+    if not is_run_id(training["run_id"]):
+        raise ModelError(f"{path} must name a run by its id", got=repr(training["run_id"]), fix=fix)
+    own, trained = lock.key_id, training["key_id"]
+    if own != trained:
+        raise KeyRefusedError(
+            f"lock {lock.name} must be evaluated with the key its model was trained under",
+            got=f"key {own or 'none'}, model of key {trained or 'none'}",
+            fix=f"use key {trained}, or train again with dvc repro train@{lock.name}"
+            if trained
+            else f"train it again with dvc repro train@{lock.name}",
+        )
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise ModelError(f"{path} must exist", got="no such file", fix=f"{fix}, or dvc pull it")
+    if files.sha256_file(path) != training["weights_sha256"]:
+        raise ModelError(
+            f"{path} must be the weights that training.json tells of",
+            got="other bytes",
+            fix=f"restore it with dvc checkout, or {fix}",
+        )
+    return training

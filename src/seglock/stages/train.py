@@ -1,4 +1,4 @@
-"""Stage ``train@LOCK``: one lock's network, trained, tracked, and written to data/models/LOCK.
+"""Stage ``train@LOCK``: a lock's network, trained, tracked, and written to data/models/LOCK.
 
 The key is checked before torch is imported, the tracking server before anything is trained.
 """
@@ -13,16 +13,15 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seglock import __version__, files
-from seglock.config import BASELINE, LockParams, Params, find_lock, load_params
-from seglock.keys import DERIVATION_VERSION, PublicRecord, SecretKey, load_key
+from seglock.config import BASELINE, LockParams, Params, load_params
+from seglock.keys import DERIVATION_VERSION
 from seglock.results.metrics import training_metrics
-from seglock.stages.locks import lock_transform
+from seglock.stages.locks import WEIGHTS, OpenLock, open_lock
 from seglock.stages.outputs import sole_writer
 from seglock.stages.run import lock_tags, machine_tags, run_name, run_params
 
@@ -30,59 +29,48 @@ if TYPE_CHECKING:
     from seglock.data import PreparedData
     from seglock.tracking import Tracker
     from seglock.training import TrainJob, TrainResult
-    from seglock.transforms import Transform
 
 INTERRUPTED = 130
 _DIGEST_SIZE = 16
 
 
-@dataclass(frozen=True)
-class _Lock:
-    """A lock of params.yaml with its key, which has been checked; the baseline has none."""
+def train_locks(locks: Iterable[str], root: Path) -> None:
+    """Train locks one after another and write data/models/LOCK of each.
 
-    name: str
-    params: LockParams
-    key: SecretKey | None = None
-    record: PublicRecord | None = None
+    One that was stopped goes on where it was. Several in one process pay for torch once. Under
+    ``torchrun`` every process calls this, and the first one writes and tracks. Ctrl-C and SIGTERM
+    end it with exit code 130; the checkpoint stays.
 
-    @property
-    def key_id(self) -> str | None:
-        return self.key.id if self.key else None
-
-    def transform(self) -> Transform:
-        return lock_transform(self.params, self.key)
-
-
-def train_lock(lock: str, root: Path) -> None:
-    """Train one lock and write data/models/LOCK; goes on where a stopped training was.
-
-    Under ``torchrun`` every process calls this, and the first one writes and tracks. Ctrl-C and
-    SIGTERM end it with exit code 130; the checkpoint stays.
-
-    Raises KeyRefusedError before anything else is loaded, TrackingError when the tracking server
-    cannot be reached, BusyError when another process trains the same lock.
+    Raises KeyRefusedError, for any of the locks, before anything else is loaded, TrackingError
+    when the tracking server cannot be reached, BusyError when another process trains the same lock.
     """
     params = load_params(root / "params.yaml")
-    chosen = _with_key(lock, find_lock(params, lock), root)
+    for lock in [open_lock(name, params, root) for name in locks]:
+        train_opened(lock, params, root)
 
+
+def train_opened(lock: OpenLock, params: Params, root: Path, *, tracked: bool = True) -> None:
+    """The same for one lock with its key; what is not ``tracked`` is told to no run."""
     from seglock.data import PreparedData
-    from seglock.tracking import project_root
+    from seglock.tracking import MemoryTracker, project_root
     from seglock.training import checkpoint_folder, rank_of, require_variance, train
 
     data = PreparedData.open(root / "data" / "prepared")
     require_variance(params, len(data.train))  # before a run is begun
     weights = root / "data" / "weights"
-    digest = training_digest(params, chosen.params, data.digest, weights, chosen.key_id)
-    folder = checkpoint_folder(project_root(), lock, digest)
-    output = sole_writer(root, "models", lock)
+    digest = training_digest(params, lock.params, data.digest, weights, lock.key_id)
+    folder = checkpoint_folder(project_root(), lock.name, digest)
+    output = sole_writer(root, "models", lock.name)
     with (
-        _held(folder, f"lock {lock}", output),
-        _tracked(params, chosen, data, root, folder) as tracker,
+        _held(folder, f"lock {lock.name}", output),
+        _tracked(params, lock, data, root, folder)
+        if tracked and rank_of() == 0
+        else MemoryTracker(2 * digest) as tracker,
     ):
-        job = _job(params, chosen, data, weights, folder)
+        job = _job(params, lock, data, weights, folder)
         result = train(job, tracker=tracker)
         if rank_of() == 0:
-            _write(root / "data" / "models" / lock, chosen, tracker, result)
+            _write(root / "data" / "models" / lock.name, lock, tracker, result)
             tracker.close()
             shutil.rmtree(folder)
 
@@ -94,15 +82,14 @@ def train_plain(params: Params, root: Path, out: Path) -> Path:
     locks start from, not a result of its own, so it has no MLflow run.
     """
     from seglock.data import PreparedData
-    from seglock.models import fetch_weights
-    from seglock.stages.weights import weights_file
+    from seglock.models import fetch_weights, weights_file
     from seglock.tracking import MemoryTracker, project_root
     from seglock.training import checkpoint_folder, rank_of, train
 
     start = params.model.baseline_weights
     model = params.model.model_copy(update={"initial_weights": start})
     params = params.model_copy(update={"model": model})
-    plain = _Lock("initial", params.locks[BASELINE])
+    plain = OpenLock("initial", params.locks[BASELINE])
     data = PreparedData.open(root / "data" / "prepared")
     with tempfile.TemporaryDirectory() as weights:
         fetch_weights(params.model, Path(weights), file=weights_file(start, root))
@@ -118,7 +105,9 @@ def train_plain(params: Params, root: Path, out: Path) -> Path:
     return out
 
 
-def _job(params: Params, lock: _Lock, data: PreparedData, weights: Path, folder: Path) -> TrainJob:
+def _job(
+    params: Params, lock: OpenLock, data: PreparedData, weights: Path, folder: Path
+) -> TrainJob:
     from seglock.training import TrainJob
 
     about = {"lock": lock.name, "network": params.model.name, "classes": json.dumps(data.classes)}
@@ -157,13 +146,6 @@ def training_digest(
     }
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_SIZE]
-
-
-def _with_key(name: str, definition: LockParams, root: Path) -> _Lock:
-    if not definition.steps:
-        return _Lock(name, definition)
-    record = PublicRecord.from_file(root / "data" / "keys" / f"{definition.key}.json")
-    return _Lock(name, definition, load_key(definition.key, record=record), record)
 
 
 @contextlib.contextmanager
@@ -207,15 +189,11 @@ def _terminable() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _tracked(
-    params: Params, lock: _Lock, data: PreparedData, root: Path, folder: Path
+    params: Params, lock: OpenLock, data: PreparedData, root: Path, folder: Path
 ) -> Iterator[Tracker]:
     """The lock's run, begun or taken up again; it ends FINISHED, FAILED or KILLED."""
-    from seglock.tracking import MemoryTracker, open_run, project_root
-    from seglock.training import rank_of
+    from seglock.tracking import open_run, project_root
 
-    if rank_of() != 0:
-        yield MemoryTracker()
-        return
     note = folder / "run.json"
     known = files.read_object(note, {"run_id": str})["run_id"] if note.exists() else None
     tags = lock_tags(lock.name, params, data, lock.record, root) | machine_tags(root)
@@ -229,7 +207,7 @@ def _tracked(
         yield tracker
 
 
-def _write(target: Path, lock: _Lock, tracker: Tracker, result: TrainResult) -> None:
+def _write(target: Path, lock: OpenLock, tracker: Tracker, result: TrainResult) -> None:
     """Put the outputs in place as a whole, then record them in the run."""
     training = {
         "lock": lock.name,
@@ -254,7 +232,7 @@ def _write(target: Path, lock: _Lock, tracker: Tracker, result: TrainResult) -> 
         "val_miou": result.val_miou,
     }
     with files.replacing_folder(target) as out:
-        shutil.copyfile(result.weights, out / "model.safetensors")
+        shutil.copyfile(result.weights, out / WEIGHTS)
         files.write_json(out / "training.json", training)
         files.write_json(out / "metrics.json", figures)
         with (out / "history.csv").open("w", newline="", encoding="utf-8") as file:
@@ -262,5 +240,5 @@ def _write(target: Path, lock: _Lock, tracker: Tracker, result: TrainResult) -> 
             table.writeheader()
             table.writerows(result.history)
     tracker.log_metrics(training_metrics(training))
-    for name in ("model.safetensors", "training.json", "history.csv"):
+    for name in (WEIGHTS, "training.json", "history.csv"):
         tracker.log_artifact(target / name, "training")

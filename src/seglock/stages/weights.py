@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seglock.config import BASELINE, Params
-from seglock.errors import ModelError
 from seglock.files import replacing_folder, write_json
 from seglock.stages.outputs import sole_writer
-from seglock.variables import expand
 
 if TYPE_CHECKING:
     from seglock.config import ModelParams
 
 WEIGHTS_FOLDER = Path("data/weights")
-_NAMED = ("none", "imagenet", "coco", BASELINE)
 
 
 def get_weights(params: Params, root: Path) -> None:
@@ -37,15 +34,10 @@ def get_weights(params: Params, root: Path) -> None:
     elif start == BASELINE:
         _train_baseline(params, root, target)
     else:
+        from seglock.models import weights_file
+
         with sole_writer(root, "weights"):
             _fetch(params.model, target, weights_file(start, root))
-
-
-def weights_file(start: str, root: Path) -> Path | None:
-    """The file that an initial weight of ``model`` names, from root; None where it names none."""
-    if start in _NAMED:
-        return None
-    return root / expand(start, "model.initial_weights", error=ModelError)
 
 
 def _train_baseline(params: Params, root: Path, target: Path) -> None:
