@@ -22,7 +22,6 @@ from seglock.search.environment import without_secrets
 from seglock.search.executor import TrialJob
 
 if TYPE_CHECKING:
-    from seglock.config import DataParams
     from seglock.data import PreparedData
 
 ROOT_VARIABLE = "SEGLOCK_ROOT"
@@ -87,8 +86,7 @@ def _described(folder: Path, digest: str) -> dict[str, Any]:
 
 def _weights(folder: Path, digest: str | None) -> None:
     file = folder / "weights.safetensors"
-    if not file.is_file():
-        raise DataError(f"{file} must exist", got="no such file")
+    _must_exist(file)
     if digest is not None and (found := sha256_file(file)) != digest:
         raise DataError(
             f"{file} must be the weights of the study, SHA-256 {digest[:16]}",
@@ -98,15 +96,12 @@ def _weights(folder: Path, digest: str | None) -> None:
 
 def _require(root: Path, output: str, check: Callable[[], T]) -> T:
     """What ``check`` returns, after a ``dvc pull`` of the output if it is not so yet."""
-    try:
+    with contextlib.suppress(DataError):
         return check()
-    except DataError:
-        pass
     with _held(root):
-        try:
+        with contextlib.suppress(DataError):
             return check()  # another worker has pulled it meanwhile
-        except DataError:
-            said = _pull(root, output)
+        said = _pull(root, output)
         try:
             return check()
         except DataError as error:
@@ -148,36 +143,30 @@ def _resized(job: TrialJob, root: Path, side: int, own_side: int) -> Path:
     folder = base / f"side-{side}-{job.data_digest[:16]}"
     if folder.is_dir():
         return folder
-    params = check_params(job.params).data
-    if not (root / RAW).is_dir():
-        _require(root, RAW, lambda: _raw(root / RAW))
+    params, raw = check_params(job.params).data, root / RAW
+    own = params.model_copy(update={"image_side": own_side})
+    _require(root, RAW, lambda: _must_exist(raw))
     with _held(root):
-        if not folder.is_dir():
-            own = params.model_copy(update={"image_side": own_side})
-            _require_source(own, root / RAW, base / "check", job.data_digest)
-            prepare_dataset(params, root / RAW, folder)
+        if folder.is_dir():
+            return folder
+        check, digest = base / "check", job.data_digest
+        try:  # the raw data is what data/prepared came from if, prepared again, it has its digest
+            found = prepare_dataset(own, raw, check).digest
+        finally:
+            shutil.rmtree(check, ignore_errors=True)
+        if found != digest:
+            raise DataError(
+                f"{raw} must be what the study's data was prepared from, digest {digest[:16]}",
+                got=f"digest {found[:16]}",
+                fix="run dvc pull, or dvc repro prepare and begin a new study",
+            )
+        prepare_dataset(params, raw, folder)
     return folder
 
 
-def _raw(folder: Path) -> None:
-    if not folder.is_dir():
-        raise DataError(f"{folder} must hold the raw dataset", got="no such folder")
-
-
-def _require_source(params: DataParams, raw: Path, folder: Path, digest: str) -> None:
-    """The raw folder must be what data/prepared came from: prepared again, it has its digest."""
-    from seglock.data import prepare_dataset
-
-    try:
-        found = prepare_dataset(params, raw, folder).digest
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    if found != digest:
-        raise DataError(
-            f"{raw} must be what the study's data was prepared from, digest {digest[:16]}",
-            got=f"digest {found[:16]}",
-            fix="run dvc pull, or dvc repro prepare and begin a new study",
-        )
+def _must_exist(path: Path) -> None:
+    if not path.exists():
+        raise DataError(f"{path} must exist", got="no such file or folder")
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ Optuna knows a parameter by the space's name for it: ``steps``, ``block_size``, 
 from __future__ import annotations
 
 import itertools
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from seglock.config import BASELINE, RangeParams, check_params
@@ -110,17 +111,10 @@ def to_suggestions(point: Point, params: Params) -> dict[str, Any]:
 
     Raises ConfigError for a point outside the space and what was enqueued.
     """
-    values = {
-        "steps": point.pattern,
-        "block_size": point.block_size,
-        "fraction": PUBLISHED if point.fraction is None else point.fraction,
-        "lr": point.lr,
-        "weight_decay": point.weight_decay,
-        "epochs": point.epochs,
-        "image_side": point.image_side,
-    }
-    named = _choices(params)
-    for name, choices in named.items():
+    values = asdict(point)
+    values["steps"] = values.pop("pattern")
+    values["fraction"] = PUBLISHED if point.fraction is None else point.fraction
+    for name, choices in _choices(params).items():
         if not _has(choices, values[name]):
             raise ConfigError(
                 f"a trial's {name} must be in search.space",
@@ -138,12 +132,8 @@ def apply_point(params: Params, point: Point | None, *, seed: int) -> Params:
     """
     point = point or baseline_point(params, params.train.epochs, params.data.image_side)
     plain = params.model_dump()
-    plain["train"] |= {
-        "lr": point.lr,
-        "weight_decay": point.weight_decay,
-        "epochs": point.epochs,
-        "seed": seed,
-    }
+    recipe = {name: getattr(point, name) for name in ("lr", "weight_decay", "epochs")}
+    plain["train"] |= {**recipe, "seed": seed}
     plain["data"]["image_side"] = point.image_side
     plain["locks"] = {BASELINE: {"steps": []}}
     if point.steps:
@@ -158,14 +148,14 @@ def _choices(params: Params, *, enqueued: bool = True) -> dict[str, Choices]:
     sides = _sides(params)
     added = enqueued_locks(params.search.enqueue, sides) if enqueued else []
     patterns, blocks, percents = lock_choices(dict(space), added, sides)
-    own = {"lr": params.train.lr, "weight_decay": params.train.weight_decay}
+    own = params.train
     return {
         "steps": patterns,
         "block_size": blocks,
         "fraction": [PUBLISHED if percent is None else percent for percent in percents],
-        "lr": [own["lr"]] if space.lr is None else space.lr,
-        "weight_decay": [own["weight_decay"]] if space.weight_decay is None else space.weight_decay,
-        "epochs": space.epochs or [params.train.epochs],
+        "lr": space.lr or [own.lr],
+        "weight_decay": space.weight_decay or [own.weight_decay],
+        "epochs": space.epochs or [own.epochs],
         "image_side": sides,
     }
 
@@ -175,25 +165,17 @@ def _sides(params: Params) -> list[int]:
 
 
 def _point(values: dict[str, Any]) -> Point:
-    return Point(
-        pattern=values["steps"],
-        block_size=values["block_size"],
-        fraction=None if values["fraction"] == PUBLISHED else values["fraction"],
-        lr=values["lr"],
-        weight_decay=values["weight_decay"],
-        epochs=values["epochs"],
-        image_side=values["image_side"],
-    )
+    own = dict(values)
+    fraction = None if own["fraction"] == PUBLISHED else own["fraction"]
+    return Point(own.pop("steps"), **own | {"fraction": fraction})
 
 
 def _with_recipe(locks: Iterable[LockChoice], params: Params) -> list[Point]:
-    named = _choices(params)
-    recipe = {
-        "lr": _nearest(named["lr"], params.train.lr),
-        "weight_decay": _nearest(named["weight_decay"], params.train.weight_decay),
-        "epochs": _nearest(named["epochs"], params.train.epochs),
-        "image_side": _nearest(named["image_side"], params.data.image_side),
-    }
+    train = params.train
+    own = (train.lr, train.weight_decay, train.epochs, params.data.image_side)
+    named = dict(zip(("lr", "weight_decay", "epochs", "image_side"), own, strict=True))
+    choices = _choices(params)
+    recipe = {name: _nearest(choices[name], value) for name, value in named.items()}
     return [Point(lock.pattern, lock.block_size, lock.percent, **recipe) for lock in locks]
 
 

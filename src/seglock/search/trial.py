@@ -11,7 +11,7 @@ import re
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -77,15 +77,17 @@ def run_trial(
     password = params.search.space.ffx_password
     transform = compose(job.steps, key, password)
     curve: list[EpochRow] = []
-    scores: dict[str, Any] | None = None
-    with _own_folder(scratch / job.id) as folder:
+    folder = scratch / job.id
+    empty(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
         started = time.perf_counter()
         trained = _train(job, params, data, transform, weights, folder, curve, on_epoch)
         between = time.perf_counter()
-        if trained is not None:
-            model = trained.weights
-            scores = _judge(job, params, data, model, key, transform)
+        scores = _judge(job, params, data, trained.weights, key, transform) if trained else None
         ended = time.perf_counter()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     return TrialResult(
         job=job.id,
         scores=scores,
@@ -125,15 +127,7 @@ def _train(
         if on_epoch(row):
             raise _StoppedEarly
 
-    work = TrainJob(
-        lock=job.id,
-        params=params,
-        data=data,
-        transform=transform,
-        weights=weights,
-        checkpoints=folder,
-        resumable=False,
-    )
+    work = TrainJob(job.id, params, data, transform, weights, folder, resumable=False)
     try:
         return train(work, tracker=MemoryTracker(), progress=False, on_epoch=keep)
     except _StoppedEarly:
@@ -157,11 +151,7 @@ def _judge(
     search = params.search
     split = {"val": data.val, "test": data.test}[search.split]
     network = load_model(weights, params.model, data.num_classes)
-    wrong = (
-        incorrect_transforms(job.steps, key, search.wrong_keys, search.space.ffx_password)
-        if key
-        else []
-    )
+    password = search.space.ffx_password
     scores = judge_lock(
         network,
         data,
@@ -169,7 +159,7 @@ def _judge(
         test=split,
         unlabelled=unlabelled(data),
         transform=transform if key else None,
-        wrong=wrong,
+        wrong=incorrect_transforms(job.steps, key, search.wrong_keys, password) if key else (),
     ).to_dict()
     if key is None or search.thief.tier is None:
         return scores
@@ -185,17 +175,6 @@ def unlabelled(data: PreparedData) -> np.ndarray:
 
     images: np.ndarray = data.train.images[list(spread(len(data.train), UNLABELLED))]
     return images
-
-
-@contextlib.contextmanager
-def _own_folder(folder: Path) -> Iterator[Path]:
-    """An empty folder for the block, gone after it."""
-    empty(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def empty(folder: Path) -> None:
