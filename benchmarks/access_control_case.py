@@ -20,10 +20,11 @@ from benchmarks.access_control_loop import judge_key, open_loader, write_images
 from benchmarks.clock import timed
 from seglock.config import ModelParams
 from seglock.data import Split
-from seglock.evaluation import Floors, evaluate_lock
+from seglock.evaluation import evaluate_lock
 from seglock.evaluation.predict import Predictor
 from seglock.keys import demonstration_key
 from seglock.models import build_model, pick_device
+from seglock.results.evaluation import Floors
 from seglock.transforms import compose, identity, incorrect_transforms
 
 LOOP_KEYS = 2
@@ -51,12 +52,12 @@ def measure(given: dict[str, Any]) -> dict[str, float]:
             wrong=incorrect_transforms(steps, key, keys),
             encrypted=None,
             classes=[str(index) for index in range(given["classes"])],
-            floors=Floors(0.0, 0.0),
+            floors=Floors(constant=0.0, prior=0.0, floor=0.0),
             device=device,
             batch_size=given["batch"],
         )
-        assert result.incorrect is not None
-        return list(result.incorrect.miou)
+        assert result.scores.incorrect is not None
+        return list(result.scores.incorrect.miou)
 
     ours(2)  # threads, caches and kernels are ready from here on
     miou: list[float] = []

@@ -169,7 +169,7 @@ def judge(
         unlabelled=data.val.images,
         transform=transform if key else None,
         wrong=OpenLock("", lock, key).wrong_transforms(params.evaluate.wrong_keys),
-    ).to_dict()
+    ).scores.document()
 
 
 def changed(params: Params, settings: Sequence[str]) -> Params:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from seglock.cli.app import app
 from seglock.config import load_params, merge_profile
 from seglock.report.paper import published_table
-from seglock.report.study import read_study_file
+from seglock.results.study import read_study_file
 from seglock.search.space import enqueued_points, grid, identity
 from seglock.stages.search import search_params
 from tests.e2e.project import ROOT

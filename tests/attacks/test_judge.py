@@ -10,13 +10,16 @@ from seglock.attacks.agreement import agreement, read_images, read_levels
 from seglock.attacks.blocks import block_grid, block_rows, images_of
 from seglock.attacks.estimates import AS_IS, ENCRYPTED, NEGATED, estimated_plan
 from seglock.attacks.quality import psnr, ssim
-from seglock.evaluation import Floors, evaluate_lock
+from seglock.evaluation import evaluate_lock
+from seglock.results.evaluation import Floors
 from seglock.transforms import compose, incorrect_transforms
 from seglock.transforms.plan import Plan, identity_plan
 from tests.attacks.noise import noise
 from tests.attacks.scene import CLASSES, CPU, KEY, Scene, scene
 
 EVEN = np.ones(256)
+
+FLOORS = Floors(constant=0.1, prior=0.05, floor=0.1)
 
 
 def verdict(made: Scene, finding: Finding, attack: str = "known-plaintext") -> Verdict:
@@ -34,16 +37,17 @@ def test_its_figures_are_those_of_the_evaluation() -> None:
     wrong = incorrect_transforms(["np-2"], KEY, 2)
     reference = evaluate_lock(
         made.network, test=made.test, unlabelled=made.attacker.images, transform=made.transform,
-        wrong=wrong, encrypted=None, classes=["a", "b", "c"], floors=Floors(0.1, 0.05),
+        wrong=wrong, encrypted=None, classes=["a", "b", "c"], floors=FLOORS,
         device=CPU, batch_size=16,
-    )  # fmt: skip
+    ).scores  # fmt: skip
     assert CLASSES == 3
     assert reference.correct is not None
     assert reference.incorrect is not None
     assert judge.correct() == reference.correct.miou
     finding = Finding((Candidate(), Candidate(wrong[0]._plan), Candidate(wrong[1]._plan)), None)
     lines = judged(made, finding)["curve"]
-    assert [line["miou"] for line in lines] == [reference.plain.miou, *reference.incorrect.miou]
+    expected = [reference.plain.miou, *reference.incorrect.miou]
+    assert [line["miou"] for line in lines] == expected
 
 
 def test_a_choice_is_the_attackers() -> None:

@@ -14,19 +14,13 @@ from torch import nn
 from seglock.config import ModelParams
 from seglock.data import Split
 from seglock.errors import EvaluationError
-from seglock.evaluation import (
-    AccessResult,
-    Floors,
-    KeyScores,
-    access,
-    batches,
-    counting,
-    evaluate_lock,
-)
+from seglock.evaluation import AccessResult, access, batches, counting, evaluate_lock
 from seglock.evaluation.access import KEYS_AT_ONCE
 from seglock.evaluation.predict import Predictor
 from seglock.keys import demonstration_key
 from seglock.models import build_model
+from seglock.results.evaluation import Floors, KeyScores, Score, Scores
+from seglock.results.pictures import Pictures
 from seglock.transforms import Transform, compose, identity, incorrect_transforms
 from seglock.transforms.plan import Plan
 from seglock.transforms.recipe import prepare
@@ -34,7 +28,7 @@ from seglock.transforms.recipe import prepare
 from .conftest import CLASSES, MakeSplit
 
 KEY = demonstration_key()
-FLOORS = Floors(0.1, 0.15)
+FLOORS = Floors(constant=0.1, prior=0.15, floor=0.15)
 
 
 def network(seed: int = 0) -> nn.Module:
@@ -53,6 +47,10 @@ class PixelsDecide(nn.Module):
     def forward(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
         """Logits (B, 4, H, W): the three channels and zero."""
         return {"out": torch.cat([inputs.float(), torch.zeros_like(inputs[:, :1])], dim=1)}
+
+
+def alike(one: Pictures, other: Pictures) -> bool:
+    return all(np.array_equal(getattr(one, n), array) for n, array in vars(other).items())
 
 
 def judge(test: Split, steps: list[str] | None, **changes: Any) -> AccessResult:
@@ -101,17 +99,19 @@ def test_each_access_is_what_scikit_learn_says_of_its_predictions(
     model = network()
     right = predict(model, compose(steps, KEY), test.images)
     plain = predict(model, identity(), test.images)
-    assert result.correct is not None
-    assert result.incorrect is not None
-    assert result.correct.miou == pytest.approx(reference(right, test.masks))
-    assert result.plain.miou == pytest.approx(reference(plain, test.masks))
-    for miou, other in zip(result.incorrect.miou, incorrect_transforms(steps, KEY, 3), strict=True):
+    assert result.scores.correct is not None
+    assert result.scores.incorrect is not None
+    assert result.scores.correct.miou == pytest.approx(reference(right, test.masks))
+    assert result.scores.plain.miou == pytest.approx(reference(plain, test.masks))
+    for miou, other in zip(
+        result.scores.incorrect.miou, incorrect_transforms(steps, KEY, 3), strict=True
+    ):
         assert miou == pytest.approx(reference(predict(model, other, test.images), test.masks))
     one_by_one = [reference(right[i], test.masks[i]) for i in range(5)]
-    assert result.correct.per_image_mean == pytest.approx(np.mean(one_by_one))
-    assert result.correct.iou["blue"] is None
-    named = [v for v in result.correct.iou.values() if v is not None]
-    assert result.correct.miou == pytest.approx(np.mean(named))
+    assert result.scores.correct.per_image_mean == pytest.approx(np.mean(one_by_one))
+    assert result.scores.correct.iou["blue"] is None
+    named = [v for v in result.scores.correct.iou.values() if v is not None]
+    assert result.scores.correct.miou == pytest.approx(np.mean(named))
 
 
 @pytest.mark.parametrize("steps", [["shf-4"], ["np-4"], ["ffx-4"], ["np-4", "ffx-4", "shf-4"]])
@@ -125,12 +125,12 @@ def test_the_encrypted_split_gives_the_same_as_encrypting_here(
     assert torch.equal(lock.encrypted_to_input(torch.from_numpy(encrypted)), inputs)
     given, made = judge(test, steps, encrypted=encrypted), judge(test, steps)
     assert given == made
-    assert all(np.array_equal(given.pictures[n], made.pictures[n]) for n in made.pictures)
+    assert alike(given.pictures, made.pictures)
     looks = {"model": PixelsDecide()}
     own = judge(test, steps, encrypted=encrypted, **looks)
     others = judge(test, steps, encrypted=lock.encrypt(test.images[::-1].copy()), **looks)
-    assert own.correct != others.correct
-    assert own.plain == others.plain
+    assert own.scores.correct != others.scores.correct
+    assert own.scores.plain == others.scores.plain
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 64])
@@ -140,26 +140,26 @@ def test_the_batch_size_changes_no_figure(make_split: MakeSplit, batch_size: int
     unlabelled = test.images[:2]
     whole = judge(test, steps, batch_size=7, unlabelled=unlabelled, pictures=7)
     parts = judge(test, steps, batch_size=batch_size, unlabelled=unlabelled, pictures=7)
-    assert parts.correct == whole.correct
-    assert parts.plain == whole.plain
-    assert parts.incorrect == whole.incorrect
-    assert parts.picture_scores == whole.picture_scores
+    assert parts.scores.correct == whole.scores.correct
+    assert parts.scores.plain == whole.scores.plain
+    assert parts.scores.incorrect == whole.scores.incorrect
+    assert parts.scores.pictures == whole.scores.pictures
 
 
 def test_the_baseline_has_plain_access_only(make_split: MakeSplit) -> None:
     result = judge(make_split(5), None)
-    scores = result.to_dict()
+    scores = result.scores.document()
     empty = ("correct", "plain_bn", "incorrect", "unauthorised", "regained")
     assert {scores[name] for name in empty} == {None}
-    assert scores["owner_miou"] == scores["plain"]["miou"] == result.plain.miou
-    assert set(result.pictures) == {"ids", "images", "target", "plain"}
+    assert scores["owner_miou"] == scores["plain"]["miou"] == result.scores.plain.miou
+    assert (result.pictures.correct, result.pictures.incorrect) == (None, None)
     assert scores["pictures"][0]["correct"] is None
 
 
-def test_to_dict_is_json_as_agreed(make_split: MakeSplit) -> None:
+def test_the_scores_are_json_as_agreed(make_split: MakeSplit) -> None:
     test = make_split(5)
     test.masks[2] = 255  # a picture without any label
-    scores = judge(test, ["np-2"], pictures=5).to_dict()
+    scores = judge(test, ["np-2"], pictures=5).scores.document()
     assert json.loads(json.dumps(scores, allow_nan=False)) == scores
     assert list(scores) == [
         "floors", "correct", "plain", "plain_bn", "incorrect",
@@ -176,23 +176,23 @@ def test_pictures_are_spread_and_scored_as_shown(make_split: MakeSplit) -> None:
     test = make_split(9)
     result = judge(test, ["shf-4"], pictures=3)
     pictures = result.pictures
-    assert pictures["ids"].tolist() == ["test-1", "test-4", "test-7"]
-    assert np.array_equal(pictures["images"], test.images[[1, 4, 7]])
-    assert np.array_equal(pictures["target"], test.masks[[1, 4, 7]])
+    assert pictures.ids.tolist() == ["test-1", "test-4", "test-7"]
+    assert np.array_equal(pictures.images, test.images[[1, 4, 7]])
+    assert np.array_equal(pictures.target, test.masks[[1, 4, 7]])
     first_wrong = incorrect_transforms(["shf-4"], KEY, 3)[0]
     shown = predict(network(), first_wrong, test.images[[1, 4, 7]])
-    assert np.array_equal(pictures["incorrect"], shown)
-    assert all(pictures[n].dtype == np.uint8 for n in ("plain", "correct", "incorrect"))
-    for index, score in enumerate(result.picture_scores):
+    assert np.array_equal(pictures.incorrect, shown)
+    assert all(getattr(pictures, n).dtype == np.uint8 for n in ("plain", "correct", "incorrect"))
+    for index, score in enumerate(result.scores.pictures):
         for name in ("correct", "plain", "incorrect"):
-            expected = reference(pictures[name][index], pictures["target"][index])
+            expected = reference(getattr(pictures, name)[index], pictures.target[index])
             assert getattr(score, name) == pytest.approx(expected)
 
 
 def test_no_picture_is_allowed(make_split: MakeSplit) -> None:
     result = judge(make_split(3), ["np-2"], pictures=0)
-    assert result.picture_scores == ()
-    assert result.pictures["images"].shape == (0, 3, 16, 16)
+    assert result.scores.pictures == ()
+    assert result.pictures.images.shape == (0, 3, 16, 16)
 
 
 def test_plain_bn_is_plain_with_the_statistics_of_unlabelled_images(
@@ -209,20 +209,19 @@ def test_plain_bn_is_plain_with_the_statistics_of_unlabelled_images(
     with torch.no_grad():
         model(identity().to_input(torch.from_numpy(unlabelled)))
     expected = reference(predict(model, identity(), test.images), test.masks)
-    assert result.plain_bn is not None
-    assert result.plain_bn.miou == pytest.approx(expected)
-    assert result.plain_bn.miou != result.plain.miou
+    assert result.scores.plain_bn is not None
+    assert result.scores.plain_bn.miou == pytest.approx(expected)
+    assert result.scores.plain_bn.miou != result.scores.plain.miou
 
 
 def test_unauthorised_is_the_largest_and_regained_its_share() -> None:
-    def score(miou: float) -> Any:
-        from seglock.evaluation import Score
+    def score(miou: float) -> Score:
+        return Score(miou=miou, iou={}, per_image_mean=miou)
 
-        return Score(miou, {}, miou)
-
-    def result(plain: float, plain_bn: float, wrong: float, correct: float) -> AccessResult:
-        keys = KeyScores((wrong,) * 3, all_plans=False)
-        return AccessResult(FLOORS, score(plain), score(correct), score(plain_bn), keys)
+    def result(plain: float, plain_bn: float, wrong: float, correct: float) -> Scores:
+        spread = dict.fromkeys(("mean", "p95", "max", "min"), wrong)
+        keys = KeyScores(keys=3, std=0.0, miou=(wrong,) * 3, **spread)
+        return Scores.of(FLOORS, score(plain), score(correct), score(plain_bn), keys)
 
     assert result(0.3, 0.2, 0.1, 0.7).unauthorised == 0.3
     assert result(0.1, 0.3, 0.2, 0.7).unauthorised == 0.3
@@ -236,10 +235,12 @@ def test_unauthorised_is_the_largest_and_regained_its_share() -> None:
 
 def test_all_plans_says_whether_other_plans_are_left(make_split: MakeSplit) -> None:
     steps = ["np-1"]  # one position of three
-    every = judge(make_split(3), steps, wrong=incorrect_transforms(steps, KEY, 50)).incorrect
+    every = judge(make_split(3), steps, wrong=incorrect_transforms(steps, KEY, 50)).scores.incorrect
     assert every is not None
     assert (len(every.miou), every.all_plans) == (2, True)
-    some = judge(make_split(3), steps, wrong=incorrect_transforms(steps, KEY, 50)[:1]).incorrect
+    some = judge(
+        make_split(3), steps, wrong=incorrect_transforms(steps, KEY, 50)[:1]
+    ).scores.incorrect
     assert some is not None
     assert not some.all_plans
 
@@ -316,10 +317,10 @@ def test_how_many_keys_are_held_changes_no_figure(
         monkeypatch.setattr(access, "KEYS_AT_ONCE", held)
         for given in (wrong, incorrect_transforms(steps, KEY, 6)):
             found = judge(test, steps, wrong=given)
-            assert found.incorrect is not None
-            assert found.incorrect.miou == pytest.approx(expected)
-            shown = predict(network(), wrong[0], found.pictures["images"])
-            assert np.array_equal(found.pictures["incorrect"], shown)
+            assert found.scores.incorrect is not None
+            assert found.scores.incorrect.miou == pytest.approx(expected)
+            shown = predict(network(), wrong[0], found.pictures.images)
+            assert np.array_equal(found.pictures.incorrect, shown)
 
 
 @pytest.mark.usefixtures("only_new_objects")
@@ -376,7 +377,7 @@ def test_bfloat16_is_near_float32(make_split: MakeSplit, norm: str) -> None:
     for bf16 in (False, True):
         torch.manual_seed(0)
         model = build_model(ModelParams(width=8, norm=norm), len(CLASSES))
-        found.append(judge(test, ["ffx-4"], model=model, bf16=bf16))
+        found.append(judge(test, ["ffx-4"], model=model, bf16=bf16).scores)
     exact, near = found
     assert near != exact
     for name in ("correct", "plain", "plain_bn"):
@@ -391,11 +392,11 @@ def learnt(test: Split, steps: list[str]) -> Split:
 
 def table(result: AccessResult) -> list[float]:
     """Correct, plain, plain with new statistics, and each wrong key."""
-    assert result.correct is not None
-    assert result.plain_bn is not None
-    assert result.incorrect is not None
-    single = [result.correct.miou, result.plain.miou, result.plain_bn.miou]
-    return [*single, *result.incorrect.miou]
+    assert result.scores.correct is not None
+    assert result.scores.plain_bn is not None
+    assert result.scores.incorrect is not None
+    single = [result.scores.correct.miou, result.scores.plain.miou, result.scores.plain_bn.miou]
+    return [*single, *result.scores.incorrect.miou]
 
 
 TOLERANCE = 3e-2  # of any mean IoU: 8 bits of significand decide pixels that are nearly ties
@@ -457,7 +458,7 @@ def test_what_a_gpu_does_instead_changes_no_figure(
     found = judge(test, steps, **options)
     assert set(used) == {"ahead", "resident", "adding"}
     assert found == expected
-    assert all(np.array_equal(found.pictures[n], expected.pictures[n]) for n in found.pictures)
+    assert alike(found.pictures, expected.pictures)
 
 
 def test_one_group_of_keys_is_made_ahead_and_no_more() -> None:
@@ -492,6 +493,6 @@ def test_cuda_agrees_with_the_cpu(make_split: MakeSplit) -> None:
     for steps in (["shf-4"], ["ffx-4"], None):
         cpu = judge(test, steps)
         same = judge(test, steps, device="cuda", bf16=False)
-        assert same.owner_miou == pytest.approx(cpu.owner_miou, abs=5e-3)
+        assert same.scores.owner_miou == pytest.approx(cpu.scores.owner_miou, abs=5e-3)
         quick = judge(test, steps, device="cuda")
-        assert quick.owner_miou == pytest.approx(cpu.owner_miou, abs=3e-2)
+        assert quick.scores.owner_miou == pytest.approx(cpu.scores.owner_miou, abs=3e-2)

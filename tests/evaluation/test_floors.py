@@ -12,7 +12,7 @@ from sklearn.metrics import jaccard_score
 from seglock.config import load_profile
 from seglock.data import get_dataset, prepare_dataset
 from seglock.errors import EvaluationError
-from seglock.evaluation import Floors, floors
+from seglock.evaluation import floors
 from seglock.evaluation.floors import majority_mask
 
 CLASSES = 4
@@ -72,10 +72,6 @@ def test_a_test_split_of_one_class_is_refused(labels: list[int], classes: int) -
     masks = np.array([[labels]], np.uint8)
     with pytest.raises(EvaluationError, match=f"two classes .* not void, got {classes}; check"):
         floors(np.zeros((1, 1, 2), np.uint8), masks, 2)
-
-
-def test_to_dict_has_the_larger() -> None:
-    assert Floors(0.1, 0.2).to_dict() == {"constant": 0.1, "prior": 0.2, "floor": 0.2}
 
 
 @pytest.mark.real_data

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from seglock.evaluation import Floors, evaluate_lock
+from seglock.evaluation import evaluate_lock
+from seglock.results.evaluation import Floors
 from seglock.transforms import Transform, incorrect_transforms
 from seglock.transforms.key_space import small_space
 from tests.attacks.scene import CPU, KEY, scene
+
+FLOORS = Floors(constant=0.1, prior=0.05, floor=0.1)
 
 
 def all_plans(steps: str) -> list[Transform]:
@@ -22,9 +25,9 @@ def test_the_scores_of_all_plans_stand_in_no_public_order() -> None:
     wrong = incorrect_transforms(["np-2"], KEY, 1000)
     published = evaluate_lock(
         made.network, test=made.test, unlabelled=made.attacker.images, encrypted=None,
-        transform=made.transform, wrong=wrong, classes=["a", "b", "c"], floors=Floors(0.1, 0.05),
+        transform=made.transform, wrong=wrong, classes=["a", "b", "c"], floors=FLOORS,
         device=CPU, batch_size=16,
-    ).incorrect  # fmt: skip
+    ).scores.incorrect  # fmt: skip
     assert published is not None
     predicted = [made.judge().score(mask._plan) for mask in all_plans("np-2")]
     assert len(set(predicted)) > 100

@@ -22,9 +22,9 @@ from seglock.report.attackcharts import (
     with_changes,
     with_shares,
 )
-from seglock.report.attacks import Analysis, AttackResult
 from seglock.report.coursecharts import draw_courses, with_course
 from seglock.report.style import DARK
+from seglock.results.attack import Analysis, AttackResult
 from tests.report.suites import SHARES, make_attack, make_proximity, make_suite, make_trained
 
 ALL = {

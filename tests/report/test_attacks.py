@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from seglock.errors import ReportError
-from seglock.report.attacks import read_analyses, read_attacks
+from seglock.results.attack import read_analyses, read_attacks
 from seglock.stages.report import write_report
 from tests.report.conftest import DEMO
 from tests.report.suites import (

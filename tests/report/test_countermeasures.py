@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seglock.report.attacks import AttackResult
 from seglock.report.countermeasures import MOVED, countermeasures
 from seglock.report.leaderboard import leaderboard
 from seglock.report.numbers import NOTHING
+from seglock.results.attack import AttackResult
 from seglock.stages.report import write_report
 from tests.report.suites import FLOOR, make_attack, put
 from tests.report.test_page import Page, check_self_contained, read_page

@@ -11,10 +11,10 @@ import pytest
 
 from seglock.attacks import ANALYSES, Budget, find_attack, run_analysis, run_attack
 from seglock.report.attackcharts import with_changes, with_shares
-from seglock.report.attacks import Analysis, AttackResult
 from seglock.report.coursecharts import with_course
 from seglock.report.figures import draw_courses, draw_proximity, draw_shares
 from seglock.report.leaderboard import spent_text
+from seglock.results.attack import Analysis, AttackResult
 from tests.attacks.scene import scene
 from tests.report.suites import make_searched, make_trained
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seglock.report.attacks import TIERS, AttackResult
 from seglock.report.leaderboard import leaderboard
 from seglock.report.numbers import NOTHING
 from seglock.report.page import render_leaderboard
+from seglock.results.attack import TIERS, AttackResult
 from seglock.stages.report import write_report
 from tests.report.conftest import DEMO, write_project
 from tests.report.suites import FLOOR, make_attack, make_proximity, put

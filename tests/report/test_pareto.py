@@ -15,8 +15,8 @@ from seglock.report import pareto as module
 from seglock.report.labels import Label, place_labels
 from seglock.report.pareto import draw_pareto
 from seglock.report.searchcharts import draw_hypervolume, draw_importances
-from seglock.report.study import Study, check_study
 from seglock.report.style import DARK, LIGHT, canvas
+from seglock.results.study import Study
 from tests.report.studies import FLOOR, THIEF, make_study
 
 
@@ -43,7 +43,7 @@ def notes(axes: Any) -> list[Annotation]:
 
 
 def test_the_front_is_a_step_line_through_its_trials(drawn: Any) -> None:
-    study = check_study(make_study())
+    study = Study.check(make_study())
     corners = curves(drawn(study).axes[0], "Front")
     for found in study.front_trials:
         assert (found.unauthorised, found.owner) in corners
@@ -54,7 +54,7 @@ def test_the_front_is_a_step_line_through_its_trials(drawn: Any) -> None:
 
 
 def test_baseline_floor_and_the_chosen_lock_are_marked(drawn: Any) -> None:
-    study = check_study(make_study())
+    study = Study.check(make_study())
     axes = drawn(study).axes[0]
     assert {y for _, y in curves(axes, "Baseline (band: its 3 seeds)")} == {study.baseline.mean}
     assert {x for x, _ in curves(axes, "Floor (no model)")} == {FLOOR}
@@ -64,14 +64,14 @@ def test_baseline_floor_and_the_chosen_lock_are_marked(drawn: Any) -> None:
 
 def test_the_axis_says_whose_figure_it_is(drawn: Any) -> None:
     values = make_study()
-    assert drawn(check_study(values)).axes[0].get_xlabel().endswith("mean IoU without the key")
+    assert drawn(Study.check(values)).axes[0].get_xlabel().endswith("mean IoU without the key")
     values["about"] |= {"thief": THIEF | {"queries": 1, "seconds": 0.5}}
-    label = drawn(check_study(values)).axes[0].get_xlabel()
+    label = drawn(Study.check(values)).axes[0].get_xlabel()
     assert label == "unauthorised: strongest attack up to T1, 1 query, 0.5 s each"
 
 
 def test_what_is_shaded_is_what_the_limits_allow(drawn: Any) -> None:
-    study = check_study(make_study())
+    study = Study.check(make_study())
     axes = drawn(study).axes[0]
     (region,) = [p for p in axes.patches if str(p.get_label()).startswith("Within the limits")]
     path = region.get_path()
@@ -90,7 +90,7 @@ def test_what_is_shaded_is_what_the_limits_allow(drawn: Any) -> None:
 
 
 def test_beaten_locks_are_faint_and_hollow(drawn: Any) -> None:
-    study = check_study(make_study())
+    study = Study.check(make_study())
     axes = drawn(study).axes[0]
     for found in study.measured:
         place = (found.unauthorised, found.owner)
@@ -108,7 +108,7 @@ def test_beaten_locks_are_faint_and_hollow(drawn: Any) -> None:
 
 @pytest.mark.parametrize("count", [1, 6, 20])
 def test_names_cover_neither_each_other_nor_the_frame(drawn: Any, count: int) -> None:
-    figure = drawn(check_study(make_study(count=count)))
+    figure = drawn(Study.check(make_study(count=count)))
     figure.draw_without_rendering()
     for axes in figure.axes:
         boxes = [(note.get_text(), Text.get_window_extent(note)) for note in notes(axes)]
@@ -141,7 +141,7 @@ def test_names_of_points_in_one_place_are_spread(tmp_path: Path) -> None:
 
 
 def test_every_lock_of_the_front_is_named_once(drawn: Any) -> None:
-    study = check_study(make_study())
+    study = Study.check(make_study())
     named = [note.get_text() for axes in drawn(study).axes for note in notes(axes)]
     assert sorted(named) == sorted(
         found.trial.lock.replace("_", " + ") for found in study.front_trials
@@ -150,13 +150,13 @@ def test_every_lock_of_the_front_is_named_once(drawn: Any) -> None:
 
 def test_trials_of_one_lock_are_joined(drawn: Any) -> None:
     assert "One lock, several keys" not in [
-        line.get_label() for line in drawn(check_study(make_study())).axes[0].lines
+        line.get_label() for line in drawn(Study.check(make_study())).axes[0].lines
     ]
     values = make_study()
     for number in (4, 6, 8):
         values["trials"][number] |= {"lock": "np-4", "steps": ["np-4"], "method": "np"}
     values["trials"][8] |= {"lr": 0.9}  # another recipe
-    joined = curves(drawn(check_study(values)).axes[0], "One lock, several keys")
+    joined = curves(drawn(Study.check(values)).axes[0], "One lock, several keys")
     assert joined == [
         (values["trials"][number]["unauthorised"], values["trials"][number]["owner_miou"])
         for number in (1, 4, 6)
@@ -164,8 +164,8 @@ def test_trials_of_one_lock_are_joined(drawn: Any) -> None:
 
 
 def test_only_voc_has_the_paper_s_points(drawn: Any) -> None:
-    assert len(drawn(check_study(make_study())).axes) == 2
-    axes = drawn(check_study(make_study(dataset="voc2012"))).axes
+    assert len(drawn(Study.check(make_study())).axes) == 2
+    axes = drawn(Study.check(make_study(dataset="voc2012"))).axes
     assert len(axes) == 3
     hollow = [line for line in axes[-1].lines if len(line.get_xdata()) == 8]
     assert [len(line.get_xdata()) for line in hollow] == [8, 8, 8]
@@ -199,14 +199,14 @@ def test_where_nothing_is_recommended_the_ring_says_so(
 ) -> None:
     values = make_study()
     values["recommendation"] |= advice
-    axes = drawn(check_study(values)).axes[0]
+    axes = drawn(Study.check(values)).axes[0]
     assert len(curves(axes, label)) == 1
     assert "Recommended" not in [line.get_label() for line in axes.lines]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 20])
 def test_any_number_of_trials_is_drawn_and_repeats(tmp_path: Path, count: int) -> None:
-    study = check_study(make_study(count=count))
+    study = Study.check(make_study(count=count))
     for draw in (draw_pareto, draw_hypervolume, draw_importances):
         for name in ("a.png", "b.png"):
             draw(study, tmp_path / name)
@@ -225,7 +225,7 @@ def test_a_study_in_which_nothing_was_measured_is_drawn(tmp_path: Path) -> None:
         name: {"reference": None, "values": []} for name in ("floor", "baseline")
     }
     values["recommendation"] |= {"status": "empty", "trial": None}
-    study = check_study(values)
+    study = Study.check(values)
     for draw in (draw_pareto, draw_hypervolume, draw_importances):
         draw(study, tmp_path / "x.png")
         with Image.open(tmp_path / "x.png") as image:

@@ -12,7 +12,7 @@ import pytest
 
 from seglock.report.paper import published_table
 from seglock.report.pareto_html import write_pareto_html
-from seglock.report.study import check_study
+from seglock.results.study import Study
 from tests.report.studies import make_study
 
 ODD = "<script>alert(1)</script>&\"'"
@@ -34,7 +34,7 @@ class Outline(HTMLParser):
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("html") / "pareto.html"
-    write_pareto_html(check_study(make_study()), path)
+    write_pareto_html(Study.check(make_study()), path)
     return path.read_text(encoding="utf-8")
 
 
@@ -73,7 +73,7 @@ def test_the_button_that_uploads_the_figure_is_gone(page: str) -> None:
 
 
 def test_every_measured_trial_can_be_pointed_at(page: str) -> None:
-    study = check_study(make_study())
+    study = Study.check(make_study())
     _, traces, _, _ = figure_of(page)
     told = [text for trace in traces for text in trace.get("text", [])]
     assert len(told) == len(study.measured)
@@ -86,12 +86,12 @@ def test_every_measured_trial_can_be_pointed_at(page: str) -> None:
 
 
 def page_on(dataset: str, folder: Path) -> str:
-    write_pareto_html(check_study(make_study(dataset=dataset)), folder / "x.html")
+    write_pareto_html(Study.check(make_study(dataset=dataset)), folder / "x.html")
     return (folder / "x.html").read_text(encoding="utf-8")
 
 
 def test_on_voc_the_paper_s_points_stand_beside_ours(tmp_path: Path) -> None:
-    study = check_study(make_study(dataset="voc2012"))
+    study = Study.check(make_study(dataset="voc2012"))
     _, traces, layout, options = figure_of(page_on("voc2012", tmp_path), "published")
     assert options["showSendToCloud"] is False
     assert layout["xaxis"]["type"] == "log"
@@ -126,7 +126,7 @@ def test_on_other_data_there_are_no_published_points(page: str) -> None:
 
 
 def test_the_same_study_gives_the_same_bytes(page: str, tmp_path: Path) -> None:
-    write_pareto_html(check_study(make_study()), tmp_path / "again.html")
+    write_pareto_html(Study.check(make_study()), tmp_path / "again.html")
     assert (tmp_path / "again.html").read_text(encoding="utf-8") == page
 
 
@@ -134,7 +134,7 @@ def test_odd_names_stay_text(tmp_path: Path) -> None:
     values = make_study(study=ODD)
     for trial in values["trials"]:
         trial |= {"lock": ODD}
-    write_pareto_html(check_study(values), tmp_path / "x.html")
+    write_pareto_html(Study.check(values), tmp_path / "x.html")
     text = (tmp_path / "x.html").read_text(encoding="utf-8")
     assert "<script>alert" not in text
     _, traces, _, _ = figure_of(text)
@@ -145,7 +145,7 @@ def test_odd_names_stay_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_study_with_little_in_it_is_a_page_too(tmp_path: Path, count: int) -> None:
-    write_pareto_html(check_study(make_study(count=count)), tmp_path / "x.html")
+    write_pareto_html(Study.check(make_study(count=count)), tmp_path / "x.html")
     text = (tmp_path / "x.html").read_text(encoding="utf-8")
     assert ("newPlot" in text) == bool(count)
     assert ("No trial has been measured" in text) == (not count)

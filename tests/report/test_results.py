@@ -129,7 +129,7 @@ def test_pickled_pictures_are_never_loaded(root: Path) -> None:
 
 
 def test_pictures_that_unpack_to_far_more_are_refused(root: Path, monkeypatch) -> None:
-    monkeypatch.setattr("seglock.report.results._MOST_PICTURES", 1 << 20)
+    monkeypatch.setattr("seglock.results.pictures._MOST_BYTES", 1 << 20)
     path = root / "data/evaluations/shf-4/pictures.npz"
     np.savez_compressed(path, images=np.zeros(2 << 20, np.uint8))
     with pytest.raises(ReportError, match=r"more than 1048576 bytes of pictures"):

@@ -12,7 +12,7 @@ import pytest
 from seglock.cli.report import report_command
 from seglock.errors import ReportError
 from seglock.report.searchsummary import advice_sentence, effort_sentence, keys_sentence
-from seglock.report.study import STUDY_FILE, check_study
+from seglock.results.study import STUDY_FILE, Study
 from seglock.stages.report import write_report
 from tests.report.conftest import DEMO, write_project
 from tests.report.studies import THIEF, make_study
@@ -152,7 +152,7 @@ def test_a_study_of_other_data_stops_the_report(make_project: Make) -> None:
 def test_each_verdict_has_its_words(status: str, start: str) -> None:
     values = make_study()
     values["recommendation"] |= {"status": status}
-    assert advice_sentence(check_study(values)).startswith(start)
+    assert advice_sentence(Study.check(values)).startswith(start)
 
 
 def with_keys(count: int) -> dict[str, Any]:
@@ -167,15 +167,15 @@ def with_keys(count: int) -> dict[str, Any]:
 
 
 def test_the_keys_that_the_chosen_lock_was_tried_under_are_counted(make_project: Make) -> None:
-    assert keys_sentence(check_study(with_keys(1))) == (
+    assert keys_sentence(Study.check(with_keys(1))) == (
         "This lock was tried under one key only; search.confirm asks for more."
     )
     values = with_keys(3)
-    sentence = keys_sentence(check_study(values))
+    sentence = keys_sentence(Study.check(values))
     assert sentence is not None
     assert sentence.startswith("This lock was tried under 3 keys (trials ")
     assert sentence.endswith("): owner 0.7800 to 0.7800, regained 0.1000 to 0.1400.")
-    assert keys_sentence(check_study(make_study(count=0))) is None
+    assert keys_sentence(Study.check(make_study(count=0))) is None
     root = make_project({"baseline": []}, pictures=0)
     add_study(root, values)
     assert write_report(root)["search"]["recommendation"]["keys_tried"] == sentence
@@ -185,11 +185,11 @@ def test_the_keys_that_the_chosen_lock_was_tried_under_are_counted(make_project:
 def test_a_key_under_which_no_lead_is_left_regains_all() -> None:
     values = with_keys(2)
     values["trials"][values["recommendation"]["trial"]]["regained"] = None
-    assert "regained 0.1200 to 1.0000" in str(keys_sentence(check_study(values)))
+    assert "regained 0.1200 to 1.0000" in str(keys_sentence(Study.check(values)))
 
 
 def test_what_is_still_to_come_is_said() -> None:
-    sentence = effort_sentence(check_study(make_study(count=4, asked=10)))
+    sentence = effort_sentence(Study.check(make_study(count=4, asked=10)))
     assert sentence.startswith("4 of 4 trials ran in full")
     assert "6 of 10 are still to come" in sentence
     assert sentence.endswith("The trials took 32 s together.")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from seglock.errors import ReportError
-from seglock.report.looks import method_looks, trial_labels
-from seglock.report.study import STUDY_FILE, check_study, read_study_file, require_same_data
+from seglock.report.method_style import method_looks, trial_labels
+from seglock.results.study import STUDY_FILE, Study, read_study_file, require_same_data
 from tests.report.studies import make_study, pareto
 
 
@@ -65,7 +65,7 @@ def test_a_file_that_is_no_json_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_study_of_other_data_is_refused() -> None:
-    study = check_study(make_study())
+    study = Study.check(make_study())
     require_same_data(study, "d" * 64)
     require_same_data(study, None)
     with pytest.raises(ReportError, match="run dvc repro search"):
@@ -75,10 +75,10 @@ def test_a_study_of_other_data_is_refused() -> None:
 def test_the_baseline_is_that_of_the_project_s_own_cost() -> None:
     values = make_study()
     (own,) = values["baselines"]
-    values["baselines"] = [own | {"epochs": 24, "mean": 0.9}, own]
-    assert check_study(values).baseline == check_study(make_study()).baseline
-    values["baselines"] = [own | {"epochs": 24, "mean": 0.9}]
-    baseline = check_study(values).baseline
+    values["baselines"] = [own | {"epochs": 24, "owner_miou": [0.9]}, own]
+    assert Study.check(values).baseline == Study.check(make_study()).baseline
+    values["baselines"] = [own | {"epochs": 24, "owner_miou": [0.9]}]
+    baseline = Study.check(values).baseline
     assert baseline is not None
     assert baseline.mean == 0.9
 
@@ -89,18 +89,18 @@ def test_trials_that_differ_in_their_keys_alone_are_the_same_lock() -> None:
     for number, changes in ((6, {}), (8, {"lr": 0.1}), (11, {})):  # 11 was stopped
         same = {name: first[name] for name in ("lock", "steps", "method", "block_size", "lr")}
         values["trials"][number] |= same | changes
-    study = check_study(values)
+    study = Study.check(values)
     assert [found.trial.number for found in study.same_lock(4)] == [4, 6]
     assert [found.trial.number for found in study.same_lock(8)] == [8]
     assert study.same_lock(99) == []
 
 
 def test_methods_look_the_same_in_every_study() -> None:
-    all_looks = method_looks(check_study(make_study()).trials)
+    all_looks = method_looks(Study.check(make_study()).trials)
     assert list(all_looks) == ["shf", "np", "ffx", "np+shf"]
     assert len({look.marker for look in all_looks.values()}) == 4
     assert len({look.colour for look in all_looks.values()}) == 4
-    few = [t for t in check_study(make_study()).trials if t.method in ("np", "np+shf")]
+    few = [t for t in Study.check(make_study()).trials if t.method in ("np", "np+shf")]
     assert method_looks(few) == {name: all_looks[name] for name in ("np", "np+shf")}
 
 
@@ -110,6 +110,6 @@ def test_a_lock_tried_twice_is_told_apart_by_its_trial() -> None:
     for trial in values["trials"]:
         if trial["number"] in (first, second):
             trial |= {"lock": "np-2", "steps": ["np-2"]}
-    labels = trial_labels(check_study(values))
+    labels = trial_labels(Study.check(values))
     assert labels[first] == f"np-2 (trial {first})"
     assert labels[second] == f"np-2 (trial {second})"

@@ -15,9 +15,9 @@ import pytest
 from seglock.report.columns import COLUMNS
 from seglock.report.exports import escape_latex, to_csv, to_latex
 from seglock.report.findings import findings, warnings
+from seglock.report.locks import read_results
 from seglock.report.numbers import NOTHING, bits, four, plans
 from seglock.report.paper import published_table, table1
-from seglock.report.results import read_results
 from seglock.report.summary import summarise
 
 Make = Callable[..., Path]

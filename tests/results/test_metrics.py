@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from seglock.evaluation import AccessResult, Floors, KeyScores, Score
+from seglock.results.evaluation import Floors, KeyScores, Score, Scores
 from seglock.results.metrics import (
     access_metrics,
     epoch_metrics,
@@ -21,17 +21,19 @@ from seglock.search.record import BaselineRecord
 
 ATTACK = {"tier": "T1", "miou": 0.4, "regained": 0.5, "plan_found": 0, "seconds": 2.0, "queries": 7}
 BASELINE = BaselineRecord(4, 16, (0,), (0.8,), ((0.1, 0.8),), 0.25)
+FLOORS = Floors(constant=0.25, prior=0.2, floor=0.25)
+KEYS = KeyScores(keys=3, mean=0.2, std=0.1, p95=0.29, max=0.3, min=0.1, miou=(0.1, 0.2, 0.3))
 TRIALS_OWN = {"drop", "seconds"}
 
 
 def score(miou: float) -> Score:
-    return Score(miou, {"background": miou, "cat": None}, miou / 2)
+    iou = {"background": miou, "cat": None}
+    return Score(miou=miou, iou=iou, per_image_mean=miou / 2)
 
 
 def scores(owner: float, **found: Any) -> dict[str, Any]:
-    keys = KeyScores((0.1, 0.2, 0.3), all_plans=False)
-    result = AccessResult(Floors(0.25, 0.2), score(0.3), score(owner), score(0.35), keys)
-    return result.to_dict() | found
+    result = Scores.of(FLOORS, score(0.3), score(owner), score(0.35), KEYS)
+    return result.document() | found
 
 
 def told(owner: float) -> tuple[dict[str, float], dict[str, float]]:
@@ -56,7 +58,7 @@ def test_a_lock_and_a_trial_with_the_same_figures_line_up(owner: float) -> None:
 
 
 def test_an_open_network_is_everyones_and_has_the_names_of_locks() -> None:
-    plain = AccessResult(Floors(0.25, 0.2), score(0.8)).to_dict()
+    plain = Scores.of(FLOORS, score(0.8)).document()
     lock = evaluation_metrics({"scores": plain, "key_space_bits": None})
     trial = access_metrics({"owner_miou": 0.8, "floor": 0.25, "seconds": 3.0})
     assert lock["unauthorised"] == trial["unauthorised"] == lock["plain/miou"] == 0.8

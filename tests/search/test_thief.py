@@ -19,7 +19,7 @@ from seglock.attacks.protocol import TIERS
 from seglock.config import ResourceParams, ThiefParams
 from seglock.data import PreparedData, Split
 from seglock.errors import ConfigError, DataError
-from seglock.report.study import read_study_file
+from seglock.results.study import read_study_file
 from seglock.search.coordinator import read_study, run_search
 from seglock.search.executor import TrialJob, TrialResult
 from seglock.search.thief import (

@@ -112,10 +112,10 @@ def test_a_locks_trial_is_judged_as_the_pipeline_judges_it(
     assert len(given["wrong"]) == 9
     assert all(a.same_plan(b) for a, b in zip(given["wrong"], expected, strict=True))
     assert "encrypted" not in given
-    assert result.scores == judge.found[0].to_dict()
+    assert result.scores == judge.found[0].scores.document()
     assert (
         result.scores["floors"]
-        == evaluation.floors(data.train.masks, getattr(data, split).masks, 3).to_dict()
+        == evaluation.floors(data.train.masks, getattr(data, split).masks, 3).document()
     )
     assert result.scores["unauthorised"] is not None
     assert result.key_space_bits == compose(steps, KEY).key_space_bits

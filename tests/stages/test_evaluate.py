@@ -21,6 +21,7 @@ from seglock.errors import ConfigError, DataError, KeyRefusedError, ModelError, 
 from seglock.keys import KeyStore, publish_key
 from seglock.models import build_model, save_weights
 from seglock.report import read_results
+from seglock.results.evaluation import Evaluation
 from seglock.stages import data as data_stage
 from seglock.stages.encrypt import encrypt_split
 from seglock.stages.evaluate import evaluate_locks
@@ -100,13 +101,13 @@ def tracker(monkeypatch: pytest.MonkeyPatch) -> MemoryTracker:
     return run
 
 
-def evaluate(lock: str, root: Path) -> dict[str, Any]:
+def evaluate(lock: str, root: Path) -> Evaluation:
     (about,) = evaluate_locks([lock], root)
     return about
 
 
 def test_a_lock_is_judged_into_its_folder(project: Path, tracker: MemoryTracker) -> None:
-    about = evaluate("np-2", project)
+    about = evaluate("np-2", project).document()
     folder = project / "data/evaluations/np-2"
     assert sorted(p.name for p in folder.iterdir()) == [
         "evaluation.json", "keys.csv", "metrics.json", "pictures.npz",
@@ -145,11 +146,11 @@ def test_a_lock_is_judged_into_its_folder(project: Path, tracker: MemoryTracker)
 def test_a_divisor_is_told(project: Path, tracker: MemoryTracker) -> None:
     text = PARAMS.replace("np-1: {steps: [np-1]}", "np-1: {steps: [np-1], ffx_divisor: 1000}")
     (project / "params.yaml").write_text(text)
-    assert evaluate("np-1", project)["ffx_divisor"] == 1000
+    assert evaluate("np-1", project).ffx_divisor == 1000
 
 
 def test_the_run_is_told_the_same_figures(project: Path, tracker: MemoryTracker) -> None:
-    scores = evaluate("np-2", project)["scores"]
+    scores = evaluate("np-2", project).document()["scores"]
     figures = {
         name: value for row, step in tracker.metrics if step is None for name, value in row.items()
     }
@@ -172,7 +173,7 @@ def test_the_run_is_told_the_same_figures(project: Path, tracker: MemoryTracker)
 
 
 def test_the_baseline_has_plain_access_only(project: Path, tracker: MemoryTracker) -> None:
-    about = evaluate("baseline", project)
+    about = evaluate("baseline", project).document()
     assert (about["key"], about["key_id"], about["key_space_bits"]) == (None, None, None)
     assert about["scores"]["correct"] is None
     assert about["scores"]["owner_miou"] == about["scores"]["plain"]["miou"]
@@ -184,7 +185,7 @@ def test_the_baseline_has_plain_access_only(project: Path, tracker: MemoryTracke
 
 
 def test_a_small_key_space_is_tried_whole(project: Path, tracker: MemoryTracker) -> None:
-    incorrect = evaluate("np-1", project)["scores"]["incorrect"]
+    incorrect = evaluate("np-1", project).document()["scores"]["incorrect"]
     assert (incorrect["keys"], incorrect["all_plans"]) == (2, True)
 
 
@@ -232,7 +233,7 @@ def test_the_curve_that_is_told_again_may_have_gaps_but_no_damage(project: Path)
 
 def test_a_run_in_a_real_store(project: Path) -> None:
     files.write_json(project / "data/weights/weights.json", {"sha256": "ab" * 32})
-    about = evaluate("np-2", project)
+    about = evaluate("np-2", project).document()
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{project}/mlruns/mlflow.db")
@@ -255,7 +256,7 @@ def test_a_run_in_a_real_store(project: Path) -> None:
         project / "data/models/np-2/training.json",
         files.read_json(project / "data/models/np-2/training.json") | {"run_id": about["run_id"]},
     )
-    assert evaluate("np-2", project)["run_id"] == about["run_id"]
+    assert evaluate("np-2", project).run_id == about["run_id"]
 
 
 def test_another_key_than_the_models_is_refused(project: Path, tracker: MemoryTracker) -> None:

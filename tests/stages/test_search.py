@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from seglock.config import check_params, load_params
 from seglock.errors import BusyError, ConfigError, DataError
-from seglock.report.study import check_study, read_study_file
+from seglock.results.study import Study, read_study_file
 from seglock.stages import search as stage
 from seglock.stages.apply import apply_recommendation
 from seglock.stages.outputs import sole_writer
@@ -143,7 +143,7 @@ def test_two_studies_do_not_write_at_once(tmp_path: Path) -> None:
 def test_study_json_is_what_the_report_reads(tmp_path: Path) -> None:
     for count in (0, 1, 20):
         outcome = make_outcome(count=count)
-        study = check_study(json.loads(json.dumps(outcome.document())))
+        study = Study.check(json.loads(json.dumps(outcome.document())))
         assert [found.trial.number for found in reversed(study.front_trials)] == [
             trial.number for trial in outcome.front
         ]

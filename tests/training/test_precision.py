@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from seglock.data import PreparedData
-from seglock.evaluation import AccessResult, evaluate_lock, floors
+from seglock.evaluation import evaluate_lock, floors
 from seglock.keys import demonstration_key
 from seglock.models import load_model
 from seglock.tracking import MemoryTracker
@@ -44,7 +44,7 @@ def trained(folder: Path, data: PreparedData, recipe: dict[str, Any]) -> Path:
 def judged(weights: Path, data: PreparedData, recipe: dict[str, Any]) -> dict[str, float]:
     """The table: mean IoU by access."""
     key = demonstration_key()
-    result: AccessResult = evaluate_lock(
+    result = evaluate_lock(
         load_model(weights, small_params().model, data.num_classes),
         test=data.test,
         unlabelled=data.train.images,
@@ -56,7 +56,7 @@ def judged(weights: Path, data: PreparedData, recipe: dict[str, Any]) -> dict[st
         device=recipe["device"],
         batch_size=8,
         bf16=recipe["precision"] == "bf16",
-    )
+    ).scores
     assert result.correct is not None
     assert result.incorrect is not None
     return {

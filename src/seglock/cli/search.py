@@ -141,7 +141,7 @@ def _verdict(outcome: StudyOutcome) -> str:
 
 
 def _text(lock: str) -> str:
-    from seglock.report.looks import lock_text
+    from seglock.report.method_style import lock_text
 
     return lock_text(lock)
 
@@ -151,7 +151,7 @@ def _print_study(outcome: StudyOutcome, root: Path) -> None:
 
     from seglock.report.numbers import duration
     from seglock.report.searchsummary import keys_sentence, objective_sentence
-    from seglock.report.study import check_study
+    from seglock.results.study import Study
     from seglock.search.database import dashboard_command
 
     counts = outcome.counts
@@ -177,7 +177,7 @@ def _print_study(outcome: StudyOutcome, root: Path) -> None:
             f"Baseline {baseline.mean:.4f} ({len(baseline.owner_miou)} seeds, "
             f"{baseline.spread:.4f} apart), floor {baseline.floor:.4f}."
         )
-    study = check_study(outcome.document())
+    study = Study.check(outcome.document())
     if objective := objective_sentence(study):
         _say(objective)
     typer.echo("")

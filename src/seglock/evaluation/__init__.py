@@ -6,17 +6,13 @@ Confusion matrix -> IoU; correct, plain and incorrect access; the floors no figu
 
 from seglock.evaluation.access import evaluate_lock, judge_lock
 from seglock.evaluation.batch_norm import reestimate_batch_norm
-from seglock.evaluation.floors import Floors, floors
+from seglock.evaluation.floors import floors
 from seglock.evaluation.iou import confusion_matrices, confusion_matrix, iou_per_class, mean_iou
 from seglock.evaluation.predict import classes_of
-from seglock.evaluation.result import AccessResult, KeyScores, PictureScore, Score
+from seglock.evaluation.tally import AccessResult
 
 __all__ = [
     "AccessResult",
-    "Floors",
-    "KeyScores",
-    "PictureScore",
-    "Score",
     "classes_of",
     "confusion_matrices",
     "confusion_matrix",

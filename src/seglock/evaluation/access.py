@@ -16,15 +16,14 @@ from seglock.evaluation.batches import Batches, slices
 from seglock.evaluation.floors import floors as floors_of
 from seglock.evaluation.iou import mean_iou
 from seglock.evaluation.predict import Predictor, ToInput
-from seglock.evaluation.result import AccessResult, KeyScores
-from seglock.evaluation.tally import Tally
+from seglock.evaluation.tally import AccessResult, Tally
 from seglock.models import pick_device
+from seglock.results.evaluation import Floors, KeyScores
 from seglock.transforms import identity
 
 if TYPE_CHECKING:
     from seglock.config import Params
     from seglock.data import PreparedData, Split
-    from seglock.evaluation.floors import Floors
     from seglock.transforms import Transform
 
 Progress = Callable[[int, int], None]
@@ -126,6 +125,7 @@ def evaluate_lock(
                 tally.add(name, batch, predictor(predictor.inputs(to_input, images)))
                 count()
         _judge_wrong(owner, batches, wrong, keys, tally, count)
+    tally.require_labels()
     return tally.result(floors, _key_scores(keys, transform))
 
 
@@ -205,7 +205,16 @@ def _key_scores(matrices: Tensor, transform: Transform | None) -> KeyScores | No
     bits = transform.key_space_bits
     others = round(2**bits) - 1 if bits < 32 else None
     miou = tuple(mean_iou(matrix) for matrix in matrices)
-    return KeyScores(miou, all_plans=others is not None and len(miou) >= others)
+    return KeyScores(
+        keys=len(miou),
+        all_plans=others is not None and len(miou) >= others,
+        mean=float(np.mean(miou)),
+        std=float(np.std(miou)),
+        p95=float(np.percentile(miou, 95)),
+        max=max(miou),
+        min=min(miou),
+        miou=miou,
+    )
 
 
 class _Counter:

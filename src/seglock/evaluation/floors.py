@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from seglock.errors import EvaluationError
 from seglock.evaluation.iou import mean_iou
+from seglock.results.evaluation import Floors
 
 _CHUNK = 64
-
-
-@dataclass(frozen=True)
-class Floors:
-    """Mean IoU, 0 to 1, of two guesses that never see an image.
-
-    ``constant``: the best single class everywhere. ``prior``: at each pixel the class that the
-    training masks have there most often.
-    """
-
-    constant: float
-    prior: float
-
-    @property
-    def floor(self) -> float:
-        """The larger of the two."""
-        return max(self.constant, self.prior)
-
-    def to_dict(self) -> dict[str, float]:
-        """As in evaluation.json."""
-        return {"constant": self.constant, "prior": self.prior, "floor": self.floor}
 
 
 def floors(train_masks: np.ndarray, test_masks: np.ndarray, num_classes: int) -> Floors:
@@ -45,7 +24,7 @@ def floors(train_masks: np.ndarray, test_masks: np.ndarray, num_classes: int) ->
     >>> train = np.array([[[0, 1], [1, 1]]], np.uint8)
     >>> test = np.array([[[0, 1], [0, 1]]], np.uint8)
     >>> floors(train, test, num_classes=2)
-    Floors(constant=0.25, prior=0.5833333333333333)
+    Floors(constant=0.25, prior=0.5833333333333333, floor=0.5833333333333333)
     """
     if train_masks.shape[1:] != test_masks.shape[1:]:
         raise EvaluationError(
@@ -69,7 +48,8 @@ def floors(train_masks: np.ndarray, test_masks: np.ndarray, num_classes: int) ->
         )
     # One class everywhere: its IoU is its share of the pixels, that of every other class is 0.
     constant = float(pixels.max() / pixels.sum() / np.count_nonzero(pixels))
-    return Floors(constant, mean_iou(matrix))
+    prior = mean_iou(matrix)
+    return Floors(constant=constant, prior=prior, floor=max(constant, prior))
 
 
 def majority_mask(masks: np.ndarray, num_classes: int) -> np.ndarray:

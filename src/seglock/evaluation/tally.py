@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,13 +10,13 @@ import torch
 from torch import Tensor
 
 from seglock.errors import EvaluationError
-from seglock.evaluation.iou import confusion_matrices, mean_iou
-from seglock.evaluation.result import AccessResult, KeyScores, PictureScore, Score
+from seglock.evaluation.iou import confusion_matrices, iou_per_class, mean_iou
+from seglock.results.evaluation import Floors, KeyScores, PictureScore, Score, Scores
+from seglock.results.pictures import Pictures
 
 if TYPE_CHECKING:
     from seglock.data import Split
     from seglock.evaluation.batches import Batch
-    from seglock.evaluation.floors import Floors
 
 
 def spread(length: int, count: int, *, middle: bool = True) -> tuple[int, ...]:
@@ -28,6 +29,14 @@ def spread(length: int, count: int, *, middle: bool = True) -> tuple[int, ...]:
     """
     count = min(count, length)
     return tuple((2 * i + middle) * length // (2 * count) for i in range(count))
+
+
+@dataclass(frozen=True)
+class AccessResult:
+    """One network judged: evaluation.json's scores, and pictures.npz."""
+
+    scores: Scores
+    pictures: Pictures = field(repr=False, compare=False)
 
 
 class Tally:
@@ -53,25 +62,28 @@ class Tally:
             if rows.start <= index < rows.stop:
                 kept[index] = prediction[index - rows.start].clone()
 
-    def result(self, floors: Floors, incorrect: KeyScores | None) -> AccessResult:
-        """All figures; raises EvaluationError when the whole split is void."""
-        counts = {name: torch.cat(parts).cpu().numpy() for name, parts in self.matrices.items()}
-        if not counts["plain"].any():
+    def require_labels(self) -> None:
+        """Raise EvaluationError when the whole split is void."""
+        if not any(part.any() for part in self.matrices["plain"]):
             raise EvaluationError(
                 "the test split must have pixels that are not void",
                 got="none",
                 fix="check data.classes and run `seglock data check`",
             )
-        scores = {name: Score.of(matrices, self.classes) for name, matrices in counts.items()}
-        return AccessResult(
-            floors=floors,
+
+    def result(self, floors: Floors, incorrect: KeyScores | None) -> AccessResult:
+        """All figures of a split that has labels."""
+        counts = {name: torch.cat(parts).cpu().numpy() for name, parts in self.matrices.items()}
+        scores = {name: _score(matrices, self.classes) for name, matrices in counts.items()}
+        judged = Scores.of(
+            floors,
             plain=scores["plain"],
             correct=scores.get("correct"),
             plain_bn=scores.get("plain_bn"),
             incorrect=incorrect,
-            picture_scores=self._picture_scores(),
-            pictures=self._pictures(),
+            pictures=self._picture_scores(),
         )
+        return AccessResult(judged, self._pictures())
 
     def _picture_scores(self) -> tuple[PictureScore, ...]:
         def score(name: str, index: int) -> float | None:
@@ -84,20 +96,32 @@ class Tally:
 
         names = ("correct", "plain", "incorrect")
         return tuple(
-            PictureScore(self.test.ids[index], *(score(name, index) for name in names))
+            PictureScore(id=self.test.ids[index], **{name: score(name, index) for name in names})
             for index in self.chosen
         )
 
-    def _pictures(self) -> dict[str, np.ndarray]:
+    def _pictures(self) -> Pictures:
         rows = list(self.chosen)
-        arrays = {
-            "ids": np.array([self.test.ids[index] for index in rows], dtype=np.str_),
-            "images": np.array(self.test.images[rows]),
-            "target": np.array(self.test.masks[rows]),
+        shape = (len(rows), *self.test.masks.shape[1:])
+        predictions = {
+            name: np.array([kept[i].cpu().numpy() for i in rows], np.uint8).reshape(shape)
+            for name, kept in self.kept.items()
+            if name != "plain_bn"
         }
-        side = self.test.masks.shape[1:]
-        for name in ("plain", "correct", "incorrect"):
-            if name in self.kept:
-                kept = [self.kept[name][index].cpu().numpy() for index in rows]
-                arrays[name] = np.array(kept, np.uint8).reshape(len(rows), *side)
-        return arrays
+        return Pictures(
+            ids=np.array([self.test.ids[index] for index in rows], dtype=np.str_),
+            images=np.array(self.test.images[rows]),
+            target=np.array(self.test.masks[rows]),
+            **predictions,
+        )
+
+
+def _score(matrices: np.ndarray, classes: tuple[str, ...]) -> Score:
+    """From one confusion matrix an image, (N, C, C); images all void have no mean IoU."""
+    total = matrices.sum(axis=0)
+    iou = {
+        name: None if np.isnan(value) else float(value)
+        for name, value in zip(classes, iou_per_class(total), strict=True)
+    }
+    images = [value for value in map(mean_iou, matrices) if not np.isnan(value)]
+    return Score(miou=mean_iou(total), iou=iou, per_image_mean=float(np.mean(images)))

@@ -4,7 +4,6 @@ Reads what the stages wrote and never measures. No torch, no mlflow; matplotlib,
 are imported when something is drawn. The only key it may use is the public demonstration key.
 """
 
-from seglock.report.results import LockResult, read_results
-from seglock.report.schema import Evaluation
+from seglock.report.locks import LockResult, read_results
 
-__all__ = ["Evaluation", "LockResult", "read_results"]
+__all__ = ["LockResult", "read_results"]

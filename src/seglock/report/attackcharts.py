@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seglock.report.attacks import Analysis, AttackResult
 from seglock.report.charts import one_legend
-from seglock.report.looks import lock_text, look
+from seglock.report.method_style import lock_text, look
 from seglock.report.style import LIGHT, Theme, canvas, save
+from seglock.results.attack import Analysis, AttackResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seglock.report.results import Epoch, LockResult
-from seglock.report.schema import Scores
+from seglock.report.locks import LockResult
 from seglock.report.series import Series, baseline_of, group_series
 from seglock.report.style import (
     CORRECT,
@@ -21,6 +20,8 @@ from seglock.report.style import (
     canvas,
     save,
 )
+from seglock.results.evaluation import Scores
+from seglock.results.training import Epoch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,9 +48,7 @@ def draw_access_control(results: Sequence[LockResult], path: Path, *, theme: The
     """
     series = group_series(results)
     baseline = baseline_of(results)
-    reach = [
-        value for r in results for _, read in _ACCESSES if (value := read(r.evaluation.scores))
-    ]
+    reach = [value for r in results for _, read in _ACCESSES if (value := read(r.scores))]
     top = max([*reach, 0.05])
     columns = min(_COLUMNS, max(len(series), 1))
     rows = math.ceil(max(len(series), 1) / columns)
@@ -79,7 +78,7 @@ def _draw_lines(axes: Axes, group: Series, theme: Theme) -> None:
         points = [
             (m, value)
             for m, result in zip(group.block_sizes, group.results, strict=True)
-            if (value := read(result.evaluation.scores)) is not None
+            if (value := read(result.scores)) is not None
         ]
         if not points:
             continue
@@ -88,9 +87,9 @@ def _draw_lines(axes: Axes, group: Series, theme: Theme) -> None:
             sides, values, access.marker + "-", color=theme.colour(access), label=access.label
         )
     band = [
-        (m, r.evaluation.scores.incorrect)
+        (m, r.scores.incorrect)
         for m, r in zip(group.block_sizes, group.results, strict=True)
-        if r.evaluation.scores.incorrect
+        if r.scores.incorrect
     ]
     if band:
         axes.fill_between(
@@ -112,7 +111,7 @@ def _draw_lines(axes: Axes, group: Series, theme: Theme) -> None:
 
 def _draw_bars(axes: Axes, group: Series, theme: Theme) -> None:
     for shift, result in enumerate(group.results):
-        scores = result.evaluation.scores
+        scores = result.scores
         width = 0.8 / len(group.results)
         for place, (access, read) in enumerate(_ACCESSES):
             value = read(scores)
@@ -143,14 +142,14 @@ def _draw_bars(axes: Axes, group: Series, theme: Theme) -> None:
 def _draw_levels(axes: Axes, baseline: LockResult | None, group: Series, theme: Theme) -> None:
     if baseline:
         axes.axhline(
-            baseline.evaluation.scores.owner_miou,
+            baseline.scores.owner_miou,
             color=theme.ink,
             linestyle="--",
             linewidth=1.2,
             label="Baseline (unlocked)",
         )
     axes.axhline(
-        group.results[0].evaluation.scores.floors.floor,
+        group.results[0].scores.floors.floor,
         color=theme.faint,
         linestyle=":",
         linewidth=1.6,
@@ -161,7 +160,7 @@ def _draw_levels(axes: Axes, baseline: LockResult | None, group: Series, theme: 
 def _only_baseline(figure: Figure, results: Sequence[LockResult]) -> None:
     axes = figure.add_subplot()
     axes.set_axis_off()
-    value = results[0].evaluation.scores.owner_miou if results else 0.0
+    value = results[0].scores.owner_miou if results else 0.0
     axes.text(
         0.5,
         0.5,

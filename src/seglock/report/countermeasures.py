@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from seglock.report.attacks import TIERS
+from seglock.results.attack import TIERS
 from seglock.steps import Step, parse_step
 
 MOVED = 0.05

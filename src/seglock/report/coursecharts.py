@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seglock.report.attackcharts import count_axis
-from seglock.report.attacks import AttackResult
 from seglock.report.charts import ramp
-from seglock.report.looks import lock_text
+from seglock.report.method_style import lock_text
 from seglock.report.style import LIGHT, Theme, canvas, save
+from seglock.results.attack import AttackResult
 from seglock.steps import parse_step
 
 if TYPE_CHECKING:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seglock.errors import ReportError
-from seglock.report.results import LockResult
+from seglock.report.locks import LockResult
 from seglock.report.series import baseline_of
 from seglock.report.style import (
     LIGHT,
-    VOID,
     Theme,
     canvas,
     colour_mask,
@@ -34,6 +33,7 @@ from seglock.report.tiles import (
     show,
     tile_dpi,
 )
+from seglock.results.pictures import VOID
 from seglock.steps import METHODS
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seglock.report.attackcharts import with_changes, with_shares
-from seglock.report.attacks import Analysis, AttackResult
 from seglock.report.coursecharts import with_course
 from seglock.report.figures import (
     draw_access_control,
@@ -24,10 +23,11 @@ from seglock.report.figures import (
     draw_transforms,
 )
 from seglock.report.gallery import draw_scene
-from seglock.report.results import LockResult
+from seglock.report.locks import LockResult
 from seglock.report.series import representatives
-from seglock.report.study import Study
 from seglock.report.style import DARK, LIGHT, Theme
+from seglock.results.attack import Analysis, AttackResult
+from seglock.results.study import Study
 
 # Noise does not compress: a dark copy of a large gallery would double the page for little.
 _DARK_LIMIT = 400_000
@@ -208,8 +208,7 @@ def _illustrate_study(study: Study, folder: Path) -> SearchIllustrations:
 
 
 def _lock(result: LockResult) -> Callable[[Path, Theme], None]:
-    values = result.evaluation.model_dump()
-    return lambda path, theme: draw_lock_figure(values, path, theme=theme)
+    return lambda path, theme: draw_lock_figure(result.evaluation, path, theme=theme)
 
 
 def _draw(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seglock.report.attacks import TIERS, AttackResult
 from seglock.report.countermeasures import MOVED, countermeasures
 from seglock.report.numbers import NOTHING
+from seglock.results.attack import TIERS, AttackResult
 
 _LAST = 2.0
 _NO_LOCK = "no lock: plain images are the right ones"

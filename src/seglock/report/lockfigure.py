@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from seglock.report.schema import Evaluation, Incorrect
 from seglock.report.style import (
     CORRECT,
     INCORRECT,
@@ -18,6 +16,7 @@ from seglock.report.style import (
     canvas,
     save,
 )
+from seglock.results.evaluation import Evaluation, KeyScores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,13 +25,11 @@ _BAR = 0.52
 _GOLDEN = 0.6180339887498949
 
 
-def draw_lock_figure(evaluation: Mapping[str, Any], path: Path, *, theme: Theme = LIGHT) -> None:
+def draw_lock_figure(result: Evaluation, path: Path, *, theme: Theme = LIGHT) -> None:
     """Draw one bar for each access to a lock's model, every wrong key as a dot, and the floors.
 
-    ``evaluation`` is evaluation.json as plain values. Writes a PNG to ``path``. Raises ReportError
-    when values are missing.
+    Writes a PNG to ``path``.
     """
-    result = Evaluation.check(evaluation)
     scores = result.scores
     rows: list[tuple[Access, str, float]] = []
     if scores.correct:
@@ -67,7 +64,7 @@ def draw_lock_figure(evaluation: Mapping[str, Any], path: Path, *, theme: Theme 
         save(figure, path)
 
 
-def _draw_keys(axes: Axes, place: int, incorrect: Incorrect, theme: Theme) -> None:
+def _draw_keys(axes: Axes, place: int, incorrect: KeyScores, theme: Theme) -> None:
     # Dots are spread across the bar by a fixed low-discrepancy sequence: no two runs differ.
     heights = [place + _BAR * 0.8 * ((i * _GOLDEN) % 1 - 0.5) for i in range(len(incorrect.miou))]
     axes.scatter(

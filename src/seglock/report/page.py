@@ -8,11 +8,11 @@ from typing import Any
 from seglock.report.columns import COLUMNS
 from seglock.report.findings import findings, warnings
 from seglock.report.illustrations import Illustrations
+from seglock.report.locks import LockResult
 from seglock.report.paper import table1
-from seglock.report.results import LockResult
 from seglock.report.searchsummary import effort_sentence
-from seglock.report.study import Study
 from seglock.report.templating import render
+from seglock.results.study import Study
 
 LOCAL_UI = "http://127.0.0.1:5000"
 
@@ -75,10 +75,10 @@ def _per_class(results: Sequence[LockResult]) -> list[dict[str, Any]]:
     return [
         {
             "title": "For the owner (correct key; the baseline: plain)",
-            "scores": {r.lock: r.evaluation.scores.owner for r in results},
+            "scores": {r.lock: r.scores.owner for r in results},
         },
         {
             "title": "For a thief without a key (plain images)",
-            "scores": {r.lock: r.evaluation.scores.plain for r in results},
+            "scores": {r.lock: r.scores.plain for r in results},
         },
     ]

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock.report.labels import Label, place_labels
-from seglock.report.looks import lock_text, method_looks, trial_labels
+from seglock.report.method_style import lock_text, method_looks, trial_labels
 from seglock.report.paper import PUBLISHED_DATASET
+from seglock.report.pareto_zoom import View, is_in, near_view, whole_view
 from seglock.report.paretopanels import Looks, draw_published, draw_view
-from seglock.report.study import Study
 from seglock.report.style import LIGHT, Theme, canvas, save
-from seglock.report.views import View, is_in, near_view, whole_view
+from seglock.results.study import Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

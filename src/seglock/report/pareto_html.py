@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from seglock import files
 from seglock.report.interactive import embedded, lay_out, marker
-from seglock.report.looks import lock_text, method_looks
+from seglock.report.method_style import lock_text, method_looks
 from seglock.report.numbers import NOTHING, bits, four
 from seglock.report.paper import PUBLISHED_DATASET
 from seglock.report.paretopanels import NEAREST, VERDICTS
 from seglock.report.published_html import published_figure
-from seglock.report.study import Measured, Study
 from seglock.report.style import LIGHT
+from seglock.results.study import MeasuredTrial, Study
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -200,7 +200,7 @@ def _add_ring(figure: Figure, study: Study) -> None:
             )
 
 
-def _hover(study: Study, found: Measured) -> str:
+def _hover(study: Study, found: MeasuredTrial) -> str:
     """What is told of a trial that is pointed at; every text of a file is escaped."""
     trial = found.trial
     title = f"<b>{escape(lock_text(trial.lock))}</b>"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from seglock.report.looks import LOOKS_OF_PAPER
+from seglock.report.method_style import LOOKS_OF_PAPER
 from seglock.report.paper import PAPER_METHODS, published_table
-from seglock.report.study import Baseline, Measured, Study
+from seglock.report.pareto_zoom import View
 from seglock.report.style import Access, Theme
-from seglock.report.views import View
+from seglock.results.study import BaselineRecord, MeasuredTrial, Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +63,9 @@ def draw_view(axes: Axes, study: Study, view: View, looks: Looks, theme: Theme) 
     _ring_the_chosen(axes, study, theme)
 
 
-def _draw_limits(axes: Axes, study: Study, baseline: Baseline, view: View, theme: Theme) -> None:
+def _draw_limits(
+    axes: Axes, study: Study, baseline: BaselineRecord, view: View, theme: Theme
+) -> None:
     """The region within both limits, and what bounds it: baseline and floor."""
     limits, floor = study.limits, baseline.floor
     least = max(baseline.mean - limits.max_drop, floor)  # below the floor all is regained
@@ -110,12 +112,12 @@ def _draw_limits(axes: Axes, study: Study, baseline: Baseline, view: View, theme
     )
 
 
-def _baseline_label(baseline: Baseline) -> str:
+def _baseline_label(baseline: BaselineRecord) -> str:
     seeds = len(baseline.owner_miou)
     return "Baseline" + (f" (band: its {seeds} seeds)" if seeds > 1 else "")
 
 
-def _draw_front(axes: Axes, front: Sequence[Measured], view: View, theme: Theme) -> None:
+def _draw_front(axes: Axes, front: Sequence[MeasuredTrial], view: View, theme: Theme) -> None:
     """The edge of what the front beats: up at each lock, then right to the next."""
     if not front:
         return
@@ -133,9 +135,9 @@ def _draw_front(axes: Axes, front: Sequence[Measured], view: View, theme: Theme)
     )
 
 
-def _join_keys(axes: Axes, measured: Sequence[Measured], looks: Looks, theme: Theme) -> None:
+def _join_keys(axes: Axes, measured: Sequence[MeasuredTrial], looks: Looks, theme: Theme) -> None:
     """Thin lines between trials of one lock and recipe: how far apart its keys are."""
-    recipes: dict[tuple[object, ...], list[Measured]] = {}
+    recipes: dict[tuple[object, ...], list[MeasuredTrial]] = {}
     for found in measured:
         recipes.setdefault(found.trial.recipe, []).append(found)
     for several in recipes.values():

@@ -7,17 +7,17 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from seglock.report.interactive import lay_out, marker
-from seglock.report.looks import LOOKS_OF_PAPER, method_looks
+from seglock.report.method_style import LOOKS_OF_PAPER, method_looks
 from seglock.report.numbers import four
 from seglock.report.paper import PAPER_METHODS, published_table
-from seglock.report.study import Measured, Study
 from seglock.report.style import LIGHT
+from seglock.results.study import MeasuredTrial, Study
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
-def published_figure(study: Study, hover: Callable[[Measured], str]) -> Figure:
+def published_figure(study: Study, hover: Callable[[MeasuredTrial], str]) -> Figure:
     """The owner's mean IoU over the block side: published ones hollow and joined, ours filled.
 
     The paper has no figure of what a thief gets, so its points have no place in the trade-off.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglock.report.study import Study
 from seglock.report.style import CORRECT, LIGHT, PLAIN, Access, Theme, canvas, save
+from seglock.results.study import Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from seglock.report.looks import lock_text
+from seglock.report.method_style import lock_text
 from seglock.report.numbers import duration, four
-from seglock.report.study import Study, Trial
+from seglock.results.study import Study, TrialRecord
 
 _FRONT = ("number", "lock", "steps", "owner_miou", "drop", "unauthorised", "regained")
 _VERDICTS = {
@@ -55,7 +55,7 @@ def summarise_study(study: Study, locks: Mapping[str, Mapping[str, Any]]) -> dic
     }
 
 
-def _row(trial: Trial) -> dict[str, Any]:
+def _row(trial: TrialRecord) -> dict[str, Any]:
     row = {name: getattr(trial, name) for name in _FRONT}
     return row | {
         "steps": list(trial.steps),
@@ -96,16 +96,12 @@ def keys_sentence(study: Study) -> str | None:
         return None
     if len(tried) == 1:
         return "This lock was tried under one key only; search.confirm asks for more."
-    owners, thieves = ([f.owner for f in tried], [_lost(f.trial) for f in tried])
+    owners, thieves = ([f.owner for f in tried], [f.trial.lost for f in tried])
     listed = ", ".join(str(found.trial.number) for found in tried)
     return (
         f"This lock was tried under {len(tried)} keys (trials {listed}): owner {_range(owners)}, "
         f"regained {_range(thieves)}."
     )
-
-
-def _lost(trial: Trial) -> float:
-    return 1.0 if trial.regained is None else trial.regained  # no lead is left
 
 
 def _range(values: list[float]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seglock.report.results import LockResult
+from seglock.report.locks import LockResult
 from seglock.steps import parse_step
 
 

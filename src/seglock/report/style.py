@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DPI = 160
-VOID = 255
 
 
 class Access(NamedTuple):

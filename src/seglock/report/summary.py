@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from seglock import __version__
-from seglock.report.attacks import AttackResult
 from seglock.report.leaderboard import leaderboard
-from seglock.report.results import LockResult
+from seglock.report.locks import LockResult
 from seglock.report.searchsummary import summarise_study
 from seglock.report.series import baseline_of
-from seglock.report.study import Study
+from seglock.results.attack import AttackResult
+from seglock.results.study import Study
 
 
 def summarise(
@@ -26,7 +26,7 @@ def summarise(
     """
     first = results[0].evaluation
     baseline = baseline_of(results)
-    reference = baseline.evaluation.scores.owner_miou if baseline else None
+    reference = baseline.scores.owner_miou if baseline else None
     locks = {result.lock: _figures(result, reference) for result in results}
     return {
         "seglock": __version__,
@@ -44,7 +44,7 @@ def summarise(
 
 
 def _figures(result: LockResult, reference: float | None) -> dict[str, Any]:
-    evaluation, scores = result.evaluation, result.evaluation.scores
+    evaluation, scores = result.evaluation, result.scores
     incorrect = scores.incorrect
     has_ffx = "ffx" in evaluation.method.split("+")
     drop = None

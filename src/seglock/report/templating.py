@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from seglock.report import numbers
 from seglock.report.countermeasures import verdict_text
 from seglock.report.leaderboard import by_tier, plan_text, shade, spent_text
-from seglock.report.looks import lock_text
+from seglock.report.method_style import lock_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment

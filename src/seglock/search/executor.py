@@ -51,7 +51,7 @@ class TrialJob:
 class TrialResult:
     """What one job found. Mean IoU is of the split that ``search.split`` names, 0 to 1.
 
-    ``scores`` is AccessResult.to_dict(), with what the attacks of ``search.thief`` add; None where
+    ``scores`` is evaluation.json's, with what the attacks of ``search.thief`` add; None where
     the training was stopped early; then ``stopped_at`` is the last epoch. ``key_id`` and
     ``key_hash`` (Argon2id, PHC format) are all that is kept of the key, None for a baseline.
     ``curve`` has a row an epoch.

@@ -114,7 +114,7 @@ def attacked(
     params: Params,
     lock: str,
 ) -> dict[str, Any]:
-    """A lock's scores, as AccessResult.to_dict() has them, once the thief has been at it.
+    """A lock's scores, as evaluation.json has them, once the thief has been at it.
 
     ``attacks`` has each attack's tier and figures by its name; ``unauthorised`` is the largest of
     their mean IoU and of what it was before; ``strongest`` and ``strongest_tier`` name whose it

@@ -160,7 +160,7 @@ def _judge(
         unlabelled=unlabelled(data),
         transform=transform if key else None,
         wrong=incorrect_transforms(job.steps, key, search.wrong_keys, password) if key else (),
-    ).to_dict()
+    ).scores.document()
     if key is None or search.thief.tier is None:
         return scores
     return attacked(

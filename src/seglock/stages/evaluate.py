@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seglock.config import Params, load_params
+from seglock.results.evaluation import EVALUATIONS, Evaluation, Scores
 from seglock.stages.encrypt import ENCRYPTED_FILE
 from seglock.stages.evaluate_record import record_results, write_results
 from seglock.stages.locks import WEIGHTS, OpenLock, open_lock, read_training
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from seglock.evaluation import AccessResult
 
 
-def evaluate_locks(locks: Iterable[str], root: Path) -> list[dict[str, Any]]:
+def evaluate_locks(locks: Iterable[str], root: Path) -> list[Evaluation]:
     """Judge locks one after another; returns what each data/evaluations/LOCK/evaluation.json says.
 
     Reads data/prepared, data/models/LOCK, the lock's encrypted test split and its key.
@@ -40,7 +41,7 @@ def evaluate_locks(locks: Iterable[str], root: Path) -> list[dict[str, Any]]:
 
 def evaluate_opened(
     lock: OpenLock, params: Params, root: Path, *, tracked: bool = True
-) -> dict[str, Any]:
+) -> Evaluation:
     """The same for one lock with its key; what is not ``tracked`` is told to no run."""
     training = read_training(lock, root)
 
@@ -59,14 +60,11 @@ def evaluate_opened(
             tracker.set_tags({"wrong_keys": str(params.evaluate.wrong_keys)})
         tracker.log_dataset(data.dataset, data.digest, use="evaluation")
         result = measure()
-        about = {
-            **_describe(lock, params, data, tracker.run_id),
-            "scores": result.to_dict(),
-        }
-        folder = write_results(root / "data" / "evaluations" / lock.name, about, result)
+        found = _evaluation(lock, params, data, tracker.run_id, result.scores)
+        folder = write_results(root / EVALUATIONS / lock.name, found, result.pictures)
         if tracked:
-            record_results(tracker, folder, about)
-    return about
+            record_results(tracker, folder, found)
+    return found
 
 
 def _prepare(
@@ -131,23 +129,26 @@ def _progress(lock: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _describe(lock: OpenLock, params: Params, data: PreparedData, run_id: str) -> dict[str, Any]:
+def _evaluation(
+    lock: OpenLock, params: Params, data: PreparedData, run_id: str, scores: Scores
+) -> Evaluation:
     definition, key = lock.params, lock.key
-    return {
-        "lock": lock.name,
-        "method": definition.method,
-        "steps": definition.steps,
-        "block_size": definition.block_size,
-        "key": definition.key if key else None,
-        "key_id": lock.key_id,
-        "ffx_password": definition.ffx_password,
-        "ffx_divisor": definition.ffx_divisor,
-        "key_space_bits": lock.transform().key_space_bits if key else None,
-        "run_id": run_id,
-        "dataset": data.dataset,
-        "dataset_digest": data.digest,
-        "classes": list(data.classes),
-        "image_side": data.image_side,
-        "model": params.model.name,
-        "seed": params.train.seed,
-    }
+    return Evaluation(
+        lock=lock.name,
+        method=definition.method,
+        steps=tuple(definition.steps),
+        block_size=definition.block_size,
+        key=definition.key if key else None,
+        key_id=lock.key_id,
+        ffx_password=definition.ffx_password,
+        ffx_divisor=definition.ffx_divisor,
+        key_space_bits=lock.transform().key_space_bits if key else None,
+        run_id=run_id,
+        dataset=data.dataset,
+        dataset_digest=data.digest,
+        classes=tuple(data.classes),
+        image_side=data.image_side,
+        model=params.model.name,
+        seed=params.train.seed,
+        scores=scores,
+    )

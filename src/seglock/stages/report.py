@@ -13,14 +13,14 @@ from seglock import files
 from seglock.config import load_params
 from seglock.errors import ReportError
 from seglock.report import read_results
-from seglock.report.attacks import read_analyses, read_attacks
 from seglock.report.exports import to_csv, to_latex
 from seglock.report.illustrations import illustrate
 from seglock.report.page import LOCAL_UI, render_leaderboard, render_page
 from seglock.report.paper import table1
 from seglock.report.pareto_html import write_pareto_html
-from seglock.report.study import read_study_file, require_same_data
 from seglock.report.summary import summarise
+from seglock.results.attack import read_analyses, read_attacks
+from seglock.results.study import read_study_file, require_same_data
 from seglock.stages.outputs import sole_writer
 
 REPORT_FOLDER = Path("data/reports")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seglock import files
 from seglock.config import Params, load_params, override_search
-from seglock.report.study import STUDY_FILE, check_study
+from seglock.results.study import STUDY_FILE, Study
 from seglock.stages.outputs import sole_writer
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def write_study(outcome: StudyOutcome, root: Path) -> Path:
     target = root / SEARCH_FOLDER
     with sole_writer(root, "search"), files.replacing_folder(target) as out:
         write_outputs(outcome, out)
-        study = check_study(outcome.document())
+        study = Study.check(outcome.document())
         draw_pareto(study, out / "pareto.png")
         draw_hypervolume(study, out / "hypervolume.png")
         write_pareto_html(study, out / PARETO_PAGE)

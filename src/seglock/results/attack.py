@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
 from seglock import files
 from seglock.errors import ReportError
-from seglock.report.schema import Kind, Section, checked
+from seglock.results.record import Record
 
 Tier = Literal["T0", "T1", "T2", "T3"]
+Kind = TypeVar("Kind", bound=Record)
 TIERS: dict[Tier, str] = {
     "T0": "the model and photos without labels",
     "T1": "also labelled plain images",
@@ -23,7 +24,7 @@ ANALYSIS = "analysis"
 """The tier of what knows the secret: it shows how a lock behaves, and is no attack."""
 
 
-class Budget(Section):
+class Budget(Record):
     """What one attack might spend; ``labelled`` are shares of the task's labelled images."""
 
     queries: int
@@ -31,7 +32,7 @@ class Budget(Section):
     labelled: tuple[float, ...] = ()
 
 
-class Line(Section):
+class Line(Record):
     """One candidate of an attack; ``source`` is theft or scratch where it was trained."""
 
     miou: float
@@ -40,7 +41,7 @@ class Line(Section):
     share: float | None = None
 
 
-class AttackResult(Section):
+class AttackResult(Record):
     """One attack's JSON, as far as the report shows it.
 
     labelled: how many labelled images the chosen network was trained on, for attacks that train.
@@ -76,7 +77,7 @@ class AttackResult(Section):
         return "score" if self.cross_entropy is None else "cross-entropy"
 
 
-class Point(Section):
+class Point(Record):
     """Plans at one distance from the right one: mean IoU over them, and its range."""
 
     miou: float
@@ -85,7 +86,7 @@ class Point(Section):
     max: float | None = None
 
 
-class Analysis(Section):
+class Analysis(Record):
     """The JSON of what starts from the secret itself."""
 
     attack: str
@@ -118,7 +119,7 @@ def _read(root: Path, locks: Iterable[str], kind: type[Kind], *, analyses: bool)
             is_analysis = isinstance(value, dict) and value.get("tier") == ANALYSIS
             if is_analysis != analyses:
                 continue
-            result = checked(kind, value, where=str(path), fix=fix)
+            result = kind.check(value, where=str(path), fix=fix)
             if value["lock"] != lock:
                 raise ReportError(f"{path} must be about lock {lock}", got=value["lock"], fix=fix)
             yield result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seglock.report.study import Measured, Study
+from seglock.results.study import MeasuredTrial, Study
 
 _ZOOM_FROM = 0.62  # a second panel is drawn where it shows less than this share of an axis
 _SHOWN_LIMITS = 3.0  # it reaches this many times as far as the limits
@@ -52,7 +52,7 @@ def near_view(study: Study, whole: View) -> View | None:
     return view if shown and min(shares) < _ZOOM_FROM else None
 
 
-def is_in(found: Measured, view: View) -> bool:
+def is_in(found: MeasuredTrial, view: View) -> bool:
     return view[0] <= found.unauthorised <= view[1] and view[2] <= found.owner <= view[3]
 
 

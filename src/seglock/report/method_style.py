@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from seglock.report.series import method_label
-from seglock.report.study import Study, Trial
 from seglock.report.style import Access
+from seglock.results.study import Study, TrialRecord
 
 # Hues after Okabe and Ito; the shape tells methods apart without any colour.
 _LOOKS = (
@@ -31,7 +31,7 @@ def look(label: str, place: int) -> Access:
     return Access(label, *_LOOKS[place % len(_LOOKS)])
 
 
-def method_looks(trials: Sequence[Trial]) -> dict[str, Access]:
+def method_looks(trials: Sequence[TrialRecord]) -> dict[str, Access]:
     """The label, colours and marker of each method among ``trials``, the single ones first."""
     methods = sorted({trial.method for trial in trials}, key=_rank)
     labels = {trial.method: _plain_label(trial) for trial in trials}
@@ -51,7 +51,7 @@ def _places(methods: Sequence[str]) -> list[int]:
     return [_FIRST.index(m) if m in _FIRST else len(_FIRST) + others.index(m) for m in methods]
 
 
-def _plain_label(trial: Trial) -> str:
+def _plain_label(trial: TrialRecord) -> str:
     return method_label([step.partition("-f")[0] for step in trial.steps])
 
 

@@ -1,0 +1,70 @@
+"""training.json and history.csv: how a lock's weights came to be."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from seglock.errors import ReportError
+from seglock.foreign import read_plain
+from seglock.results.record import Record, RunId
+
+MODELS = Path("data/models")
+
+
+class Training(Record):
+    """training.json. ``best_epoch``, from 1, is the one whose weights were kept."""
+
+    lock: str | None = None
+    run_id: RunId | None = None
+    best_epoch: int
+    epochs: int
+    val_loss: float | None = None
+    val_miou: float | None = None
+    seconds: float | None = None
+    device: str | None = None
+    parameters: int | None = None
+    weights_sha256: str | None = None
+    key_id: str | None = None
+    resumed_from: int | None = None
+
+
+class Epoch(NamedTuple):
+    """One line of history.csv; losses may be nan where nothing was validated."""
+
+    epoch: int
+    lr: float
+    train_loss: float
+    val_loss: float
+    val_miou: float
+
+
+def read_history(path: Path, fix: str) -> tuple[Epoch, ...]:
+    """The lines of a history.csv; raises ReportError for a file that is missing or damaged."""
+    try:
+        text = io.StringIO(read_plain(path).decode(), newline="")
+        epochs = tuple(_epoch(row) for row in csv.DictReader(text))
+        if not epochs:
+            raise ValueError("no epoch")
+    except FileNotFoundError as error:
+        raise ReportError(f"{path} must exist", got="no such file", fix=fix) from error
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
+        wanted = ", ".join(Epoch._fields)
+        raise ReportError(
+            f"{path} must have a line of {wanted} for each epoch", got=str(error), fix=fix
+        ) from error
+    return epochs
+
+
+def _epoch(row: Mapping[str, str | None]) -> Epoch:
+    numbers = {}
+    for name in Epoch._fields:
+        text = row[name]
+        if text is None:
+            raise ValueError(f"a line without {name}")
+        numbers[name] = float(text) if text else math.nan
+    return Epoch(int(numbers.pop("epoch")), **numbers)
