@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,12 +26,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def only_new_objects() -> Iterator[None]:
-    """The garbage collector sees what is made from here on: to look through all takes seconds."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
+def live_plans(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How many of the plans that were made since are held by anyone."""
+    from seglock.transforms.plan import Plan
+
+    made: list[weakref.ref[Plan]] = []
+    checked = Plan.__post_init__
+
+    def noted(plan: Plan) -> None:
+        made.append(weakref.ref(plan))
+        checked(plan)
+
+    monkeypatch.setattr(Plan, "__post_init__", noted)
+    return lambda: sum(plan() is not None for plan in made)
 
 
 @pytest.fixture(autouse=True)
