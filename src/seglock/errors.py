@@ -20,7 +20,9 @@ A message has three parts: the rule that must hold, the value that broke it, and
 
 from __future__ import annotations
 
+import difflib
 import shlex
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 _LONGEST = 4000
@@ -52,6 +54,17 @@ class SeglockError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.rule, self.got, self.fix)
+
+
+def nearest_name(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """``did you mean 'x'?``, or the list of known names where none is near.
+
+    >>> nearest_name("epoch", ["epochs", "lr"])
+    "did you mean 'epochs'?"
+    """
+    known = list(known)
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=cutoff)
+    return f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(known)}"
 
 
 def printable(line: str) -> str:

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 MOST_BYTES = 64 << 20
 MOST_VALUES = 4_000_000
 MOST_DEPTH = 64
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _RUN_ID = re.compile(r"(local-)?[0-9a-f]{32}|local-[0-9a-f]{16}")
 _CACHED = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}$")
 
@@ -78,6 +79,15 @@ def _followed(path: Path, within: Path) -> Path:
     if inside or _CACHED.search(real.as_posix()):
         return real
     raise OSError(errno.ELOOP, "a link that leads elsewhere: put a copy of the file in its place")
+
+
+def is_name(text: str) -> bool:
+    """Whether something can name a key, a dataset or a study: safe as a folder of that name.
+
+    >>> [is_name(text) for text in ("client-2.old", "../main", "Main", "")]
+    [True, False, False, False]
+    """
+    return _NAME.fullmatch(text) is not None
 
 
 def is_run_id(text: object) -> bool:

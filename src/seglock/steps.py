@@ -5,14 +5,13 @@ Pure text and numbers: the transforms themselves are built from these in ``seglo
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from seglock.errors import ConfigError, TransformError
+from seglock.errors import ConfigError, TransformError, nearest_name
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -79,7 +78,7 @@ def parse_step(name: object) -> Step:
         raise ConfigError(
             f"a step's method must be one of {', '.join(METHODS)}",
             got=repr(name),
-            fix=_nearest(method, METHODS),
+            fix=nearest_name(method, METHODS, cutoff=0.4),
         )
     block = int(match["block"])
     if block < 1:
@@ -92,11 +91,6 @@ def parse_step(name: object) -> Step:
             "a step's percentage must be at most 100", got=repr(name), fix="use -f1 to -f100"
         )
     return Step(method, block, percent)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
-    return f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(known)}"
 
 
 def check_sequence(steps: Iterable[Step]) -> None:

@@ -25,8 +25,7 @@ from seglock.attacks import (
     stem_finetune,
     unsupervised,
 )
-from seglock.config import nearest_name
-from seglock.errors import AttackError
+from seglock.errors import AttackError, nearest_name
 
 if TYPE_CHECKING:
     from seglock.attacks.analysis import Analysis

@@ -7,7 +7,6 @@ from seglock.config.load import (
     check_params,
     find_lock,
     load_params,
-    nearest_name,
     override_attack,
     override_search,
 )
@@ -60,7 +59,6 @@ __all__ = [
     "load_profile",
     "merge_profile",
     "merge_values",
-    "nearest_name",
     "override_attack",
     "override_search",
 ]

@@ -22,7 +22,7 @@ from seglock.config.schema import DataParams, LockParams, ModelParams, Params, T
 from seglock.config.search import SearchParams, SpaceParams
 from seglock.config.search_rules import search_faults, study_faults
 from seglock.config.section import Section
-from seglock.errors import ConfigError, printable
+from seglock.errors import ConfigError, nearest_name, printable
 from seglock.foreign import bounded, read_plain
 
 PARAMS_FILE = Path("params.yaml")
@@ -120,13 +120,6 @@ def find_lock(params: Params, name: str) -> LockParams:
             fix=nearest_name(name, params.locks),
         )
     return params.locks[name]
-
-
-def nearest_name(name: str, known: Iterable[str]) -> str:
-    """``did you mean 'x'?``, or the list of known names where none is near."""
-    known = list(known)
-    close = difflib.get_close_matches(str(name), known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(known)}"
 
 
 def _describe(detail: ErrorDetails) -> list[str]:

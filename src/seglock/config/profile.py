@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from seglock.config.edit import Edit, add_entry, composed, edited, end_of
-from seglock.config.load import check_params, nearest_name, parse_yaml, read_text
+from seglock.config.load import check_params, parse_yaml, read_text
 from seglock.config.schema import Params
-from seglock.errors import ConfigError
+from seglock.errors import ConfigError, nearest_name
 
 DEFAULT = "synthetic"
 _BASE = "base"

@@ -49,7 +49,7 @@ def device_faults(name: str) -> list[str]:
     if _DEVICE.fullmatch(name):
         return []
     rule = "train.device must be auto, cpu, cuda, cuda:NUMBER or mps"
-    return [_fault(rule, repr(name), "write auto")]
+    return [as_fault(rule, repr(name), "write auto")]
 
 
 def data_faults(data: Values) -> list[str]:
@@ -68,7 +68,7 @@ def data_faults(data: Values) -> list[str]:
     named = [name for name in lists if isinstance(name, str)]
     if len(set(named)) < len(named):
         faults.append(
-            _fault(
+            as_fault(
                 "data.train_split, val_split and test_split must name different lists",
                 ", ".join(named),
                 "hold images out of the train list with data.val_split: NUMBER",
@@ -92,15 +92,15 @@ def model_faults(model: Values) -> list[str]:
         kind = model.get(option)
         if kind in _KINDS and kind not in published:
             fix = f"use {' or '.join(['none', *published])}, a file, or another model.name"
-            faults.append(_fault(f"model.{option} must be one that {name} has", repr(kind), fix))
+            faults.append(as_fault(f"model.{option} must be one that {name} has", repr(kind), fix))
     if model.get("zero_init_residual") is True:
         if name in PUBLISHED_WEIGHTS and name not in RESIDUAL:
             rule = "model.zero_init_residual needs a network with residual branches"
             fix = f"set it to false, or model.name to {' or '.join(RESIDUAL)}"
-            faults.append(_fault(rule, repr(name), fix))
+            faults.append(as_fault(rule, repr(name), fix))
         if model.get("norm") == "frozen":
             rule = "model.zero_init_residual needs a norm whose scale is trained"
-            faults.append(_fault(rule, "norm=frozen", "set model.norm to batch or group"))
+            faults.append(as_fault(rule, "norm=frozen", "set model.norm to batch or group"))
     return faults
 
 
@@ -112,7 +112,7 @@ def recipe_faults(model: Values, train: Values) -> list[str]:
     """
     if train.get("reestimate_batch_norm") is True and model.get("norm", "batch") != "batch":
         rule = "train.reestimate_batch_norm needs model.norm: batch"
-        return [_fault(rule, repr(model["norm"]), "set train.reestimate_batch_norm: false")]
+        return [as_fault(rule, repr(model["norm"]), "set train.reestimate_batch_norm: false")]
     return []
 
 
@@ -122,25 +122,25 @@ def train_faults(train: Values) -> list[str]:
     if "crop_scale" in train:
         low, high = train["crop_scale"]
         if not 0 < low <= high <= 1:
-            faults.append(_fault("train.crop_scale must be 0 < low <= high <= 1", [low, high]))
+            faults.append(as_fault("train.crop_scale must be 0 < low <= high <= 1", [low, high]))
     if "crop_ratio" in train:
         low, high = train["crop_ratio"]
         if not 0 < low <= high:
-            faults.append(_fault("train.crop_ratio must be 0 < low <= high", [low, high]))
+            faults.append(as_fault("train.crop_ratio must be 0 < low <= high", [low, high]))
     if _has(train, "min_lr", "lr") and train["min_lr"] > train["lr"]:
         got = f"{train['min_lr']} > {train['lr']}"
-        faults.append(_fault("train.min_lr must be <= train.lr", got))
+        faults.append(as_fault("train.min_lr must be <= train.lr", got))
     if _has(train, "batch_size", "accumulate") and train["batch_size"] % train["accumulate"]:
         got = f"{train['accumulate']} and {train['batch_size']}"
-        faults.append(_fault("train.accumulate must divide train.batch_size", got))
+        faults.append(as_fault("train.accumulate must divide train.batch_size", got))
     if _has(train, "warmup_epochs", "epochs") and train["warmup_epochs"] >= train["epochs"]:
         got = f"{train['warmup_epochs']} of {train['epochs']}"
         fix = "lower train.warmup_epochs or train longer"
-        faults.append(_fault("train.warmup_epochs must be less than train.epochs", got, fix))
+        faults.append(as_fault("train.warmup_epochs must be less than train.epochs", got, fix))
     sgd = train.get("optimizer") == "sgd"
     if sgd and train.get("nesterov") is True and train.get("momentum") == 0:
         fix = "set train.nesterov: false, or a momentum"
-        faults.append(_fault("train.nesterov needs train.momentum above 0", 0, fix))
+        faults.append(as_fault("train.nesterov needs train.momentum above 0", 0, fix))
     return faults
 
 
@@ -191,7 +191,7 @@ def _key_faults(names: Iterable[str]) -> list[str]:
         if other != name:
             rule = "locks: two keys must not share one variable of the environment"
             got = f"{name} and {other}, both {key_variable(name)}"
-            faults.append(_fault(rule, got, f"rename the key {name}"))
+            faults.append(as_fault(rule, got, f"rename the key {name}"))
     return faults
 
 
@@ -213,7 +213,7 @@ def _faults_of_steps(lock: Values, image_side: int | None) -> list[str]:
     password = lock.get("ffx_password")
     if password and names and len(steps) == len(names) and has_one_plan(steps, password):
         faults.append(
-            _fault(
+            as_fault(
                 "a lock must have more than one plan for a key to be wrong",
                 f"steps {', '.join(map(str, steps))}",
                 "shuffle two positions or more, or touch a share between none and all of them",
@@ -236,5 +236,5 @@ def _has(values: Values, *names: str) -> bool:
     return all(name in values for name in names)
 
 
-def _fault(rule: str, got: object, fix: str | None = None) -> str:
+def as_fault(rule: str, got: object, fix: str | None = None) -> str:
     return str(ConfigError(rule, got=got, fix=fix))

@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from seglock.config.rules import train_faults
+from seglock.config.rules import Values, as_fault, train_faults
 from seglock.config.search_locks import (
     MOST_STEPS,
     PUBLISHED,
@@ -20,11 +19,9 @@ from seglock.config.search_locks import (
     lock_choices,
     parse_lock,
 )
-from seglock.errors import ConfigError, SeglockError
+from seglock.errors import ConfigError, SeglockError, nearest_name
 from seglock.steps import METHODS, check_block_divides, has_one_plan, parse_step
 from seglock.steps import sequence_faults as order_of
-
-Values = Mapping[str, Any]
 
 SCALAR_PRUNERS = ("median", "successive_halving", "hyperband")
 _LISTS = ("steps", "block_size", "fraction", "lr", "weight_decay", "epochs", "image_side")
@@ -43,15 +40,13 @@ def pattern_faults(pattern: str) -> list[str]:
     methods = pattern.split("+")
     for method in methods:
         if method not in METHODS:
-            close = difflib.get_close_matches(method, METHODS, n=1, cutoff=0.4)
-            fix = f"did you mean {close[0]!r}?" if close else "write for example np or np+shf"
             rule = f"a lock to try must be methods joined by +, of {', '.join(METHODS)}"
-            return [_fault(rule, repr(pattern), fix)]
+            return [as_fault(rule, repr(pattern), nearest_name(method, METHODS, cutoff=0.4))]
     if len(methods) > MOST_STEPS:
-        return [_fault(f"a lock to try must have at most {MOST_STEPS} methods", repr(pattern))]
+        return [as_fault(f"a lock to try must have at most {MOST_STEPS} methods", repr(pattern))]
     found = order_of(parse_step(f"{method}-2") for method in methods)
     ordered = [m for m in methods if m != "ffx"] + ["ffx"]
-    return [_fault(fault.rule, repr(pattern), f"write {'+'.join(ordered)}") for fault in found]
+    return [as_fault(fault.rule, repr(pattern), f"write {'+'.join(ordered)}") for fault in found]
 
 
 def fraction_faults(fraction: object) -> list[str]:
@@ -61,7 +56,7 @@ def fraction_faults(fraction: object) -> list[str]:
     if isinstance(fraction, int) and not isinstance(fraction, bool) and 1 <= fraction <= 100:
         return []
     return [
-        _fault("a fraction must be 1 to 100 (percent of positions) or published", repr(fraction))
+        as_fault("a fraction must be 1 to 100 (percent of positions) or published", repr(fraction))
     ]
 
 
@@ -71,7 +66,7 @@ def enqueue_faults(enqueue: object) -> list[str]:
         return []
     if not isinstance(enqueue, list):
         rule = "search.enqueue must be published or a list of locks such as np-4 or np-4+shf-4"
-        return [_fault(rule, repr(enqueue))]
+        return [as_fault(rule, repr(enqueue))]
     faults = []
     for index, entry in enumerate(enqueue):
         try:
@@ -91,15 +86,15 @@ def thief_faults(attacks: object) -> list[str]:
         return []
     rule = "search.thief.attacks must be all or a list of attacks' names, each once"
     if not isinstance(attacks, list) or not attacks:
-        return [_fault(rule, repr(attacks), "write for example [hill-climb, finetune]")]
+        return [as_fault(rule, repr(attacks), "write for example [hill-climb, finetune]")]
     if not all(isinstance(name, str) for name in attacks) or len({*attacks}) < len(attacks):
-        return [_fault(rule, repr(attacks))]
+        return [as_fault(rule, repr(attacks))]
     return []
 
 
 def range_faults(low: float, high: float) -> list[str]:
     """A range has an inside."""
-    return [] if low < high else [_fault("low must be less than high", f"{low} and {high}")]
+    return [] if low < high else [as_fault("low must be less than high", f"{low} and {high}")]
 
 
 def hide_password(url: str) -> str:
@@ -123,11 +118,11 @@ def storage_faults(url: str) -> list[str]:
     shown = hide_password(url)
     if shown != url:
         fix = "write $VARIABLE in its place, or use PGPASSFILE or PGPASSWORD"
-        return [_fault("search.storage must not hold a password", repr(shown), fix)]
+        return [as_fault("search.storage must not hold a password", repr(shown), fix)]
     if "://" not in url and "$" not in url:
         fix = "write for example postgresql://me@host/studies, or null for a journal file"
         shown = f"***@{url.rpartition('@')[2]}" if "@" in url else url
-        return [_fault("search.storage must be the URL of a database", repr(shown), fix)]
+        return [as_fault("search.storage must be the URL of a database", repr(shown), fix)]
     return []
 
 
@@ -137,7 +132,7 @@ def search_faults(search: Values) -> list[str]:
     if search.get("pruner") in SCALAR_PRUNERS and search.get("objective") == "pareto":
         rule = f"search.pruner {search['pruner']} must have search.objective: scalar"
         fix = "set it, or use pruner baseline or none; Optuna prunes no study with two objectives"
-        faults.append(_fault(rule, "pareto", fix))
+        faults.append(as_fault(rule, "pareto", fix))
     if isinstance(search.get("storage"), str):
         faults += storage_faults(search["storage"])
     space = dict(search.get("space", {}))
@@ -146,10 +141,10 @@ def search_faults(search: Values) -> list[str]:
         if isinstance(choices, list):
             twice = [c for i, c in enumerate(choices) if c in choices[:i]]
             if twice:
-                faults.append(_fault(f"search.space.{name} must name each choice once", choices))
+                faults.append(as_fault(f"search.space.{name} must name each choice once", choices))
         elif choices is not None and search.get("sampler") == "grid":
             rule = f"search.space.{name} must be a list for search.sampler: grid"
-            faults.append(_fault(rule, "a range", "write the values to try"))
+            faults.append(as_fault(rule, "a range", "write the values to try"))
     return faults
 
 
@@ -193,7 +188,7 @@ def _plan_faults(locks: Iterable[LockChoice], ffx_password: Any, enqueued: bool)
     more = f" and {len(bad) - 4} more" if len(bad) > 4 else ""
     places = "search.space (and search.enqueue, which widens it)" if enqueued else "search.space"
     return [
-        _fault(
+        as_fault(
             f"{places} must hold only locks with more than one plan, for a key to be wrong",
             ", ".join(bad[:4]) + more,
             "take such a fraction, block side or method out",
@@ -212,7 +207,7 @@ def _recipe_faults(space: Values, train: Values) -> list[str]:
         values = choices if isinstance(choices, list) else [dict(choices)["low"]]
         for value in values:
             if name == "lr" and value <= 0:
-                faults.append(_fault("search.space.lr must be above 0", value))
+                faults.append(as_fault("search.space.lr must be above 0", value))
                 continue
             found = train_faults(dict(train) | {name: value})
             faults += [f"search.space.{name}: {fault}" for fault in found if fault not in known]
@@ -221,7 +216,3 @@ def _recipe_faults(space: Values, train: Values) -> list[str]:
 
 def _is_variable(text: str) -> bool:
     return not text or re.fullmatch(r"\$\w+|\$\{\w+\}", text) is not None
-
-
-def _fault(rule: str, got: object, fix: str | None = None) -> str:
-    return str(ConfigError(rule, got=got, fix=fix))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
-_LOCK = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-
+from seglock.foreign import is_name
 
 LARGEST = 10**9
 MOST_SECONDS = 10**6  # eleven days; a socket waits 24 at most
@@ -30,7 +27,7 @@ def refuse(faults: list[str]) -> None:
 
 
 def _check_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise ValueError(
             "a name must be lower-case letters, digits, '-', '_' or '.', at most 63 and no sign "
             f"first, got {name!r}; it names a folder"
@@ -39,7 +36,7 @@ def _check_name(name: str) -> str:
 
 
 def _check_lock(name: str) -> str:
-    if not _LOCK.fullmatch(name):
+    if not is_name(name) or "." in name:
         raise ValueError(
             "a lock's name must be lower-case letters, digits, '-' or '_', at most 63 and no sign "
             f"first, got {name!r}; it names a folder, a word of a command and a DVC stage, and DVC "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from seglock.data.layout import VOID, VocFolder
 from seglock.data.names import BACKGROUND, find_class, is_background
-from seglock.errors import DataError
+from seglock.errors import DataError, nearest_name
 
 if TYPE_CHECKING:
     from seglock.config import DataParams
@@ -103,7 +103,6 @@ def select_classes(
     >>> kept, list(table[:4])
     (('background', 'dog'), [0, 255, 1, 255])
     """
-    from seglock.config import nearest_name
 
     found = {name: find_class(name, names) for name in wanted or ()}
     unknown = [name for name, match in found.items() if match is None]

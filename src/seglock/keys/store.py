@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from seglock.errors import KeyRefusedError, StorageError
 from seglock.files import private_folder
-from seglock.foreign import read_plain
+from seglock.foreign import is_name, read_plain
 from seglock.keys.private import (
     RECORD_FILE,
     SECRET_FILE,
@@ -32,12 +31,10 @@ from seglock.keys.secret import SecretKey, demonstration_key
 from seglock.keys.secret_access import reveal
 from seglock.variables import FOLDER_VARIABLE, expand, key_variable
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
-
 
 def check_name(name: str) -> str:
     """``name`` if it can name a key: lower-case letters, digits, ``-``, ``_``, ``.``."""
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise KeyRefusedError(
             "a key's name must be 1 to 63 lower-case letters, digits, '-', '_' or '.', "
             "and start with a letter or digit",
@@ -135,7 +132,7 @@ class KeyStore:
         return sorted(
             e.name
             for e in self.folder.iterdir()
-            if _NAME.fullmatch(e.name) and (e / RECORD_FILE).is_file()
+            if is_name(e.name) and (e / RECORD_FILE).is_file()
         )
 
     def path(self, name: str) -> Path:

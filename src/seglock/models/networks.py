@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seglock.config.rules import RESIDUAL
-from seglock.errors import ModelError
+from seglock.errors import ModelError, nearest_name
 from seglock.models.fcn_small import SmallFCN
 from seglock.models.norm import replace_norm
 
@@ -88,7 +88,6 @@ REGISTRY: Mapping[str, Network] = {
 
 def find_network(name: str) -> Network:
     """The registry's entry; an unknown name lists the nearest known one (ModelError)."""
-    from seglock.config import nearest_name
 
     if name not in REGISTRY:
         raise ModelError(

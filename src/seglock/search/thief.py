@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from seglock.errors import ConfigError, DataError
+from seglock.errors import ConfigError, DataError, nearest_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,7 +38,6 @@ def thief_attacks(thief: ThiefParams) -> list[Attack]:
     Raises ConfigError for a name that the suite lacks, or one of a higher tier.
     """
     from seglock.attacks import ATTACKS
-    from seglock.config import nearest_name
 
     if thief.tier is None:
         return []

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from seglock import files
-from seglock.config import Params, load_params, load_profile, merge_profile, nearest_name
+from seglock.config import Params, load_params, load_profile, merge_profile
 from seglock.config.profile import DEFAULT
-from seglock.errors import ConfigError, printable
+from seglock.errors import ConfigError, nearest_name, printable
 
 FOLDER = "profiles"
 
