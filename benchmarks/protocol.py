@@ -1,20 +1,20 @@
 """The paper's protocol on real images: every lock trained and judged, in commands that resume.
 
-    python -m benchmarks.protocol --profile camvid --minutes 9         # again until it says done
-    python -m benchmarks.protocol --profile camvid --variants ablations
+    python -m benchmarks.protocol --profile camvid              # stopped anyhow, it goes on
+    timeout 9m python -m benchmarks.protocol --profile camvid --variants ablations
     python -m benchmarks.protocol --profile camvid --set train.epochs=100 --name camvid-100
 
-It trains and judges what `dvc repro` would, each lock with the profile's ``evaluate.wrong_keys``
-wrong keys, and leaves DVC and MLflow out: all locks share one process, so that torch starts and
-compiles once, and a machine that has neither will do. Besides each lock once, three seeds of the
-baseline and three keys of the best lock say how much is luck, and the variants of
-`benchmarks.protocol_cells` test the reasons for what is found. Cells come best block sides first.
+Every network is a lock that the stages encrypt, train and evaluate as `dvc repro` would, with the
+profile's ``evaluate.wrong_keys`` wrong keys, in projects under ``--folder``. All share one process,
+so that torch starts and compiles once, and DVC and MLflow are left out: a machine that has neither
+will do. Besides each lock once, three seeds of the baseline and three keys of the best lock say how
+much is luck, and the variants of `benchmarks.protocol_cells` test the reasons for what is found.
+Cells come best block sides first.
 
 A cell that is done is never done again, and one under way goes on from its last checkpoint (at most
-``train.checkpoint_seconds`` and an epoch back), after ``--minutes``, Ctrl-C or a kill. The figures
-so far are in docs/results/protocol-NAME.json after each cell; the work lies under ``--folder``.
-Keys are public ones, derived from the demonstration key: anyone can repeat the figures, and the
-networks protect nothing.
+``train.checkpoint_seconds`` and an epoch back). The figures so far are in
+docs/results/protocol-NAME.json after each cell. Keys are public, derived from the demonstration
+key: anyone can repeat the figures, and the networks protect nothing.
 """
 
 from __future__ import annotations
@@ -28,117 +28,111 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic, perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from benchmarks.protocol_cells import ABLATIONS, MAIN, VARIANTS, Cell, Kept, next_cell
+from benchmarks.protocol_cells import ABLATIONS, HALF, MAIN, VARIANTS, Cell, Kept, cells
 from benchmarks.results import REPOSITORY, RESULTS, describe_run, device_slug
 from seglock import files
 from seglock.config import Params, check_params, load_profile
-from seglock.errors import ConfigError, SeglockError
+from seglock.errors import SeglockError
+from seglock.stages import data as data_stage
+from seglock.stages.encrypt import encrypt_opened
+from seglock.stages.evaluate import evaluate_opened
 from seglock.stages.locks import OpenLock
+from seglock.stages.train import train_opened
+from seglock.stages.weights import get_weights
 
 if TYPE_CHECKING:
     from seglock.data import PreparedData
     from seglock.keys import SecretKey
-    from seglock.training import EpochRow, TrainResult
-    from seglock.transforms import Transform
 
 WORK = Path(".seglock/protocol")
 _OTHER_KEYS = 10_000  # wrong keys of the first key have smaller numbers
 _console = Console(stderr=True)
 
 
-class OutOfTime(Exception):  # noqa: N818 - no error: the command's minutes are over
-    """Raised between two epochs; what is after the last checkpoint is trained again."""
-
-
 @dataclass(frozen=True)
 class Protocol:
-    """One profile's protocol: what to measure, on what, and where the work lies."""
+    """One profile's protocol: what to measure, and the folder that its projects lie in."""
 
     name: str
     params: Params
-    data: PreparedData
     folder: Path
-    deadline: float = float("inf")
 
-    def run(self, cell: Cell) -> Kept:
-        """Train and judge one cell; goes on from its checkpoint. Raises OutOfTime."""
-        params, data = cell.params(self.params), cell.data(self.data)
-        key = public_key(cell.repeat) if cell.steps(params) else None
-        transform = self.transform(cell)
-        checkpoints = self.folder / "checkpoints" / cell.name
-        checkpoints.mkdir(parents=True, exist_ok=True)
-        trained = self._train(cell, params, data, transform, checkpoints)
-        started = perf_counter()
-        scores = judge(params, data, params.locks[cell.lock], key, transform, trained.weights)
-        figures = cell.figures(params, transform, trained, scores)
-        figures["evaluate_seconds"] = round(perf_counter() - started, 1)
-        if cell == Cell(MAIN, "baseline", 0):
-            files.write_bytes(self.plain_weights, trained.weights.read_bytes())
-        files.write_json(self.cells / f"{cell.name}.json", figures)
-        shutil.rmtree(checkpoints)
-        return figures
+    @classmethod
+    def open(cls, name: str, params: Params, work: Path) -> Protocol:
+        """The protocol in the folder of exactly these params."""
+        # Attacks and studies say nothing of the networks.
+        said = params.model_dump(mode="json", exclude={"attack", "search"})
+        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:8]
+        return cls(name, params, work.absolute() / f"{name}-{digest}")
 
-    def weights(self, cell: Cell) -> Path:
-        """The trained weights of a cell, trained now where they are not there. Raises OutOfTime."""
-        kept = self.folder / "weights" / f"{cell.name}.safetensors"
-        if not kept.is_file():
-            params, data = cell.params(self.params), cell.data(self.data)
-            checkpoints = self.folder / "checkpoints" / cell.name
-            checkpoints.mkdir(parents=True, exist_ok=True)
-            trained = self._train(cell, params, data, self.transform(cell), checkpoints)
-            kept.parent.mkdir(exist_ok=True)
-            files.write_bytes(kept, trained.weights.read_bytes())
-            shutil.rmtree(checkpoints)
-        return kept
+    def train(self, cell: Cell) -> tuple[OpenLock, Params, Path]:
+        """A cell's lock, params and project, with its network trained there once."""
+        params, root = cell.params(self.params), self.folder / cell.project
+        definition = params.locks[cell.lock]
+        lock = OpenLock(
+            cell.name, definition, public_key(cell.repeat) if definition.steps else None
+        )
+        with contextlib.chdir(self.prepared(cell, params)):
+            if not (root / "data" / "models" / lock.name).is_dir():
+                train_opened(lock, params, root, tracked=False)
+        return lock, params, root
 
-    def transform(self, cell: Cell) -> Transform:
-        """The lock of a cell under its public key; the identity for the baseline."""
-        params = cell.params(self.params)
-        key = public_key(cell.repeat) if cell.steps(params) else None
-        return OpenLock(cell.lock, params.locks[cell.lock], key).transform()
+    def measure(self, cell: Cell) -> Kept:
+        """Train and judge one cell; returns the scores of its evaluation.json."""
+        lock, params, root = self.train(cell)
+        split = encrypt_opened(lock, root)
+        about = evaluate_opened(lock, params, root, tracked=False)
+        shutil.rmtree(split)
+        scores: Kept = about["scores"]
+        return scores
 
-    @property
-    def cells(self) -> Path:
-        """Where each finished cell's figures lie."""
-        return self.folder / "cells"
-
-    @property
-    def plain_weights(self) -> Path:
-        """The first baseline's weights, which the variant ``finetuned`` starts from."""
-        return self.folder / "plain.safetensors"
+    def prepared(self, cell: Cell, params: Params) -> Path:
+        """The cell's project, with its data and initial weights made once."""
+        root = self.folder / cell.project
+        root.mkdir(parents=True, exist_ok=True)
+        if not (root / "data" / "prepared").is_dir():
+            _console.print(f"preparing {params.data.dataset} in {root}")
+            raw = data_stage.get(self.params, root)
+            for path in raw.rglob(f"ImageSets/Segmentation/{self.params.data.train_split}.txt"):
+                ids = path.read_text(encoding="utf-8").splitlines(keepends=True)
+                files.write_text(path.with_stem(HALF), "".join(ids[::2]))
+            data_stage.prepare(params, root)
+        if not (root / "data" / "weights").is_dir():
+            with contextlib.chdir(root):
+                get_weights(params, root)
+        return root
 
     def kept(self) -> dict[str, Kept]:
         """The finished cells' figures by name."""
-        found = sorted(self.cells.glob("*.json"))
-        return {path.stem: files.read_json(path) for path in found}
+        found = {}
+        for path in sorted(self.folder.glob("*/data/evaluations/*/evaluation.json")):
+            variant, _, rest = path.parent.name.partition("_")
+            lock, _, repeat = rest.rpartition("_")
+            training = path.parents[2] / "models" / path.parent.name / "training.json"
+            cell = Cell(variant, lock, int(repeat))
+            found[cell.name] = cell.figures(files.read_json(path), files.read_json(training))
+        return dict(sorted(found.items()))
 
-    def _train(
-        self, cell: Cell, params: Params, data: PreparedData, transform: Transform, folder: Path
-    ) -> TrainResult:
-        from seglock.tracking import MemoryTracker
-        from seglock.training import TrainJob, train
+    def data(self) -> PreparedData:
+        """The images of ``main``."""
+        from seglock.data import PreparedData
 
-        def on_epoch(_row: EpochRow) -> None:
-            if monotonic() > self.deadline:
-                raise OutOfTime
+        root = self.prepared(Cell(MAIN, next(iter(self.params.locks))), self.params)
+        return PreparedData.open(root / "data" / "prepared")
 
-        weights = self._initial(params, folder) if cell.finetuned else None
-        job = TrainJob(cell.name, params, data, transform, weights, folder)
-        return train(job, tracker=MemoryTracker(), on_epoch=on_epoch)
-
-    def _initial(self, params: Params, folder: Path) -> Path:
-        from seglock.models import fetch_weights
-
-        out = folder / "initial"
-        start = {"initial_weights": str(self.plain_weights)}
-        out.mkdir(exist_ok=True)
-        fetch_weights(params.model.model_copy(update=start), out, progress=False)
-        return out
+    def describe(self) -> Kept:
+        """The images of ``main``, as result files tell of them."""
+        data = self.data()
+        return {
+            "dataset": data.dataset,
+            "digest": data.digest,
+            "classes": list(data.classes),
+            "images": {split.name: len(split) for split in (data.train, data.val, data.test)},
+        }
 
 
 def public_key(number: int) -> SecretKey:
@@ -149,44 +143,15 @@ def public_key(number: int) -> SecretKey:
     return key.wrong(_OTHER_KEYS + number) if number else key
 
 
-def judge(
-    params: Params,
-    data: PreparedData,
-    lock: Any,
-    key: SecretKey | None,
-    transform: Transform,
-    weights: Path,
-) -> dict[str, Any]:
-    """The scores of evaluation.json, as stage ``evaluate`` has them."""
-    from seglock.evaluation import judge_lock
-    from seglock.models import load_model
-
-    return judge_lock(
-        load_model(weights, params.model, data.num_classes),
-        data,
-        params,
-        test=data.test,
-        unlabelled=data.val.images,
-        transform=transform if key else None,
-        wrong=OpenLock("", lock, key).wrong_transforms(params.evaluate.wrong_keys),
-    ).scores.document()
-
-
 def changed(params: Params, settings: Sequence[str]) -> Params:
     """The profile with each ``SECTION.NAME=VALUE`` in place (values as in JSON, or plain text)."""
     plain = params.model_dump(mode="json")
     for setting in settings:
-        path, equals, text = setting.partition("=")
+        path, _, text = setting.partition("=")
         *sections, name = path.split(".")
         place = plain
         for section in sections:
-            place = place.get(section, {})
-        if not equals or name not in place:
-            raise ConfigError(
-                "--set must be SECTION.NAME=VALUE of the profile",
-                got=repr(setting),
-                fix="write for example --set train.epochs=100",
-            )
+            place = place.setdefault(section, {})
         try:
             place[name] = json.loads(text)
         except json.JSONDecodeError:
@@ -194,64 +159,31 @@ def changed(params: Params, settings: Sequence[str]) -> Params:
     return check_params(plain, where="the profile with --set")
 
 
-def open_protocol(name: str, params: Params, root: Path, minutes: float | None) -> Protocol:
-    """Prepare the data once, and find the folder of exactly these params."""
-    from seglock.data import PreparedData
-    from seglock.stages import data
-
-    # Attacks and studies say nothing of the networks.
-    said = json.dumps(params.model_dump(mode="json", exclude={"attack", "search"}), sort_keys=True)
-    folder = root / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
-    if not (folder / "data" / "prepared").is_dir():
-        _console.print(f"preparing {params.data.dataset} in {folder}")
-        folder.mkdir(parents=True, exist_ok=True)
-        data.get(params, folder)
-        data.prepare(params, folder)
-    deadline = float("inf") if minutes is None else monotonic() + 60 * minutes
-    prepared = PreparedData.open(folder / "data" / "prepared")
-    return Protocol(name, params, prepared, folder, deadline)
-
-
 def collect(protocol: Protocol, out: Path) -> Path:
-    """Write what is known to ``out``/protocol-NAME.json, cells in the order of the protocol."""
-    data, params = protocol.data, protocol.params
-    splits = {split.name: len(split) for split in (data.train, data.val, data.test)}
+    """Write what is known to ``out``/protocol-NAME.json."""
     path = out / f"protocol-{protocol.name}.json"
     document = describe_run("benchmarks.protocol") | {
         "benchmark": "protocol",
-        "params": params.model_dump(mode="json"),
-        "data": {
-            "dataset": data.dataset,
-            "digest": data.digest,
-            "classes": list(data.classes),
-            "images": splits,
-        },
+        "params": protocol.params.model_dump(mode="json"),
+        "data": protocol.describe(),
         "cells": list(protocol.kept().values()),
     }
     files.write_json(path, document)
     return path
 
 
-def run(protocol: Protocol, variants: Sequence[str], out: Path) -> bool:
-    """Do the cells that are missing; False when the minutes ran out first."""
-    while (cell := next_cell(protocol.params, variants, protocol.kept())) is not None:
-        if monotonic() > protocol.deadline:
-            return False
+def run(protocol: Protocol, variants: Sequence[str], out: Path) -> None:
+    """Do the cells that are missing."""
+    while True:
+        kept = protocol.kept()
+        wanted = cells(protocol.params, variants, kept)
+        cell = next((cell for cell in wanted if cell.name not in kept), None)
+        if cell is None:
+            return
         _console.print(f"[bold]{cell.name}[/bold]")
-        try:
-            figures = protocol.run(cell)
-        except OutOfTime:
-            return False
-        _console.print(_said(figures))
+        scores = protocol.measure(cell)
+        _console.print(f"  owner {scores['owner_miou']:.4f}, others {scores['unauthorised']}")
         collect(protocol, out)
-    return True
-
-
-def _said(figures: Kept) -> str:
-    said = f"  owner {figures['owner_miou']:.4f}"
-    if figures["unauthorised"] is not None:
-        said += f", unauthorised {figures['unauthorised']:.4f}"
-    return f"{said}, {figures['train_seconds'] + figures['evaluate_seconds']:.0f} s"
 
 
 @contextlib.contextmanager
@@ -267,35 +199,43 @@ def one_message() -> Iterator[None]:
         raise SystemExit(130) from None
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+def arguments(about: str | None) -> argparse.ArgumentParser:
+    """What the protocol and its attacks are both given."""
+    parser = argparse.ArgumentParser(description=(about or "").partition("\n")[0])
     parser.add_argument("--profile", required=True, help="a name under profiles/")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.NAME=VALUE")
     parser.add_argument("--name", default=None, help="default: PROFILE-DEVICE")
+    parser.add_argument("--folder", type=Path, default=REPOSITORY / WORK)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    return parser
+
+
+def opened(given: argparse.Namespace) -> Protocol:
+    """The protocol that the arguments ask for."""
+    params = load_profile(REPOSITORY / "profiles" / f"{given.profile}.yaml")
+    import torch  # noqa: F401 - so that the device's name is known
+
+    name = given.name or f"{given.profile}-{device_slug()}"
+    return Protocol.open(name, changed(params, given.set), given.folder)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = arguments(__doc__)
     parser.add_argument(
         "--variants", default=MAIN, help=f"{', '.join(VARIANTS)}, or ablations for all but {MAIN}"
     )
-    parser.add_argument("--minutes", type=float, default=None, help="stop after so many")
-    parser.add_argument("--folder", type=Path, default=REPOSITORY / WORK)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    given = parser.parse_args(arguments)
+    given = parser.parse_args(argv)
     asked = ABLATIONS if given.variants == "ablations" else given.variants.split(",")
     unknown = sorted(set(asked) - set(VARIANTS))
     if unknown:
         parser.error(f"--variants must be of {', '.join(VARIANTS)}, got {', '.join(unknown)}")
     with one_message():
-        params = load_profile(REPOSITORY / "profiles" / f"{given.profile}.yaml")
-        params = changed(params, given.set)
-        import torch  # noqa: F401 - so that the device's name is known
-
-        name = given.name or f"{given.profile}-{device_slug()}"
-        protocol = open_protocol(name, params, given.folder, given.minutes)
-        with files.exclusive(protocol.folder, what=f"protocol {name}"):
-            done = run(protocol, asked, given.out)
+        protocol = opened(given)
+        with files.exclusive(protocol.folder, what=f"protocol {protocol.name}"):
+            run(protocol, asked, given.out)
             path = collect(protocol, given.out)
-    missing = "done" if done else "not done: the same command goes on"
-    print(f"{len(protocol.kept())} cells in {path}; {missing}")
-    return 0 if done else 3
+    print(f"{len(protocol.kept())} cells in {path}")
+    return 0
 
 
 if __name__ == "__main__":
