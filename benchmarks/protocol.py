@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from benchmarks.protocol_cells import ABLATIONS, HALF, MAIN, VARIANTS, Cell, Kept, cells
+from benchmarks.protocol_cells import ABLATIONS, HALF, HELD, MAIN, VARIANTS, Cell, Kept, cells
 from benchmarks.results import REPOSITORY, RESULTS, describe_run, device_slug
 from seglock import files
 from seglock.config import Params, check_params, load_profile
@@ -97,9 +97,8 @@ class Protocol:
         if not (root / "data" / "prepared").is_dir():
             _console.print(f"preparing {params.data.dataset} in {root}")
             raw = data_stage.get(self.params, root)
-            for path in raw.rglob(f"ImageSets/Segmentation/{self.params.data.train_split}.txt"):
-                ids = path.read_text(encoding="utf-8").splitlines(keepends=True)
-                files.write_text(path.with_stem(HALF), "".join(ids[::2]))
+            if params.data != self.params.data:
+                write_half(raw, self.params.data.train_split, self.data())
             data_stage.prepare(params, root)
         if not (root / "data" / "weights").is_dir():
             with contextlib.chdir(root):
@@ -133,6 +132,16 @@ class Protocol:
             "classes": list(data.classes),
             "images": {split.name: len(split) for split in (data.train, data.val, data.test)},
         }
+
+
+def write_half(raw: Path, train: str, data: PreparedData) -> None:
+    """Lists of every other training image of ``data``, and of its validation images."""
+    chosen = set(data.train.ids[::2])
+    lists = Path("ImageSets", "Segmentation")
+    for path in raw.rglob(f"{lists}/{train}.txt"):  # an extra source has its own
+        ids = [name for name in path.read_text(encoding="utf-8").splitlines() if name in chosen]
+        files.write_text(path.with_stem(HALF), "\n".join(ids))
+    files.write_text(raw / lists / f"{HELD}.txt", "\n".join(data.val.ids))
 
 
 def public_key(number: int) -> SecretKey:

@@ -22,7 +22,8 @@ Kept = dict[str, Any]
 """A finished cell's figures, as its JSON has them."""
 
 MAIN = "main"
-HALF = "half"
+HALF, HELD = "half", "held"
+"""Lists of every other training image, and of the validation images as they were."""
 FIRST_BLOCKS = (2, 4, 8, 16, 64, 256)
 REPEATS = 3
 """Seeds of the baseline, and keys of the best lock."""
@@ -45,7 +46,7 @@ VARIANTS: Mapping[str, Variant] = {
     "finetuned": Variant(
         (*_SMALL, "shf-16", "np-16", "ffx-16"), {"model": {"initial_weights": BASELINE}}
     ),
-    "half-data": Variant(_SMALL, {"data": {"train_split": HALF}}),
+    "half-data": Variant(_SMALL, {"data": {"train_split": HALF, "val_split": HELD}}),
     "divisor-255": Variant(_FFX, each={"ffx_divisor": 255}),
     "fixed-password": Variant(_FFX, each={"ffx_password": "fixed"}),
 }
