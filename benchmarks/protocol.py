@@ -35,7 +35,7 @@ from rich.console import Console
 from benchmarks.protocol_cells import ABLATIONS, HALF, HELD, MAIN, VARIANTS, Cell, Kept, cells
 from benchmarks.results import REPOSITORY, RESULTS, describe_run, device_slug
 from seglock import files
-from seglock.config import Params, check_params, load_profile
+from seglock.config import Params, check_params, load_profile, merge_values
 from seglock.errors import SeglockError
 from seglock.stages import data as data_stage
 from seglock.stages.encrypt import encrypt_opened
@@ -157,14 +157,13 @@ def changed(params: Params, settings: Sequence[str]) -> Params:
     plain = params.model_dump(mode="json")
     for setting in settings:
         path, _, text = setting.partition("=")
-        *sections, name = path.split(".")
-        place = plain
-        for section in sections:
-            place = place.setdefault(section, {})
         try:
-            place[name] = json.loads(text)
+            value = json.loads(text)
         except json.JSONDecodeError:
-            place[name] = text
+            value = text
+        for name in reversed(path.split(".")):
+            value = {name: value}
+        plain = merge_values(plain, value, whole=("locks",) if path == "locks" else ())
     return check_params(plain, where="the profile with --set")
 
 

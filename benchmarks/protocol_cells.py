@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from seglock.config import BASELINE, Params, check_params
+from seglock.config import BASELINE, Params, check_params, merge_values
 
 Kept = dict[str, Any]
 """A finished cell's figures, as its JSON has them."""
@@ -73,9 +73,8 @@ class Cell:
 
     def params(self, params: Params) -> Params:
         """The profile as this cell changes it."""
-        variant, plain = VARIANTS[self.variant], params.model_dump(mode="json")
-        for section, values in variant.changes.items():
-            plain[section] |= values
+        variant = VARIANTS[self.variant]
+        plain = merge_values(params.model_dump(mode="json"), variant.changes)
         if self.lock == BASELINE:
             plain["train"]["seed"] += self.repeat
         else:

@@ -29,7 +29,7 @@ def table1(document: Document) -> str:
             cell = figures.of(f"{method}-{side}")
             line += [figure(cell and cell["owner_miou"]), figure(published.get((side, method)))]
         lines.append(line)
-    floors = figures.baseline["floors"]
+    floors = figures.cell(BASELINE)["floors"]
     below = (
         f"Baseline {_mean_of(figures.repeats(BASELINE), 'owner_miou')} "
         f"(the paper's {published_baseline:.4f}); floors: {floors['constant']:.4f} for the best "
