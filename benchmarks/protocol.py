@@ -37,6 +37,8 @@ from benchmarks.results import REPOSITORY, RESULTS, describe_run, device_slug
 from seglock import files
 from seglock.config import Params, check_params, load_profile, merge_values
 from seglock.errors import SeglockError
+from seglock.results.evaluation import EVALUATIONS, Evaluation, Scores
+from seglock.results.training import MODELS, Training
 from seglock.stages import data as data_stage
 from seglock.stages.encrypt import encrypt_opened
 from seglock.stages.evaluate import evaluate_opened
@@ -77,18 +79,17 @@ class Protocol:
             cell.name, definition, public_key(cell.repeat) if definition.steps else None
         )
         with contextlib.chdir(self.prepared(cell, params)):
-            if not (root / "data" / "models" / lock.name).is_dir():
+            if not (root / MODELS / lock.name).is_dir():
                 train_opened(lock, params, root, tracked=False)
         return lock, params, root
 
-    def measure(self, cell: Cell) -> Kept:
-        """Train and judge one cell; returns the scores of its evaluation.json."""
+    def measure(self, cell: Cell) -> Scores:
+        """Train and judge one cell."""
         lock, params, root = self.train(cell)
         split = encrypt_opened(lock, root)
-        about = evaluate_opened(lock, params, root, tracked=False)
+        found = evaluate_opened(lock, params, root, tracked=False)
         shutil.rmtree(split)
-        scores: Kept = about["scores"]
-        return scores
+        return found.scores
 
     def prepared(self, cell: Cell, params: Params) -> Path:
         """The cell's project, with its data and initial weights made once."""
@@ -108,12 +109,13 @@ class Protocol:
     def kept(self) -> dict[str, Kept]:
         """The finished cells' figures by name."""
         found = {}
-        for path in sorted(self.folder.glob("*/data/evaluations/*/evaluation.json")):
-            variant, _, rest = path.parent.name.partition("_")
+        for path in self.folder.glob(f"*/{EVALUATIONS}/*/evaluation.json"):
+            name = path.parent.name
+            variant, _, rest = name.partition("_")
             lock, _, repeat = rest.rpartition("_")
-            training = path.parents[2] / "models" / path.parent.name / "training.json"
+            training = Training.read(path.parents[3] / MODELS / name / "training.json")
             cell = Cell(variant, lock, int(repeat))
-            found[cell.name] = cell.figures(files.read_json(path), files.read_json(training))
+            found[name] = cell.figures(Evaluation.read(path), training)
         return dict(sorted(found.items()))
 
     def data(self) -> PreparedData:
@@ -190,7 +192,7 @@ def run(protocol: Protocol, variants: Sequence[str], out: Path) -> None:
             return
         _console.print(f"[bold]{cell.name}[/bold]")
         scores = protocol.measure(cell)
-        _console.print(f"  owner {scores['owner_miou']:.4f}, others {scores['unauthorised']}")
+        _console.print(f"  owner {scores.owner_miou:.4f}, others {scores.unauthorised}")
         collect(protocol, out)
 
 

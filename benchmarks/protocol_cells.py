@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seglock.config import BASELINE, Params, check_params, merge_values
+from seglock.results.evaluation import Evaluation
+from seglock.results.training import Training
 
 Kept = dict[str, Any]
 """A finished cell's figures, as its JSON has them."""
@@ -81,30 +83,30 @@ class Cell:
             plain["locks"][self.lock] |= variant.each
         return check_params(plain, where=self.name)
 
-    def figures(self, evaluation: Kept, training: Kept) -> Kept:
+    def figures(self, found: Evaluation, training: Training) -> Kept:
         """What is kept of evaluation.json and training.json: plain values."""
-        scores, bits = evaluation["scores"], evaluation["key_space_bits"]
-        incorrect = scores["incorrect"]
+        scores, bits = found.scores, found.key_space_bits
+        incorrect = scores.incorrect and scores.incorrect.document()
         if incorrect is not None:
-            incorrect = incorrect | {"miou": [round(value, 5) for value in incorrect["miou"]]}
+            incorrect["miou"] = [round(value, 5) for value in incorrect["miou"]]
         return {
             "variant": self.variant,
             "lock": self.lock,
             "repeat": self.repeat,
-            "method": evaluation["method"],
-            "block_size": evaluation["block_size"],
+            "method": found.method,
+            "block_size": found.block_size,
             "key_space_bits": bits and round(bits, 2),
-            "owner_miou": scores["owner_miou"],
-            "plain": scores["plain"]["miou"],
-            "plain_bn": scores["plain_bn"] and scores["plain_bn"]["miou"],
+            "owner_miou": scores.owner_miou,
+            "plain": scores.plain.miou,
+            "plain_bn": scores.plain_bn and scores.plain_bn.miou,
             "incorrect": incorrect,
-            "unauthorised": scores["unauthorised"],
-            "regained": scores["regained"],
-            "floors": scores["floors"],
-            "iou": (scores["correct"] or scores["plain"])["iou"],
-            "best_epoch": training["best_epoch"],
-            "val_miou": training["val_miou"],
-            "train_seconds": round(training["seconds"], 1),
+            "unauthorised": scores.unauthorised,
+            "regained": scores.regained,
+            "floors": scores.floors.document(),
+            "iou": scores.owner.iou,
+            "best_epoch": training.best_epoch,
+            "val_miou": training.val_miou,
+            "train_seconds": training.seconds and round(training.seconds, 1),
         }
 
 
