@@ -130,9 +130,7 @@ class KeyStore:
         if not self.folder.is_dir():
             return []
         return sorted(
-            e.name
-            for e in self.folder.iterdir()
-            if is_name(e.name) and (e / RECORD_FILE).is_file()
+            e.name for e in self.folder.iterdir() if is_name(e.name) and (e / RECORD_FILE).is_file()
         )
 
     def path(self, name: str) -> Path:

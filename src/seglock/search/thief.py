@@ -13,6 +13,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from seglock.errors import ConfigError, DataError, nearest_name
+from seglock.results.evaluation import regained
 
 if TYPE_CHECKING:
     from torch import nn
@@ -175,8 +176,5 @@ def strongest(scores: dict[str, Any], found: dict[str, dict[str, Any]]) -> dict[
         *((one["miou"], name, one["tier"]) for name, one in found.items()),
     ]
     miou, name, tier = max(tried, key=lambda one: one[0])
-    floor, owner = scores["floors"]["floor"], scores["owner_miou"]
-    regained = (miou - floor) / (owner - floor) if owner > floor else None
-    return {
-        "unauthorised": miou, "strongest": name, "strongest_tier": tier, "regained": regained,
-    }  # fmt: skip
+    share = regained(miou, owner=scores["owner_miou"], floor=scores["floors"]["floor"])
+    return {"unauthorised": miou, "strongest": name, "strongest_tier": tier, "regained": share}
