@@ -20,7 +20,7 @@ from seglock.search.early_stopping import Stop, should_stop
 from seglock.search.ledger import Ledger
 from seglock.search.recommend import recommend
 from seglock.search.record import BaselineRecord, TrialRecord
-from seglock.search.storage import Opened, Patience
+from seglock.search.storage import Patience
 from seglock.search.study import StudyLog
 from seglock.search.tradeoff import (
     References,
@@ -122,7 +122,7 @@ def replay_sampler(table: Table, sampler: str, seed: int, trials: int) -> list[T
         storage=optuna.storages.InMemoryStorage(), directions=["maximize", "minimize"]
     )
     # The project's own asking and telling, over a study in memory that is never away.
-    log = StudyLog(study, Opened(study._storage, "memory", remote=False), Patience(1.0))
+    log = StudyLog(study, Patience(1.0))
     ledger = Ledger(log, params)
     found = []
     for number in range(trials):

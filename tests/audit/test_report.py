@@ -189,8 +189,11 @@ def leak_in_an_artifact(root: Path) -> None:
 
 
 def leak_in_the_database(root: Path) -> None:
+    leak_cut_by_sqlite(root / "mlruns" / "mlflow.db")
+
+
+def leak_cut_by_sqlite(path: Path) -> None:
     """In a text so long that SQLite cuts the key in two, on different pages."""
-    path = root / "mlruns" / "mlflow.db"
     for before in range(2000, 10_000, 32):
         path.unlink(missing_ok=True)
         with contextlib.closing(sqlite3.connect(path)) as database, database:
@@ -209,9 +212,9 @@ def leak_in_a_journal(root: Path) -> None:
 
 
 def leak_in_a_study(root: Path) -> None:
-    path = root / ".seglock" / "search" / "tradeoff" / "journal.log"
+    path = root / ".seglock" / "search" / "tradeoff" / "study.db"
     path.parent.mkdir(parents=True)
-    path.write_bytes(b'{"op_code":8,"user_attr":"' + SPELLINGS["hex"] + b'"}\n')
+    leak_cut_by_sqlite(path)
 
 
 def leak_in_an_uncommitted_change(root: Path) -> None:
@@ -236,7 +239,7 @@ PLACES = {
     leak_in_an_artifact: "mlruns/artifacts/run/artifacts/x.bin",
     leak_in_the_database: "mlflow.db table params",
     leak_in_a_journal: ".seglock/runs/run/journal.jsonl",
-    leak_in_a_study: ".seglock/search/tradeoff/journal.log",
+    leak_in_a_study: ".seglock/search/tradeoff/study.db table params",
     leak_in_an_uncommitted_change: "params.yaml",
     leak_in_the_index: "git blob [0-9a-f]* staged.txt",
 }

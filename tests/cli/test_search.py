@@ -104,10 +104,10 @@ def test_the_result_fits_80_columns_and_has_every_figure(found: dict[str, Any]) 
     assert "; this command took 2 min 51 s" in sentence
     reason = outcome.recommendation.reason
     assert f"Recommended: np-2 + shf-2. {reason[0].upper()}{reason[1:]}." in sentence
-    assert "optuna-dashboard .seglock/search/tradeoff-1a2b3c4d/journal.log" in output
+    assert "optuna-dashboard sqlite:///.seglock/search/tradeoff-1a2b3c4d/study.db" in output
     assert "16 complete, 3 stopped, 1 failed" in output
     for line in output.splitlines():
-        if not line.startswith("Outputs"):  # a path, however long
+        if not line.startswith(("Outputs", "Dashboard")):  # paths, however long
             assert len(line) <= 80, line
 
 

@@ -22,7 +22,7 @@ from typing import NoReturn
 
 IMPORTED = (
     "alembic.command", "argon2", "matplotlib.pyplot", "mlflow.store.tracking.sqlalchemy_store",
-    "mlflow.tracking", "optuna.importance", "optuna.storages.journal", "pandas", "plotly.io",
+    "mlflow.tracking", "optuna.importance", "optuna.storages", "pandas", "plotly.io",
     "seglock.attacks", "seglock.report", "seglock.search.coordinator", "seglock.stages.attack",
     "seglock.stages.evaluate", "seglock.stages.report", "seglock.stages.train", "seglock.training",
     "sklearn.ensemble", "torch._dynamo", "torch.optim", "torchvision.models",

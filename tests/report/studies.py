@@ -137,7 +137,7 @@ def make_study(*, count: int = 20, dataset: str = "synthetic", **changes: Any) -
     states = [t["state"] for t in trials]
     study: dict[str, Any] = {
         "study": "tradeoff-1a2b3c4d",
-        "storage": ".seglock/search/tradeoff-1a2b3c4d/journal.log",
+        "storage": ".seglock/search/tradeoff-1a2b3c4d/study.db",
         "asked": count,
         "about": {
             "dataset": dataset,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
+from seglock.search import interrupts
 from tests.postgres import _server, postgres  # noqa: F401 - fixtures
 from tests.search.project import make_root
 from tests.search.small_study import AWAY
@@ -27,3 +30,17 @@ def study_root(_small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(root)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", AWAY)
     return root
+
+
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Ctrl-C comes, once, when something first waits; how long each wait would have been."""
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(interrupts.time, "sleep", sleep)
+    return waits

@@ -1,10 +1,12 @@
 """What the children of the kill tests need, imported once."""
 
+import alembic.command
 import optuna
 import optuna.importance._fanova._fanova
-import optuna.storages.journal
+import optuna.storages._rdb.models
 import optuna.trial
 import sqlalchemy.dialects.postgresql
+import sqlalchemy.dialects.sqlite
 
 import seglock.data
 import seglock.search.coordinator
@@ -13,4 +15,4 @@ import seglock.tracking
 import seglock.tracking.guard
 import tests.search.small_study
 
-__all__ = ["optuna", "seglock", "sqlalchemy", "tests"]
+__all__ = ["alembic", "optuna", "seglock", "sqlalchemy", "tests"]

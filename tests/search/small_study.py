@@ -129,6 +129,14 @@ class Silent(Observer):
         self.ended.append((job, record))
 
 
+def run(root: Path, executor: FakeExecutor | None = None, **search: Any) -> Any:
+    """Run a study in this process; its outcome."""
+    from seglock.search.coordinator import run_search
+
+    params = study_params(**search)
+    return run_search(params, root, executor=executor or FakeExecutor(), observer=Silent())
+
+
 def command(root: str, options: dict[str, Any]) -> None:
     """One coordinator from start to end. ``crash``: where it kills itself, and how often not."""
     os.chdir(root)

@@ -7,16 +7,16 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 
 from seglock.data import PreparedData, prepare_dataset
-from seglock.errors import BusyError, ConfigError, TrackingError, TrainingError
-from seglock.files import exclusive
+from seglock.errors import ConfigError, TrackingError, TrainingError
 from seglock.search.coordinator import read_study, run_search
 from seglock.search.executor import Failed, TrialJob
 from seglock.search.settings import study_folder
 from seglock.search.workers import InProcessExecutor
-from seglock.tracking import list_runs
+from seglock.tracking import guard, list_runs
 from tests.search.small_study import FakeExecutor, Silent, curve, study_params
 from tests.search.test_kill import assert_whole, trials_of
 
@@ -240,14 +240,17 @@ def test_a_job_that_stops_by_itself_is_no_result(study_root: Path) -> None:
     assert any("not by the study" in text for text in observer.said)
 
 
-def test_one_coordinator_at_a_time(study_root: Path) -> None:
-    executor = FakeExecutor()
-    with (
-        exclusive(study_folder(study_root, "small"), what="the study"),
-        pytest.raises(BusyError, match="study small"),
-    ):
-        run(study_root, executor, trials=2)
-    assert executor.closed == 1
+def test_ctrl_c_ends_the_wait_for_the_guard_of_a_dead_coordinator(
+    study_root: Path, interrupted: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "WAIT", 1.0)
+    folder = study_folder(study_root, "small")
+    folder.mkdir(parents=True)
+    with filelock.FileLock(folder / ".guard.lock"), pytest.raises(SystemExit) as stopped:
+        run(study_root)
+    assert stopped.value.code == 130
+    assert len(interrupted) == 1
+    assert list_runs(study_root) == []
 
 
 def test_a_changed_space_under_the_same_name_is_refused(study_root: Path) -> None:

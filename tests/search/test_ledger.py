@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,13 @@ from seglock.search import coordinator
 from seglock.search.coordinator import run_search
 from seglock.search.ledger import Ledger
 from seglock.search.settings import study_settings
-from seglock.search.storage import Opened, Patience, open_storage
+from seglock.search.storage import Patience, open_storage
 from seglock.search.study import StudyLog
 from tests.search.small_study import FakeExecutor, Silent, curve, study_params
 from tests.search.test_kill import assert_whole, trials_of
 
 MEASURED = {"owner_miou": 0.5, "unauthorised": 0.21, "drop": 0.01, "regained": 0.1, "curve": []}
+OpenLedger = Callable[..., Ledger]
 
 
 class Losing:
@@ -50,12 +53,19 @@ class Losing:
         return call
 
 
-def open_ledger(root: Path, **search: Any) -> Ledger:
-    params = study_params(**search)
-    patience = Patience(5.0)
-    settings = study_settings(params, root)
-    opened = open_storage(None, root / "study", patience)
-    return Ledger(StudyLog.begin(opened, settings, params.search, patience), params)
+@pytest.fixture
+def open_ledger() -> Iterator[Callable[..., Ledger]]:
+    """Opens a study's accounts, each time as another coordinator would; closed at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def opened(root: Path, **search: Any) -> Ledger:
+            params, patience = study_params(**search), Patience(5.0)
+            settings = study_settings(params, root)
+            (root / "study").mkdir(exist_ok=True)
+            storage = stack.enter_context(open_storage(None, root / "study", patience))
+            return Ledger(StudyLog.begin(storage, settings, params.search, patience), params)
+
+        yield opened
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -65,10 +75,11 @@ def test_lost_answers_neither_lose_nor_repeat_a_trial(
     losing: list[Losing] = []
     real = coordinator.open_storage
 
-    def unreliable(url: str | None, folder: Path, patience: Patience) -> Opened:
-        found = real(url, folder, patience)
-        losing.append(Losing(found.storage, 0.04, seed))
-        return Opened(losing[-1], found.shown, found.remote)  # type: ignore[arg-type]
+    @contextlib.contextmanager
+    def unreliable(url: str | None, folder: Path, patience: Patience) -> Iterator[Any]:
+        with real(url, folder, patience) as storage:
+            losing.append(Losing(storage, 0.04, seed))
+            yield losing[-1]
 
     monkeypatch.setattr("seglock.search.coordinator.open_storage", unreliable)
     monkeypatch.setattr("seglock.search.interrupts.time.sleep", lambda seconds: None)
@@ -86,7 +97,7 @@ def test_lost_answers_neither_lose_nor_repeat_a_trial(
     assert losing[0].lost["create_new_trial"] + losing[0].lost["set_trial_state_values"] > 0
 
 
-def test_a_trial_told_twice_counts_once(study_root: Path) -> None:
+def test_a_trial_told_twice_counts_once(study_root: Path, open_ledger: OpenLedger) -> None:
     ledger = open_ledger(study_root)
     asked = ledger.ask()
     assert asked is not None
@@ -98,7 +109,9 @@ def test_a_trial_told_twice_counts_once(study_root: Path) -> None:
     assert len(ledger.log.trials()) == 1
 
 
-def test_a_copy_carries_the_point_and_the_history_of_its_trial(study_root: Path) -> None:
+def test_a_copy_carries_the_point_and_the_history_of_its_trial(
+    study_root: Path, open_ledger: OpenLedger
+) -> None:
     ledger = open_ledger(study_root)
     first = ledger.ask()
     assert first is not None
@@ -117,7 +130,7 @@ def test_a_copy_carries_the_point_and_the_history_of_its_trial(study_root: Path)
 
 @pytest.mark.parametrize("call", ["started", "report"])
 def test_a_trial_that_another_coordinator_ended_is_not_ours_any_more(
-    study_root: Path, call: str
+    study_root: Path, open_ledger: OpenLedger, call: str
 ) -> None:
     search = {"objective": "scalar", "pruner": "median"}
     ledger = open_ledger(study_root, **search)
@@ -131,7 +144,9 @@ def test_a_trial_that_another_coordinator_ended_is_not_ours_any_more(
             ledger.report(asked.number, 1, 0.5)
 
 
-def test_constraints_and_values_are_as_the_limits_say(study_root: Path) -> None:
+def test_constraints_and_values_are_as_the_limits_say(
+    study_root: Path, open_ledger: OpenLedger
+) -> None:
     ledger = open_ledger(study_root, max_drop=0.02, max_regained=0.15)
     numbers = []
     for values in ({}, {"regained": None, "drop": 0.05}):
@@ -156,7 +171,9 @@ def figures(lock: str) -> dict[str, Any]:
     return MEASURED | {"regained": order.get(lock, 0.1)}
 
 
-def test_the_last_trials_repeat_the_lock_that_leads_then(study_root: Path) -> None:
+def test_the_last_trials_repeat_the_lock_that_leads_then(
+    study_root: Path, open_ledger: OpenLedger
+) -> None:
     ledger = open_ledger(study_root, trials=9, confirm=3, enqueue=["np-4", "shf-4"])
     asked = []
     for _ in range(9):
@@ -172,7 +189,9 @@ def test_the_last_trials_repeat_the_lock_that_leads_then(study_root: Path) -> No
     assert asked[6:] == ["np-4", "shf-4", "shf-4"]
 
 
-def test_what_leads_is_repeated_so_often_and_no_more(study_root: Path) -> None:
+def test_what_leads_is_repeated_so_often_and_no_more(
+    study_root: Path, open_ledger: OpenLedger
+) -> None:
     ledger = open_ledger(study_root, trials=4, confirm=1, enqueue=["np-4"])
     asked = []
     for trials in (4, 4, 4, 4, 6, 6):
@@ -186,7 +205,9 @@ def test_what_leads_is_repeated_so_often_and_no_more(study_root: Path) -> None:
     assert len(set(asked)) == 5
 
 
-def test_nothing_is_repeated_where_no_lock_keeps_the_limits(study_root: Path) -> None:
+def test_nothing_is_repeated_where_no_lock_keeps_the_limits(
+    study_root: Path, open_ledger: OpenLedger
+) -> None:
     ledger = open_ledger(study_root, trials=6, confirm=6)
     asked = []
     for _ in range(6):
@@ -197,7 +218,9 @@ def test_nothing_is_repeated_where_no_lock_keeps_the_limits(study_root: Path) ->
     assert len(set(asked)) == 6
 
 
-def test_a_lock_that_is_enqueued_by_another_name_is_not_tried_twice(study_root: Path) -> None:
+def test_a_lock_that_is_enqueued_by_another_name_is_not_tried_twice(
+    study_root: Path, open_ledger: OpenLedger
+) -> None:
     space = {"steps": ["np"], "block_size": [2, 4]}
     ledger = open_ledger(
         study_root, sampler="grid", enqueue=["np-4-f50"], space=space, trials=9, confirm=0
@@ -209,7 +232,9 @@ def test_a_lock_that_is_enqueued_by_another_name_is_not_tried_twice(study_root: 
     assert asked == ["np-4-f50", "np-2"]
 
 
-def test_one_objective_is_the_owner_less_the_weighted_rest(study_root: Path) -> None:
+def test_one_objective_is_the_owner_less_the_weighted_rest(
+    study_root: Path, open_ledger: OpenLedger
+) -> None:
     ledger = open_ledger(study_root, objective="scalar", weight=0.5)
     asked = ledger.ask()
     assert asked is not None
@@ -219,7 +244,7 @@ def test_one_objective_is_the_owner_less_the_weighted_rest(study_root: Path) -> 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2"])
 def test_a_study_that_was_stopped_asks_what_it_would_have_asked(
-    study_root: Path, sampler: str
+    study_root: Path, open_ledger: OpenLedger, sampler: str
 ) -> None:
     def points(root: Path, stops: int) -> list[Any]:
         asked = []
@@ -253,7 +278,9 @@ def test_what_is_enqueued_comes_first_and_a_grid_ends(study_root: Path) -> None:
     assert len(again.trials) == 3
 
 
-def test_another_coordinators_unfinished_ask_is_swept_away(study_root: Path) -> None:
+def test_another_coordinators_unfinished_ask_is_swept_away(
+    study_root: Path, open_ledger: OpenLedger
+) -> None:
     ledger = open_ledger(study_root)
     ledger.log.study.ask()  # killed here: it has no parameters yet
     later = open_ledger(study_root)
@@ -288,11 +315,13 @@ def test_records_are_what_was_measured(study_root: Path) -> None:
     }
 
 
-def test_a_trial_that_was_put_aside_as_a_duplicate_gets_no_copy(study_root: Path) -> None:
+def test_a_trial_that_was_put_aside_as_a_duplicate_gets_no_copy(
+    study_root: Path, open_ledger: OpenLedger
+) -> None:
     ledger = open_ledger(study_root)
     asked = ledger.ask()
     assert asked is not None
-    ledger.log.study._storage.set_trial_user_attr(0, "superseded", True)  # then it was killed
+    ledger.log.study._storage.set_trial_user_attr(1, "superseded", True)  # then it was killed
     later = open_ledger(study_root)
     later.requeue_running()
     assert [trial.state.name for trial in later.log.trials()] == ["FAIL"]

@@ -28,7 +28,7 @@ TRIALS = (
 def outcome(**changes) -> StudyOutcome:
     values = {
         "name": "tradeoff-0a1b2c3d",
-        "storage": "journal.log",
+        "storage": "study.db",
         "search": SearchParams(max_drop=0.02, max_regained=0.15),
         "about": {"dataset": "synthetic", "epochs": EPOCHS, "image_side": SIDE},
         "baselines": (make_baseline(PLAIN, PLAIN, epochs=9), make_baseline()),

@@ -1,68 +1,36 @@
-"""Where a study is kept: URLs, passwords, drivers, leases, and what a dashboard sees."""
+"""Where a study is kept: waiting for a database, its own file, and an earlier version's journal."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import socket
+import signal
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from seglock.cli.search import _print_study
-from seglock.errors import BusyError, ConfigError, KeyRefusedError, SeglockError, StorageError
-from seglock.search import lease as leases
-from seglock.search.coordinator import read_study, run_search
-from seglock.search.database import expand_url
-from seglock.search.lease import LEASE, Lease
-from seglock.search.settings import study_settings
-from seglock.search.storage import Opened, Patience, open_storage
-from seglock.search.study import StudyLog
-from tests.postgres import PASSWORD, Postgres
-from tests.search.fakes import is_running, wait_for
-from tests.search.small_study import FakeExecutor, Silent, kill, start, study_params
+from seglock.errors import ConfigError, SeglockError, StorageError
+from seglock.search import coordinator
+from seglock.search.coordinator import read_study
+from seglock.search.database import open_database
+from seglock.search.settings import study_folder
+from seglock.search.storage import Patience, open_storage, open_to_read
+from tests.search.small_study import FakeExecutor, run, study_params
+from tests.search.test_kill import assert_whole, trials_of
 
 AWAY = OperationalError("select 1", None, Exception("connection refused"))
 
 
-def opened(url: str | None, folder: Path, seconds: float = 1.0) -> Opened:
-    return open_storage(url, folder, Patience(seconds))
-
-
-def run(root: Path, **search: Any) -> Any:
-    return run_search(study_params(**search), root, executor=FakeExecutor(), observer=Silent())
-
-
-def test_variables_are_expanded_and_quoted_where_they_must_be(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("WHO", "a:b")
-    monkeypatch.setenv("HOST", "db.example.org")
-    monkeypatch.setenv("WHOLE", "postgresql://a:b%40c@db/x")
-    assert expand_url("postgresql://${WHO}@$HOST:5432/x") == (
-        "postgresql://a%3Ab@db.example.org:5432/x"
-    )
-    assert expand_url("$WHOLE") == "postgresql://a:b%40c@db/x"
-    with pytest.raises(ConfigError, match=r"\$MISSING in search.storage must be set"):
-        expand_url("postgresql://ann:$MISSING@db/x")
-    with pytest.raises(KeyRefusedError, match=r"got postgresql://ann:\$SEGLOCK_KEY_MAIN"):
-        expand_url("postgresql://ann:$SEGLOCK_KEY_MAIN@db/x")
-
-
 def test_what_a_database_says_is_told_as_params_yaml_has_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("STUDIES", "nosuch://me:hunter22@host/x")
     with pytest.raises(ConfigError, match=r"got \$STUDIES") as caught:
-        open_storage("$STUDIES", tmp_path, Patience(0.0, "$STUDIES"))
+        open_database("$STUDIES")
     assert "hunter22" not in str(caught.value)
     said: list[str] = []
 
@@ -78,31 +46,6 @@ def test_what_a_database_says_is_told_as_params_yaml_has_it(
     said.clear()
     with pytest.raises(StorageError, match=r"got no answer from \$HOST"):
         Patience(0.0, "postgresql://me@$HOST/x", sleep=lambda _: None)(away)
-
-
-@pytest.mark.parametrize(
-    ("url", "says"),
-    [
-        ("nonsense", "must be the URL of a database"),
-        ("nosuch://me@host/studies", "must be the URL of a database"),
-        ("postgresql://me@host:port/studies", "must be the URL of a database"),
-        ("mysql://me:secret@host/studies", "install its driver"),
-    ],
-)
-def test_a_url_that_cannot_work_is_one_message(tmp_path: Path, url: str, says: str) -> None:
-    with pytest.raises(ConfigError) as refused:
-        opened(url, tmp_path)
-    assert says in str(refused.value)
-    assert "secret" not in str(refused.value)
-    assert "\n" not in str(refused.value)
-
-
-def test_without_a_driver_the_message_names_the_extra(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"pip install 'seglock\[postgres\]'"):
-        opened("postgresql://me@host/studies", tmp_path)
 
 
 def test_patience_repeats_while_the_database_is_away_and_tells_it_once() -> None:
@@ -168,6 +111,7 @@ def test_other_errors_are_not_hidden() -> None:
 def test_a_study_in_sqlite(study_root: Path) -> None:
     url = f"sqlite:///{study_root}/studies.db"
     assert read_study(study_params(2, storage=url), study_root).trials == ()
+    assert not (study_root / "studies.db").exists()
     outcome = run(study_root, trials=2, storage=url)
     assert outcome.storage == url
     assert len(read_study(study_params(2, storage=url), study_root).trials) == 2
@@ -181,7 +125,8 @@ def test_a_relative_database_is_the_projects_wherever_the_study_runs(
     elsewhere.mkdir()
     monkeypatch.setenv("DVC_ROOT", str(project))  # as under dvc exp run --temp
     monkeypatch.chdir(elsewhere)
-    opened("sqlite:///studies.db", project).close()
+    with open_storage("sqlite:///studies.db", project, Patience(1.0)):
+        pass
     assert (project / "studies.db").is_file()
     assert list(elsewhere.iterdir()) == []
 
@@ -189,7 +134,7 @@ def test_a_relative_database_is_the_projects_wherever_the_study_runs(
 def test_reading_makes_nothing(study_root: Path) -> None:
     outcome = read_study(study_params(2), study_root)
     assert (outcome.trials, outcome.baselines, outcome.run_id) == ((), (), None)
-    assert outcome.storage.endswith("small/journal.log")
+    assert outcome.storage.endswith("small/study.db")
     assert not (study_root / ".seglock").exists()
 
 
@@ -197,174 +142,176 @@ def test_a_study_of_someone_elses_is_not_taken(study_root: Path) -> None:
     import optuna
 
     url = f"sqlite:///{study_root}/studies.db"
-    storage = opened(url, study_root)
-    optuna.create_study(storage=storage.storage, study_name="small").ask()
-    storage.close()
+    with open_storage(url, study_root, Patience(1.0)) as storage:
+        optuna.create_study(storage=storage, study_name="small").ask()
     with pytest.raises(ConfigError, match="something else began"):
         run(study_root, trials=2, storage=url)
 
 
-def test_the_password_reaches_postgresql_and_nothing_else(
-    study_root: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+# The study's own file
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+KILLED_WHILE_IT_WRITES = """
+import os, sqlite3, sys
+study = sqlite3.connect(sys.argv[1])
+study.execute("PRAGMA cache_size = 1")
+study.execute("UPDATE trials SET state = 'RUNNING'")
+study.execute("UPDATE trial_user_attributes SET value_json = value_json || value_json")
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_writer_left_half_done_is_undone_and_not_by_readers(study_root: Path) -> None:
+    before = run(study_root, trials=3)
+    folder = study_folder(study_root, "small")
+    command = [sys.executable, "-c", KILLED_WHILE_IT_WRITES, str(folder / "study.db")]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert (folder / "study.db-journal").exists()
+    left = content(folder)
+    assert read_study(study_params(3), study_root).trials == before.trials
+    assert content(folder) == left
+    assert run(study_root, trials=4).trials[:3] == before.trials
+    assert not (folder / "study.db-journal").exists()
+    assert_whole(study_root, 4)
+
+
+@pytest.mark.parametrize("name", ["study.db", "study.db-journal", "journal.log"])
+@pytest.mark.parametrize("content", ["a token without a line's end", None])
+def test_a_link_is_neither_read_nor_written_to(
+    tmp_path: Path, name: str, content: str | None
 ) -> None:
-    url = postgres.new_database("passwords")
-    outcome = run(study_root, trials=2, storage=url)
-    assert "$STUDY_PASSWORD" in outcome.storage
-    assert len(read_study(study_params(2, storage=url), study_root).trials) == 2
-    for file in study_root.rglob("*"):
-        assert not file.is_file() or PASSWORD.encode() not in file.read_bytes()
-    monkeypatch.setenv("STUDY_PASSWORD", "wrong-password")
-    with pytest.raises(ConfigError) as refused:
-        run(study_root, trials=3, storage=url)
-    assert "password authentication failed" in str(refused.value)
-    assert "wrong-password" not in str(refused.value)
+    other, folder = tmp_path / "other", tmp_path / "study"
+    folder.mkdir()
+    (folder / name).symlink_to(other)
+    if content is not None:
+        other.write_text(content)
+    for attempt in (open_storage, open_to_read):
+        with (
+            pytest.raises(StorageError, match=f"{name} must be a file, got a link"),
+            attempt(None, folder, Patience(0.0)),
+        ):
+            pass
+    assert (other.read_text() if other.exists() else None) == content
+    assert [path.name for path in folder.iterdir()] == [name]
 
 
-# One coordinator
+def test_a_file_that_is_no_database_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "study.db").write_text("no database at all" * 99)
+    for attempt in (open_storage, open_to_read):
+        with (
+            pytest.raises(StorageError, match="as it was written, got file is not a database"),
+            attempt(None, tmp_path, Patience(0.0)),
+        ):
+            pass
+
+
+# The journal of earlier versions
+
+
+@contextlib.contextmanager
+def journal(url: str | None, folder: Path, patience: Patience) -> Iterator[Any]:
+    """The study's storage as it was before."""
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    yield JournalStorage(JournalFileBackend(str(folder / "journal.log")))
+
+
+class Stopped(FakeExecutor):
+    """The process is gone when two trials are measured and two are under way."""
+
+    def poll(self, decide: Any, timeout: float) -> Any:
+        if len([job for job in self.seen if job.steps]) == 2 and len(self.jobs) == 2:
+            raise KeyboardInterrupt
+        return super().poll(decide, timeout)
 
 
 @pytest.fixture
-def log_of(study_root: Path) -> Iterator[Callable[[str], StudyLog]]:
-    """Opens the study in a database as another coordinator would; closed at the end."""
-    patience = Patience(5.0)
-    with contextlib.ExitStack() as stack:
-
-        def begin(url: str) -> StudyLog:
-            params = study_params(2, storage=url)
-            storage = stack.enter_context(
-                contextlib.closing(open_storage(url, study_root, patience))
-            )
-            settings = study_settings(params, study_root)
-            return StudyLog.begin(storage, settings, params.search, patience)
-
-        yield begin
+def earlier(study_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a study that an earlier version began: two trials measured, one queued, and
+    one that a killed coordinator left running."""
+    with monkeypatch.context() as patch:
+        patch.setattr(coordinator, "open_storage", journal)
+        patch.setattr("seglock.search.loop.StudyLoop.requeue_running", lambda loop: None)
+        with pytest.raises(SystemExit):
+            run(study_root, Stopped(2), trials=6)
+    folder = study_folder(study_root, "small")
+    assert not (folder / "study.db").exists()
+    return folder
 
 
-def test_two_machines_do_not_coordinate_one_study(
-    study_root: Path, monkeypatch: pytest.MonkeyPatch, log_of: Callable[[str], StudyLog]
+def states(root: Path) -> list[str]:
+    return [trial.state.name for trial in trials_of(root)]
+
+
+def values(trial: Any) -> dict[str, Any]:
+    return {name: value for name, value in vars(trial).items() if name != "_trial_id"}
+
+
+def test_a_journal_is_taken_over_with_all_it_has_and_goes_on(
+    study_root: Path, earlier: Path
 ) -> None:
-    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.2)
-    monkeypatch.setattr(leases, "STALE_SECONDS", 3.0)
-    url = f"sqlite:///{study_root}/studies.db"
-    log = log_of(url)
-    first, second = Lease(log), Lease(log_of(url))
-    first.take()
-    try:
-        with pytest.raises(BusyError, match=f"process {os.getpid()} on"):
-            second.take()
-        # Seen from another machine a process id says nothing; that the lease changes does.
-        monkeypatch.setattr(leases, "machine", lambda: "another")
-        with pytest.raises(BusyError):
-            second.take()
-    finally:
-        first.give_back()
-    assert log.attribute(LEASE) is None
-    second.take()
-    second.give_back()
+    left = content(earlier)
+    before = read_study(study_params(6), study_root)
+    trials = trials_of(study_root)
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "COMPLETE", "RUNNING", "RUNNING"]
+    assert content(earlier) == left  # who only reads changes nothing
+    said: list[str] = []
+    with open_storage(None, earlier, Patience(1.0, say=said.append)) as storage:
+        (study,) = storage.get_all_studies()
+        assert study.user_attrs["fingerprint"]
+        taken = storage.get_all_trials(study._study_id)
+    assert [values(trial) for trial in taken] == [values(trial) for trial in trials]
+    assert read_study(study_params(6), study_root) == before
+    assert len(said) == 1
+    assert not (earlier / "journal.log").exists()
+    assert run(study_root, trials=6).trials[:2] == before.trials
+    assert_whole(study_root, 6)
 
 
-def test_a_stale_lease_is_taken_over_and_its_holder_stops(
-    study_root: Path, monkeypatch: pytest.MonkeyPatch, log_of: Callable[[str], StudyLog]
+def test_a_journal_is_taken_over_whole_or_not_at_all(
+    study_root: Path, earlier: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "STALE_SECONDS", 1.0)
-    log = log_of(f"sqlite:///{study_root}/studies.db")
-    held = {"token": "x", "beat": 3, "host": "elsewhere", "machine": "other", "pid": 1}
-    log.remember(LEASE, held)
-    lease = Lease(log)
-    lease.take()
-    lease.check()
-    log.remember(LEASE, held)
-    lease._look()
-    with pytest.raises(BusyError, match="process 1 on elsewhere"):
-        lease.check()
-    lease.give_back()
-    assert log.attribute(LEASE) == held  # it is the other's now
+    before = read_study(study_params(6), study_root)
+    with monkeypatch.context() as patch:  # killed when the copy is there, but not in its place
+        patch.setattr(Path, "replace", lambda path, other: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(SystemExit):
+            run(study_root, trials=6)
+    assert (earlier / ".study.db.tmp").exists()
+    assert not (earlier / "study.db").exists()
+    assert read_study(study_params(6), study_root) == before
+    assert run(study_root, trials=6).trials[:2] == before.trials
+    assert not (earlier / ".study.db.tmp").exists()
+    assert_whole(study_root, 6)
 
 
-def test_the_lease_of_a_dead_process_does_not_hold(
-    study_root: Path,
-    postgres: Postgres,
-    monkeypatch: pytest.MonkeyPatch,
-    log_of: Callable[[str], StudyLog],
+@pytest.mark.parametrize("torn", [b'{"op_code":8,"trial_id":3,"user_', b"\0" * 50, b'{"a":1}x\n'])
+def test_a_journals_torn_last_line_is_left_out(
+    study_root: Path, earlier: Path, torn: bytes
 ) -> None:
-    url = postgres.new_database("leases")
-    child = start(study_root, search={"trials": 9, "storage": url}, seconds=30.0)
-    try:
-        deadline = time.monotonic() + 60
-        log = log_of(url)
-        while log.attribute(LEASE) is None:
-            assert child.exitcode is None, (study_root / "stderr.txt").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        with pytest.raises(BusyError, match=f"process {child.pid} on {socket.gethostname()}"):
-            Lease(log).take()
-    finally:
-        kill(child)
-    monkeypatch.delattr(leases, "STALE_SECONDS")  # it is taken at once, not watched for a while
-    lease = Lease(log)
-    lease.take()
-    lease.give_back()
+    before = read_study(study_params(6), study_root)
+    with (earlier / "journal.log").open("ab") as file:
+        file.write(torn)
+    assert read_study(study_params(6), study_root) == before
+    run(study_root, trials=6)
+    assert_whole(study_root, 6)
 
 
-def test_a_killed_process_that_nobody_waited_for_does_not_hold(
-    study_root: Path, log_of: Callable[[str], StudyLog]
-) -> None:
-    log = log_of(f"sqlite:///{study_root}/studies.db")
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as holder:
-        held = {"token": "x", "beat": 3, "host": "here", "machine": leases.machine()}
-        log.remember(LEASE, held | {"pid": holder.pid, "begun": leases._begun(holder.pid)})
-        with pytest.raises(BusyError, match=f"process {holder.pid} on here"):
-            Lease(log).take()
-        holder.kill()
-        wait_for(lambda: not is_running(holder.pid), "the holder's end")  # it is a zombie now
-        lease = Lease(log)
-        lease.take()
-        lease.give_back()
-
-
-# optuna-dashboard
-
-
-@pytest.mark.parametrize("kind", ["journal", "postgresql"])
-def test_the_printed_command_opens_the_study_in_the_dashboard(
-    study_root: Path,
-    kind: str,
-    request: pytest.FixtureRequest,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    url = None
-    if kind == "postgresql":
-        url = request.getfixturevalue("postgres").new_database("dashboard")
-    _print_study(run(study_root, trials=3, storage=url), study_root)
-    printed = capsys.readouterr().out.splitlines()
-    (command,) = [line.split(maxsplit=1)[1] for line in printed if line.startswith("Dashboard")]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    before, program, after = command.partition("optuna-dashboard ")
-    board = subprocess.Popen(
-        ["sh", "-c", f"{before}exec {program}{after} --host 127.0.0.1 --port {port}"],
-        cwd=study_root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env=os.environ | {"PATH": programs},
-    )  # fmt: skip
-    try:
-        found = _studies(port, board)
-    finally:
-        board.kill()
-        board.wait()
-    assert [study["study_name"] for study in found] == ["small"]
-    assert found[0]["directions"] == ["maximize", "minimize"]
-
-
-def _studies(port: int, board: subprocess.Popen[bytes]) -> list[dict[str, Any]]:
-    deadline = time.monotonic() + 90
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies") as answer:
-                found: list[dict[str, Any]] = json.load(answer)["study_summaries"]
-                return found
-        except OSError:
-            assert board.poll() is None, "the dashboard ended"
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+@pytest.mark.parametrize(
+    "damage", [b'{"op_code":8,"tri\n', b"7\n", b'{"op_code":1}\n', b"[" * 99999]
+)
+def test_a_damaged_journal_is_one_message(study_root: Path, earlier: Path, damage: bytes) -> None:
+    lines = (earlier / "journal.log").read_bytes().splitlines(keepends=True)
+    (earlier / "journal.log").write_bytes(b"".join([*lines[:4], damage, b"\n", *lines[5:]]))
+    left = content(earlier)
+    for command in (read_study, lambda params, root: run(root, trials=6)):
+        with pytest.raises(StorageError, match=r"journal\.log must be as it was written") as told:
+            command(study_params(6), study_root)
+        assert "\n" not in str(told.value)
+        assert "restore the file from a copy, or remove it" in str(told.value)
+    now = content(earlier)
+    assert {name: now[name] for name in left} == left

@@ -268,3 +268,7 @@ def journal_pieces(root: Path) -> Iterator[Piece]:
         for path in sorted((root / ".seglock" / room).rglob("*")):
             if path.is_file():
                 yield from file_pieces(path, str(path.relative_to(root)))
+            if path.suffix == ".db" and path.is_file():
+                with contextlib.suppress(sqlite3.Error):  # damaged, or to be mended by its writer
+                    for table, cells in _cells(path):
+                        yield f"{path.relative_to(root)} table {table}", cells

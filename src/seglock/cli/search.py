@@ -223,7 +223,7 @@ def _say(text: str) -> None:
 
 
 def _storage(storage: str) -> str:
-    """A journal's path, which can be pasted; a URL as it is."""
+    """The path of the study's own file, which can be pasted; a URL as it is."""
     from seglock.tracking import project_root
 
     is_url = "://" in storage or storage.startswith("$")

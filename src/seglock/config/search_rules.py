@@ -120,7 +120,7 @@ def storage_faults(url: str) -> list[str]:
         fix = "write $VARIABLE in its place, or use PGPASSFILE or PGPASSWORD"
         return [as_fault("search.storage must not hold a password", repr(shown), fix)]
     if "://" not in url and "$" not in url:
-        fix = "write for example postgresql://me@host/studies, or null for a journal file"
+        fix = "write for example postgresql://me@host/studies, or null for a file of its own"
         shown = f"***@{url.rpartition('@')[2]}" if "@" in url else url
         return [as_fault("search.storage must be the URL of a database", repr(shown), fix)]
     return []

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock.errors import BusyError, SeglockError, StorageError
-from seglock.files import exclusive
 from seglock.search.importance import Importances, importances
 from seglock.search.interrupts import Interrupts
-from seglock.search.lease import leased
 from seglock.search.ledger import Ledger
 from seglock.search.loop import StudyLoop
 from seglock.search.measured import Cost
@@ -22,7 +20,7 @@ from seglock.search.outcome import StudyOutcome, asked_in_all
 from seglock.search.runs import StudyRuns
 from seglock.search.settings import Settings, study_folder, study_settings
 from seglock.search.storage import Patience, open_storage, open_to_read, shown_storage
-from seglock.search.study import RUN_ID, Results, StudyLog
+from seglock.search.study import RUN_ID, Results, StudyLog, sole_coordinator
 
 if TYPE_CHECKING:
     from seglock.config import Params
@@ -64,32 +62,31 @@ def run_search(
     with (
         _stopped_before_work(observer),
         Interrupts() as stops,
-        contextlib.closing(_Once(executor)) as closing,
+        contextlib.ExitStack() as closing,
     ):
+        closing.callback(executor.close)  # once, however often the stack is closed
         settings = study_settings(params, root)
         folder = study_folder(project_root(), settings.name)
         seconds, url = params.search.storage_timeout_seconds, params.search.storage
         patience = Patience(seconds, url, say=observer.say, sleep=stops.sleep)
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(exclusive(folder, what=f"study {settings.name}"))
-            opened = open_storage(url, folder, patience)
-            stack.callback(opened.close)
-            log = StudyLog.begin(opened, settings, params.search, patience)
-            with leased(log) as lease:
-                results = Results(folder / "results", log.id)
-                runs = _runs(log, params, settings, project_root(), folder)
-                loop = StudyLoop(
-                    params, root, settings, Ledger(log, params), results, runs, executor,
-                    observer, stops, lease,
-                )  # fmt: skip
-                with _left_whole(loop, closing):
-                    loop.records = log.records()
-                    observer.study_opened(settings.name, opened.shown, loop.totals)
-                    loop.run()
-                    stops.ignore()
-                    closing.close()
-                    seconds = round(time.monotonic() - started, 3)
-                    outcome = _finish(_outcome(params, settings, log, seconds), runs, log, finish)
+        with (
+            sole_coordinator(settings.name, folder, url, patience) as look,
+            open_storage(url, folder, patience) as storage,
+        ):
+            log = StudyLog.begin(storage, settings, params.search, patience)
+            runs = _runs(log, params, settings, project_root(), folder)
+            loop = StudyLoop(
+                params, root, settings, Ledger(log, params), Results(folder / "results", log.id),
+                runs, executor, observer, stops, look,
+            )  # fmt: skip
+            with _left_whole(loop, closing):
+                loop.records = log.records()
+                observer.study_opened(settings.name, shown_storage(url, settings.name), loop.totals)
+                loop.run()
+                stops.ignore()
+                closing.close()
+                seconds = round(time.monotonic() - started, 3)
+                outcome = _finish(_outcome(params, settings, log, seconds), runs, log, finish)
     return outcome
 
 
@@ -118,48 +115,29 @@ def read_study(params: Params, root: Path) -> StudyOutcome:
     folder = study_folder(project_root(), settings.name)
     url = params.search.storage
     patience = Patience(params.search.storage_timeout_seconds, url)
-    opened = open_to_read(url, folder, patience)
-    if opened is None:
-        return _nothing_yet(params, settings, folder)
-    with contextlib.closing(opened):
-        log = StudyLog.find(opened, settings, patience)
-        if log is None:
-            return _nothing_yet(params, settings, folder)
+    with open_to_read(url, folder, patience) as storage:
+        log = StudyLog.find(storage, settings, patience) if storage is not None else None
         return _outcome(params, settings, log, None)
 
 
-def _nothing_yet(params: Params, settings: Settings, folder: Path) -> StudyOutcome:
-    return StudyOutcome(
-        name=settings.name,
-        storage=shown_storage(params.search.storage, folder),
-        search=params.search,
-        about=settings.about,
-        baselines=(),
-        trials=(),
-        importances=Importances(None, "no trial has ended yet"),
-        asked=asked_in_all(params, []),
-    )
-
-
 def _outcome(
-    params: Params, settings: Settings, log: StudyLog, seconds: float | None
+    params: Params, settings: Settings, log: StudyLog | None, seconds: float | None
 ) -> StudyOutcome:
-    records = log.records()
-    costs: list[Cost] = [(params.train.epochs, params.data.image_side)]
-    for record in records:
-        if (record.epochs, record.image_side) not in costs:
-            costs.append((record.epochs, record.image_side))
+    records = log.records() if log else []
+    own: Cost = (params.train.epochs, params.data.image_side)
+    costs = dict.fromkeys([own, *((record.epochs, record.image_side) for record in records)])
+    told = importances(records, seed=params.search.seed)
     return StudyOutcome(
         name=settings.name,
-        storage=log.opened.shown,
+        storage=shown_storage(params.search.storage, settings.name),
         search=params.search,
         about=settings.about,
-        baselines=log.baselines(costs, params.search.baseline_seeds),
+        baselines=log.baselines(list(costs), params.search.baseline_seeds) if log else (),
         trials=tuple(records),
-        importances=importances(records, seed=params.search.seed),
+        importances=told if log else Importances(None, "no trial has ended yet"),
         asked=asked_in_all(params, records),
-        running=log.running(),
-        run_id=log.attribute(RUN_ID),
+        running=log.running() if log else 0,
+        run_id=log.attribute(RUN_ID) if log else None,
         seconds=seconds,
     )
 
@@ -177,23 +155,6 @@ def _runs(
     )
 
 
-class _Once:
-    """Closes an executor once, however often it is asked to."""
-
-    def __init__(self, executor: Executor) -> None:
-        self._executor: Executor | None = executor
-
-    def close(self) -> None:
-        executor, self._executor = self._executor, None
-        if executor is not None:
-            executor.close()
-
-    def give_up(self) -> None:
-        """Close it after an error, which a second one must not hide."""
-        with contextlib.suppress(Exception):
-            self.close()
-
-
 @contextlib.contextmanager
 def _stopped_before_work(observer: Observer) -> Iterator[None]:
     """Ctrl-C while a database or another coordinator is waited for: nothing is to be put away."""
@@ -205,28 +166,25 @@ def _stopped_before_work(observer: Observer) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _left_whole(loop: StudyLoop, executor: _Once) -> Iterator[None]:
+def _left_whole(loop: StudyLoop, closing: contextlib.ExitStack) -> Iterator[None]:
     """Leave nothing running, whatever ends the block."""
     stops, runs = loop.stops, loop.runs
     try:
         yield
-    except KeyboardInterrupt:
+    except BaseException as error:
         stops.ignore()
-        executor.give_up()
-        _queue_again(loop)
-        runs.close("KILLED")
+        with contextlib.suppress(Exception):  # a second error must not hide the first
+            closing.close()
+        if not isinstance(error, StorageError | BusyError):  # then the study is not to be had
+            _queue_again(loop)
+        runs.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        if not isinstance(error, KeyboardInterrupt):
+            raise
         loop.observer.say(
             f"stopped at {len(loop.records)} of {loop.totals.asked} trials; what was "
             "running is queued again; run the same command to continue"
         )
         raise SystemExit(INTERRUPTED) from None
-    except BaseException as error:
-        stops.ignore()
-        executor.give_up()
-        if not isinstance(error, StorageError | BusyError):  # then the study is not to be had
-            _queue_again(loop)
-        runs.close("FAILED")
-        raise
     runs.close("FINISHED")
 
 

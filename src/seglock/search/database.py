@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
+import os
 import re
 import shlex
+import shutil
+import socket
+import sqlite3
+import tempfile
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from seglock.config.search_rules import hide_password
 from seglock.errors import ConfigError, SeglockError
-from seglock.tracking import project_root, rooted
+from seglock.tracking import project_root, rooted, sqlite_uri
 from seglock.variables import expand, showing
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+    from sqlalchemy import URL, Connection
 
+Storage = TypeVar("Storage", bound="BaseStorage | None")
+SQLITE = "sqlite"
+_IN_MEMORY = [(SQLITE, name) for name in (None, "", ":memory:")]
 CONNECT_TIMEOUT = 5  # seconds
 _DRIVERS = {"postgresql": ("psycopg2", "psycopg"), "postgres": ("psycopg2", "psycopg")}
+# In the server, as `_engine_options` has it here: the lock of a machine that is off is freed.
+_NOTICE_THE_DEAD = (
+    "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+)
+_TAKE = "SELECT pg_try_advisory_lock(:key)"  # true as well where this connection has it
+_HOLDER = """
+    SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND classid = :high AND objid = :low
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
 def expand_url(url: str) -> str:
@@ -40,52 +62,124 @@ def expand_url(url: str) -> str:
 def open_database(url: str) -> BaseStorage:
     """Connect, and make Optuna's tables where they are missing; ConfigError for a URL that cannot
     be used."""
+    with _usable(url) as (address, options):
+        return _storage(address, options)
+
+
+def open_file(file: Path) -> BaseStorage:
+    """A SQLite file of ours; it and its tables are made where they are missing."""
+    from sqlalchemy import URL
+
+    return _storage(URL.create(SQLITE, database=str(file.resolve())), _engine_options(SQLITE))
+
+
+def sqlite_database(url: str) -> Path | None:
+    """The file that a URL of SQLite names; None for a server's."""
+    with _usable(url) as (address, _):
+        return Path(address.database or "") if address.get_backend_name() == SQLITE else None
+
+
+def read_database(url: str) -> BaseStorage | None:
+    """What Optuna keeps there; None where it never was. Asking makes nothing."""
+    from sqlalchemy import create_engine, inspect
+
+    if (file := sqlite_database(url)) is not None:
+        return read_file(file)
+    with _usable(url) as (address, options):
+        engine = create_engine(address, **options)
+        try:
+            known = inspect(engine).has_table("studies")
+        finally:
+            engine.dispose()
+        return _storage(address, options) if known else None
+
+
+def read_file(file: Path) -> BaseStorage | None:
+    """A SQLite file as it is now, in memory; None where there is none. The file stays as it is,
+    also where a killed writer left something to undo."""
+    from sqlalchemy import StaticPool, make_url
+
+    if not file.is_file():
+        return None
+    memory = sqlite3.connect(":memory:", check_same_thread=False)
+    try:
+        _copy(f"{file.resolve().as_uri()}?mode=ro", memory)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+            raise
+        _copy_undone(file, memory)
+    return _storage(make_url("sqlite://"), {"creator": lambda: memory, "poolclass": StaticPool})
+
+
+def _copy(uri: str, memory: sqlite3.Connection) -> None:
+    with contextlib.closing(sqlite3.connect(uri, uri=True)) as disk:
+        disk.backup(memory)
+
+
+def _copy_undone(file: Path, memory: sqlite3.Connection) -> None:
+    """Of a file with an undo log: whoever opens it to write undoes first, and removes the log. So
+    while that stays as it was, nobody has written to either."""
+    log = file.with_name(f"{file.name}-journal")
+    with tempfile.TemporaryDirectory() as folder:
+        copied = Path(folder) / file.name
+        before = log.stat()
+        shutil.copyfile(file, copied)
+        shutil.copyfile(log, copied.with_name(log.name))
+        if log.stat() != before:
+            raise OSError(errno.EAGAIN, "it was written to meanwhile")
+        _copy(copied.as_uri(), memory)
+
+
+@contextlib.contextmanager
+def closing(storage: Storage) -> Iterator[Storage]:
+    """Close a storage's connections at the end, where it has any."""
+    try:
+        yield storage
+    finally:
+        engine = getattr(getattr(storage, "_backend", None), "engine", None)
+        if engine is not None:
+            engine.dispose()
+
+
+def _storage(address: URL, options: dict[str, Any]) -> BaseStorage:
     import logging
 
     from optuna.storages import RDBStorage, get_storage
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    with _usable(url) as (whole, options):
-        # Optuna formats the URL as a template, and would take a password's braces for names.
-        template = whole.replace("{", "{{").replace("}", "}}")
-        try:
-            return get_storage(RDBStorage(template, engine_kwargs=options))
-        except RuntimeError as error:  # tables of another Optuna; it says what to do
-            raise ConfigError(
-                "search.storage must be a database of this version of Optuna's",
-                got=" ".join(str(error).split()),
-            ) from error
-
-
-def has_tables(url: str) -> bool:
-    """Whether Optuna was ever here; asking makes nothing."""
-    from sqlalchemy import create_engine, inspect
-
-    with _usable(url) as (whole, options):
-        engine = create_engine(whole, **options)
-        try:
-            return inspect(engine).has_table("studies")
-        finally:
-            engine.dispose()
+    # Optuna formats the URL as a template, and would take a password's braces for names.
+    template = address.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
+    try:
+        return get_storage(RDBStorage(template, engine_kwargs=options))
+    except RuntimeError as error:  # tables of another Optuna; it says what to do
+        raise ConfigError(
+            "search.storage must be a database of this version of Optuna's",
+            got=" ".join(str(error).split()),
+        ) from error
 
 
 @contextlib.contextmanager
-def _usable(url: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The URL as SQLAlchemy needs it, with its options; what cannot be used is a ConfigError."""
-    from sqlalchemy.engine import make_url
+def _usable(url: str) -> Iterator[tuple[URL, dict[str, Any]]]:
+    """The URL as SQLAlchemy has it, with its options; what cannot be used is a ConfigError.
+
+    Only of SQLite and PostgreSQL is it known how one coordinator keeps the others out.
+    """
+    from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
     with showing(url):
         try:
-            parsed = make_url(rooted(expand_url(url), project_root()))
-            driver = _driver(parsed.drivername)
-            whole = parsed.set(drivername=driver).render_as_string(hide_password=False)
-            yield whole, _engine_options(driver)
+            address = make_url(rooted(expand_url(url), project_root()))
+            backend, database = address.get_backend_name(), address.database
+            if backend not in (SQLITE, *_DRIVERS) or (backend, database) in _IN_MEMORY:
+                raise ArgumentError
+            address = address.set(drivername=_driver(address.drivername))
+            yield address, _engine_options(address.drivername)
         except (ArgumentError, NoSuchModuleError, ValueError) as error:
             if isinstance(error, SeglockError):
                 raise
             raise ConfigError(
-                "search.storage must be the URL of a database that SQLAlchemy knows",
+                "search.storage must be the URL of a PostgreSQL or SQLite database",
                 got=hide_password(url),
                 fix="write for example postgresql://me@host/studies",
             ) from error
@@ -93,10 +187,57 @@ def _usable(url: str) -> Iterator[tuple[str, dict[str, Any]]]:
             raise ConfigError(
                 "search.storage must be a database whose driver is installed",
                 got=hide_password(url),
-                fix="pip install 'seglock[postgres]'"
-                if url.startswith("postgres")
-                else "install its driver for SQLAlchemy",
+                fix="pip install 'seglock[postgres]'",
             ) from error
+
+
+class ServerLock:
+    """PostgreSQL's own lock on a study, held on a connection of its own: whoever is gone, or cut
+    off for half a minute, has it no more."""
+
+    def __init__(self, url: str, study: str) -> None:
+        self._url = url
+        key = int.from_bytes(hashlib.sha256(f"seglock/{study}".encode()).digest()[:8]) >> 1
+        self._key = {"key": key, "high": key >> 32, "low": key & 0xFFFFFFFF}
+        self._session: Connection | None = None
+
+    def holder(self) -> str | None:
+        """Take the lock, again where the connection was lost; who else has it, None for ours."""
+        from sqlalchemy import text
+
+        try:
+            if self._session is None:
+                self._session = self._connect()
+            if self._session.scalar(text(_TAKE), self._key):
+                return None
+            return str(self._session.scalar(text(_HOLDER), self._key) or "another process")
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self) -> Connection:
+        from sqlalchemy import NullPool, create_engine
+
+        with _usable(self._url) as (address, options):
+            arguments = options.get("connect_args", {})
+            if arguments:
+                arguments |= {"application_name": this_process(), "options": _NOTICE_THE_DEAD}
+            engine = create_engine(
+                address, isolation_level="AUTOCOMMIT", poolclass=NullPool, **options
+            )
+            return engine.connect()
+
+    def close(self) -> None:
+        """Give the lock back."""
+        session, self._session = self._session, None
+        if session is not None:
+            with contextlib.suppress(Exception):  # the server is away, and the lock with it
+                session.close()
+
+
+def this_process() -> str:
+    """As another coordinator's message names it."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def dashboard_command(shown: str) -> str:
@@ -105,14 +246,14 @@ def dashboard_command(shown: str) -> str:
 
     The shell would put a password in the URL as it is: PostgreSQL reads it from the environment.
 
-    >>> dashboard_command(".seglock/search/tradeoff/journal.log")
-    'optuna-dashboard .seglock/search/tradeoff/journal.log'
+    >>> dashboard_command(".seglock/search/tradeoff/study.db")
+    'optuna-dashboard sqlite:///.seglock/search/tradeoff/study.db'
     >>> dashboard_command("postgresql+psycopg://ann:$SECRET@db/studies?sslmode=require")
     'PGPASSWORD="$SECRET" optuna-dashboard "postgresql+psycopg://ann@db/studies?sslmode=require"'
     """
     scheme, found, rest = shown.partition("://")
     if not found and not shown.startswith("$"):
-        return f"optuna-dashboard {shlex.quote(shown)}"
+        return f"optuna-dashboard {shlex.quote(sqlite_uri(shown))}"
     before = ""
     if scheme.partition("+")[0] in _DRIVERS:
         with contextlib.suppress(ImportError):  # then this machine cannot open it at all

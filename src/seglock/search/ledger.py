@@ -57,7 +57,7 @@ class Asked:
 
 
 class Ledger:
-    """Asks and tells for one study, whose lock or lease the caller holds."""
+    """Asks and tells for one study, whose only coordinator the caller is."""
 
     def __init__(self, log: StudyLog, params: Params) -> None:
         self.log = log

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,20 +11,18 @@ from seglock.errors import TrainingError
 from seglock.search.dispatch import FAILURES_IN_A_ROW, Baseline, Dispatch, Work
 from seglock.search.early_stopping import Stop, mean_best, should_stop
 from seglock.search.executor import Failed, Finished, TrialJob
-from seglock.search.lease import taken_over
 from seglock.search.ledger import Asked
 from seglock.search.measured import baseline_values, cost_of, measured_values
 from seglock.search.observer import Totals
 from seglock.search.outcome import asked_in_all
 from seglock.search.space import apply_point, baseline_point
-from seglock.search.study import Kept
+from seglock.search.study import Kept, busy
 from seglock.search.tradeoff import pareto_front
 
 if TYPE_CHECKING:
     from seglock.config import Params
     from seglock.search.executor import Executor, Outcome
     from seglock.search.interrupts import Interrupts
-    from seglock.search.lease import Lease
     from seglock.search.ledger import Ledger
     from seglock.search.observer import Observer
     from seglock.search.record import TrialRecord
@@ -48,7 +47,7 @@ class _Flight:
 
 @dataclass
 class StudyLoop:
-    """One command's work on one study, whose lock and lease the caller holds."""
+    """One command's work on one study, whose only coordinator the caller is: ``look`` looks."""
 
     params: Params
     root: Path
@@ -59,7 +58,7 @@ class StudyLoop:
     executor: Executor
     observer: Observer
     stops: Interrupts
-    lease: Lease | None
+    look: Callable[[], None]
     records: list[TrialRecord] = field(default_factory=list)
     _flights: dict[str, _Flight] = field(default_factory=dict)
 
@@ -120,7 +119,7 @@ class StudyLoop:
 
     def _hand_out(self) -> bool:
         """Give the executor what it can take; False when the study is at its end."""
-        self._check_lease()
+        self.look()
         while (free := self.executor.free) > 0:
             flying = [flight.work for flight in self._flights.values()]
             work = self.dispatch.next(free, self.missing, flying)
@@ -133,10 +132,6 @@ class StudyLoop:
             return False
         self.stops.sleep(POLL_SECONDS)  # no worker is there: a cluster may get one back
         return True
-
-    def _check_lease(self) -> None:
-        if self.lease is not None:
-            self.lease.check()
 
     def _submit(self, work: Work) -> None:
         # Noted before anything can fail: what is in flight is put away.
@@ -192,7 +187,7 @@ class StudyLoop:
 
     def _take(self, outcome: Outcome) -> None:
         """Tell the study what became of a job."""
-        self._check_lease()
+        self.look()
         flight = self._flights.get(outcome.job)
         if flight is None:
             return
@@ -242,7 +237,9 @@ class StudyLoop:
         self.records = self.ledger.log.records()
         record = next((found for found in self.records if found.number == asked.number), None)
         if record is None:
-            raise taken_over(self.lease, asked.number)
+            # The server's lock was lost, and another one had it before we took it again.
+            got = f"trial {asked.number}, which was computed here and ended by another one"
+            raise busy(self.settings.name, got)
         self.runs.end_trial(asked.job, record)
         self.observer.job_ended(asked.job, record)
 

@@ -1,60 +1,47 @@
-"""Where a study is kept: a journal file, or a database that may go away for a while."""
+"""Where a study is kept: a SQLite file of its own, or a database that may go away for a while."""
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sqlite3
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from seglock.config.search_rules import hide_password
 from seglock.errors import BusyError, ConfigError, SeglockError, StorageError, in_short
-from seglock.search.database import has_tables, open_database
-from seglock.search.journal import JOURNAL, open_journal, read_journal
+from seglock.search.database import closing, open_database, open_file, read_database, read_file
+from seglock.search.settings import FOLDER
 from seglock.variables import as_written, showing
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 T = TypeVar("T")
+FILE = "study.db"
+JOURNAL = "journal.log"
+"""Where earlier versions kept a study, as a journal of Optuna's."""
+_BESIDE = ("-journal", "-wal", "-shm")
+"""What SQLite writes beside a file."""
 _REFUSED = re.compile(
-    r"authentication|permission denied|no pg_hba|(database|role) \"[^\"]*\" does not exist"
-    r"|Access denied|Unknown database",
+    r"authentication|permission denied|no pg_hba|(database|role) \"[^\"]*\" does not exist",
     re.IGNORECASE,
 )
+_DAMAGED = re.compile("not a database|malformed")
+_UNWRITABLE = re.compile("disk is full|readonly database|unable to open database file")
 _PARAMETERS_LOGGED = re.compile(r"\s*\[(SQL|parameters):.*|\(Background on this error.*", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Opened:
-    """A storage of Optuna's, ready to use. ``shown`` may be told to anyone: it has no password.
-
-    ``remote``: other machines can reach it, so a lock file does not keep them out.
-    """
-
-    storage: BaseStorage
-    shown: str
-    remote: bool
-
-    def close(self) -> None:
-        """Close the connections to a database."""
-        engine = getattr(getattr(self.storage, "_backend", None), "engine", None)
-        if engine is not None:
-            engine.dispose()
-
-
-def shown_storage(url: str | None, folder: Path) -> str:
-    """A storage as it may be shown: the journal's file in the project, or the URL without its
+def shown_storage(url: str | None, study: str) -> str:
+    """A storage as it may be shown: the study's file in the project, or the URL without its
     password.
 
-    >>> shown_storage(None, Path("/home/ann/project/.seglock/search/tradeoff"))
-    '.seglock/search/tradeoff/journal.log'
+    >>> shown_storage(None, "tradeoff")
+    '.seglock/search/tradeoff/study.db'
     """
-    if url is None:
-        return Path(*folder.parts[-3:], JOURNAL).as_posix()
-    return hide_password(url)
+    return (FOLDER / study / FILE).as_posix() if url is None else hide_password(url)
 
 
 class Patience:
@@ -108,30 +95,93 @@ class Patience:
                 return found
 
 
-def open_storage(url: str | None, folder: Path, patience: Patience) -> Opened:
-    """Open the study's storage for its coordinator.
+@contextlib.contextmanager
+def open_storage(url: str | None, folder: Path, patience: Patience) -> Iterator[BaseStorage]:
+    """The study's storage, for its coordinator.
 
-    url: any that Optuna and SQLAlchemy take, with ``$VARIABLES``; None is ``folder/journal.log``.
+    url: of SQLite or PostgreSQL, with ``$VARIABLES``; None is ``folder/study.db``, which begins
+    with what an earlier version kept in ``folder/journal.log``.
     Raises ConfigError when it cannot be used as it is, StorageError when it is away for too long.
     """
-    if url is None:
-        file = folder / JOURNAL
-        return Opened(
-            patience(lambda: open_journal(file)), shown_storage(None, folder), remote=False
-        )
-    return Opened(patience(lambda: open_database(url)), hide_password(url), remote=True)
+
+    def opened() -> BaseStorage:
+        if url is not None:
+            return open_database(url)
+        _take_over_journal(folder, patience.say)
+        return open_file(_plain_file(folder / FILE))
+
+    with closing(patience(opened)) as storage:
+        yield storage
 
 
-def open_to_read(url: str | None, folder: Path, patience: Patience) -> Opened | None:
-    """Open the storage without making or mending anything; None where there is none yet."""
-    if url is None:
-        journal = read_journal(folder / JOURNAL)
-        return (
-            None if journal is None else Opened(journal, shown_storage(None, folder), remote=False)
-        )
-    if not patience(lambda: has_tables(url)):
+@contextlib.contextmanager
+def open_to_read(url: str | None, folder: Path, patience: Patience) -> Iterator[BaseStorage | None]:
+    """The storage, without making or mending anything; None where there is none yet."""
+
+    def found() -> BaseStorage | None:
+        if url is not None:
+            return read_database(url)
+        return read_file(_plain_file(folder / FILE)) or _read_journal(folder / JOURNAL)
+
+    with closing(patience(found)) as storage:
+        yield storage
+
+
+def _plain_file(file: Path) -> Path:
+    """A file of ours, with what SQLite writes beside it. What a link leads to is not ours."""
+    for path in (file, *(file.with_name(f"{file.name}{end}") for end in _BESIDE)):
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise StorageError(f"{path} must be a file", got="a link or a pipe", fix="remove it")
+    return file
+
+
+def _take_over_journal(folder: Path, say: Callable[[str], None]) -> None:
+    """Begin the study's file with what its journal has, whole or not at all, and put that aside."""
+    file, journal = folder / FILE, folder / JOURNAL
+    if file.exists() or not _plain_file(journal).exists():
+        return
+    half = folder / f".{FILE}.tmp"
+    for path in (half, half.with_name(f"{half.name}-journal")):  # a killed process left them
+        path.unlink(missing_ok=True)
+    with closing(open_file(half)) as storage:
+        _copy_journal(journal, storage)
+    half.replace(file)
+    journal.replace(folder / f"{JOURNAL}.taken-over")
+    say(f"the study's {JOURNAL} was taken over: it is kept in {file} from now on")
+
+
+def _read_journal(journal: Path) -> BaseStorage | None:
+    from optuna.storages import InMemoryStorage
+
+    if not _plain_file(journal).exists():
         return None
-    return Opened(patience(lambda: open_database(url)), hide_password(url), remote=True)
+    memory = InMemoryStorage()
+    _copy_journal(journal, memory)
+    return memory
+
+
+def _copy_journal(journal: Path, storage: BaseStorage) -> None:
+    """A torn last line, which was never acknowledged, is left out."""
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna = quiet_optuna()
+    try:
+        source = JournalStorage(JournalFileBackend(str(journal)))
+        for study in source.get_all_studies():
+            optuna.copy_study(
+                from_study_name=study.study_name, from_storage=source, to_storage=storage
+            )
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged(journal, in_short(str(error) or type(error).__name__)) from error
+
+
+def quiet_optuna() -> Any:
+    """Optuna without its lines on standard error; what matters is told by us."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna
 
 
 def reason_away(error: BaseException) -> str | None:
@@ -166,31 +216,44 @@ def _refusal(error: BaseException) -> SeglockError | None:
             fix="wait for that one or stop it, then run the same command again",
         )
     if isinstance(error, OSError):
-        return StorageError(
-            "the study's folder must be writable",
-            got=(error.strerror or str(error)).lower(),
-            fix="free some space, then run the same command again; nothing measured is lost",
-        )
+        return _unwritable((error.strerror or str(error)).lower())
+    if not isinstance(error, SQLAlchemyError | StorageInternalError | sqlite3.Error):
+        return None
     away = reason_away(error)
-    if away is not None and _REFUSED.search(away):
+    text = away or _plain(error.__cause__ or error)
+    if _UNWRITABLE.search(text):
+        return _unwritable(text.replace("database or disk is full", "no space left on device"))
+    if _DAMAGED.search(text):
+        return _damaged("the study's database", text)
+    if _REFUSED.search(text) and away:
         return ConfigError(
             "search.storage must be a database that lets this user in",
-            got=away,
+            got=text,
             fix="correct the URL; a password comes from $VARIABLE, PGPASSWORD or PGPASSFILE",
         )
-    if away is not None and "disk is full" in away:
-        return StorageError(
-            "the study's database must be writable",
-            got=away,
-            fix="free some space, then run the same command again; nothing measured is lost",
-        )
-    if away is None and isinstance(error, SQLAlchemyError | StorageInternalError):
-        return StorageError(
-            "the study's database must take what is written",
-            got=_plain(error.__cause__ or error),
-            fix="mend that, then run the same command again; nothing measured is lost",
-        )
-    return None
+    if away:
+        return None
+    return StorageError(
+        "the study's database must take what is written",
+        got=text,
+        fix="mend that, then run the same command again; nothing measured is lost",
+    )
+
+
+def _unwritable(reason: str) -> StorageError:
+    return StorageError(
+        "the study's folder must be writable",
+        got=reason,
+        fix="free some space, then run the same command again; nothing measured is lost",
+    )
+
+
+def _damaged(what: object, reason: str) -> StorageError:
+    return StorageError(
+        f"{what} must be as it was written",
+        got=reason,
+        fix="restore the file from a copy, or remove it: the study begins anew",
+    )
 
 
 def _gone(reason: str, seconds: float) -> StorageError:

@@ -1,23 +1,27 @@
-"""A study in its storage: made or found again, what it remembers, and what it is not told yet."""
+"""A study in its storage: who coordinates it, what it remembers, and what it is not told yet."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seglock.errors import ConfigError, StorageError
-from seglock.files import write_bytes, write_text
+from seglock.errors import BusyError, ConfigError, StorageError
+from seglock.files import exclusive, write_bytes, write_text
 from seglock.foreign import read_plain
+from seglock.search.database import ServerLock, sqlite_database, this_process
 from seglock.search.executor import TrialResult
 from seglock.search.measured import Cost, baseline_name, baseline_record, trial_record
 from seglock.search.point import Point
 from seglock.search.record import BaselineRecord, State, TrialRecord
+from seglock.search.storage import quiet_optuna
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 
     from seglock.config import SearchParams
     from seglock.search.settings import Settings
-    from seglock.search.storage import Opened, Patience
+    from seglock.search.storage import Patience
 
 # Names of user attributes: the study's, its trials', and one of both.
 FINGERPRINT, STUDY_ID = "fingerprint", "id"
@@ -34,7 +38,52 @@ POINT, LOCK, TICKET, SUPERSEDED = "point", "lock", "ticket", "superseded"
 RETRY_OF, LINE, ATTEMPT, FAILURES = "retry_of", "line", "attempt", "failures"
 MEASURED, REASON = "measured", "reason"
 RUN_ID = "run_id"
+OTHER_SECONDS, OWN_SECONDS = 2.0, 30.0
+"""How long a server's lock is waited for: another's that was just killed, and one of ours."""
 _RESERVE = 256 << 10  # bytes: several results
+
+
+@contextlib.contextmanager
+def sole_coordinator(
+    study: str, folder: Path, url: str | None, patience: Patience
+) -> Iterator[Callable[[], None]]:
+    """Keep every other coordinator of the study out for the block, by locks that are free as soon
+    as their holder is dead: on its folder, beside its SQLite file, or PostgreSQL's own.
+
+    Yields what sees to it that the last, which ends with its connection, is still ours. Raises
+    BusyError where another one has the study, as does what is yielded.
+    """
+    what = f"study {study}"
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(exclusive(folder, what=what))
+        if url is not None and (file := sqlite_database(url)) is None:
+            lock = stack.enter_context(contextlib.closing(ServerLock(url, study)))
+            look = partial(_hold, lock, study, patience)
+            look()
+            yield look
+            return
+        if url is not None and file is not None:
+            stack.enter_context(exclusive(file.with_name(f".{file.name}.{study}"), what=what))
+        yield lambda: None
+
+
+def _hold(lock: ServerLock, study: str, patience: Patience) -> None:
+    until = time.monotonic() + OTHER_SECONDS
+    while (holder := patience(lock.holder)) is not None:
+        # Ourselves: by a connection that broke, and that the server does not miss yet.
+        if time.monotonic() > until + (OWN_SECONDS if holder == this_process() else 0):
+            raise busy(study, f"{holder}, which is at it")
+        patience.sleep(0.2)
+
+
+def busy(study: str, got: str) -> BusyError:
+    """The error for a study that another coordinator has, or had meanwhile."""
+    return BusyError(
+        f"only one coordinator at a time may run study {study}",
+        got=got,
+        fix="wait for it or stop it, then run the same command again; "
+        "more machines join through --ray, not by a second command",
+    )
 
 
 class StudyLog:
@@ -43,25 +92,31 @@ class StudyLog:
     Every call to its storage is repeated while a database is away.
     """
 
-    def __init__(self, study: Study, opened: Opened, patience: Patience) -> None:
+    def __init__(self, study: Study, patience: Patience) -> None:
         self.study = study
-        self.opened = opened
         self.patience = patience
 
     @classmethod
     def begin(
-        cls, opened: Opened, settings: Settings, search: SearchParams, patience: Patience
+        cls, storage: BaseStorage, settings: Settings, search: SearchParams, patience: Patience
     ) -> StudyLog:
         """Make the study, or take it up where it is.
 
         Raises ConfigError, showing what differs, when it was begun with other settings.
         """
-        study = patience(lambda: _create(opened.storage, settings.name, search))
-        log = cls(study, opened, patience)
+        several = search.objective == "pareto"
+        make = partial(
+            quiet_optuna().create_study,
+            storage=storage,
+            study_name=settings.name,
+            directions=["maximize", "minimize"] if several else ["maximize"],
+            load_if_exists=True,
+        )
+        log = cls(patience(make), patience)
         earlier = log.attribute(FINGERPRINT)
         if earlier is None:
             if log.trials():
-                raise _not_ours(settings.name, opened.shown)
+                raise _not_ours(settings.name)
             log.remember(STUDY_ID, log.attribute(STUDY_ID) or uuid.uuid4().hex)
             log.remember(FINGERPRINT, settings.fingerprint)
         else:
@@ -69,12 +124,13 @@ class StudyLog:
         return log
 
     @classmethod
-    def find(cls, opened: Opened, settings: Settings, patience: Patience) -> StudyLog | None:
+    def find(cls, storage: BaseStorage, settings: Settings, patience: Patience) -> StudyLog | None:
         """The study as it is, None where there is none; nothing is changed."""
-        study = patience(lambda: _load(opened.storage, settings.name))
-        if study is None:
+        load = partial(quiet_optuna().load_study, storage=storage, study_name=settings.name)
+        try:
+            log = cls(patience(load), patience)
+        except KeyError:
             return None
-        log = cls(study, opened, patience)
         earlier = log.attribute(FINGERPRINT)
         if earlier is None:
             return None
@@ -195,35 +251,9 @@ def counting_state(trial: FrozenTrial) -> State | None:
     return None
 
 
-def _create(storage: BaseStorage, name: str, search: SearchParams) -> Study:
-    optuna = _quiet_optuna()
-    directions = ["maximize", "minimize"] if search.objective == "pareto" else ["maximize"]
-    study: Study = optuna.create_study(
-        storage=storage, study_name=name, directions=directions, load_if_exists=True
-    )
-    return study
-
-
-def _load(storage: BaseStorage, name: str) -> Study | None:
-    optuna = _quiet_optuna()
-    try:
-        study: Study = optuna.load_study(storage=storage, study_name=name)
-    except KeyError:
-        return None
-    return study
-
-
-def _quiet_optuna() -> Any:
-    """Optuna without its lines on standard error; what matters is told by us."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna
-
-
-def _not_ours(name: str, shown: str) -> ConfigError:
+def _not_ours(name: str) -> ConfigError:
     return ConfigError(
         "search.study must be a study of seglock's, or a new name",
-        got=f"{name!r} in {shown}, which something else began",
+        got=f"{name!r}, which something else began",
         fix="choose another search.study",
     )
