@@ -40,7 +40,7 @@ def test_get_prepare_check(tmp_path: Path) -> None:
     assert said == "data/raw: train 8, val 4 images, 7 classes; no problems"
     assert all(note.startswith("note: ") for note in notes)
     assert "train 8 images" in _run("check", "data/raw", "--split", "train")
-    assert check_dataset(tmp_path / "data/raw") == []
+    assert check_dataset(tmp_path / "data/raw").problems == []
 
 
 def test_check_lists_every_problem(tmp_path: Path) -> None:

@@ -43,7 +43,9 @@ def tar_of(path: Path, content: dict[str, bytes], *more: tarfile.TarInfo, mode: 
     return path
 
 
-def info(name: str, *, size: int = 0, kind: bytes = tarfile.REGTYPE, to: str = "") -> tarfile.TarInfo:
+def info(
+    name: str, *, size: int = 0, kind: bytes = tarfile.REGTYPE, to: str = ""
+) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.size, member.type, member.linkname = size, kind, to
     return member
@@ -92,7 +94,9 @@ def test_an_archive_is_told_by_its_content(voc, get, expected, tmp_path: Path, k
     assert get(path) == expected
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"Rar!\x1a\x07\x00", b"PK\x03\x04", b"7z\xbc\xaf"])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"Rar!\x1a\x07\x00", b"PK\x03\x04", b"7z\xbc\xaf"]
+)
 def test_anything_else_is_refused_in_one_line(get, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.tar").write_bytes(content)
     with pytest.raises(DataError, match="must be a whole tar or zip file.*unpack it yourself") as e:
@@ -160,7 +164,9 @@ def test_names_of_no_honest_archive_are_refused(voc, get, tmp_path: Path, name: 
             get(zip_of(tmp_path / "a.zip", members(voc) | {name: b"evil"}))
 
 
-@pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE])
+@pytest.mark.parametrize(
+    "kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE]
+)
 def test_what_is_no_file_is_no_image(voc, get, tmp_path: Path, kind: bytes) -> None:
     content = members(voc)
     del content["set/JPEGImages/a1.png"]
@@ -170,8 +176,15 @@ def test_what_is_no_file_is_no_image(voc, get, tmp_path: Path, kind: bytes) -> N
 
 def test_odd_names_beside_the_dataset_do_no_harm(voc, get, expected, tmp_path: Path) -> None:
     content = members(voc)
-    odd = [info("set/\udcff\x1b[2J/JPEGImages/a1.png", size=4), info("set/JPEGImages/A1.png", size=4)]
-    odd += [info("set/JPEGImages/\udcff.png", size=4), info("x" * 300, size=4), info("dev", kind=b"3")]
+    odd = [
+        info("set/\udcff\x1b[2J/JPEGImages/a1.png", size=4),
+        info("set/JPEGImages/A1.png", size=4),
+    ]
+    odd += [
+        info("set/JPEGImages/\udcff.png", size=4),
+        info("x" * 300, size=4),
+        info("dev", kind=b"3"),
+    ]
     odd += [info("set/ImageSets/Segmentation/._train.txt", size=4)]
     assert get(tar_of(tmp_path / "a.tar", content, *odd)) == expected
 
@@ -198,7 +211,9 @@ def test_a_bomb_is_refused_before_the_disk_is_full(voc, get, tmp_path: Path, mon
             get(path)
 
 
-def test_links_to_one_file_are_counted_as_often_as_they_are_met(voc, get, tmp_path, monkeypatch) -> None:
+def test_links_to_one_file_are_counted_as_often_as_they_are_met(
+    voc, get, tmp_path, monkeypatch
+) -> None:
     monkeypatch.setattr(archive_members, "_LEAST_LIMIT", 4 << 20)
     monkeypatch.setattr(archive_members, "_MOST_RATIO", 1)
     content = members(voc)
@@ -211,13 +226,17 @@ def test_links_to_one_file_are_counted_as_often_as_they_are_met(voc, get, tmp_pa
 def test_a_zip_that_says_less_than_it_holds(voc, get, tmp_path: Path) -> None:
     path = zip_of(tmp_path / "a.zip", members(voc) | {"set/JPEGImages/a1.png": bytes(5_000_000)})
     content = path.read_bytes()
-    path.write_bytes(content.replace((5_000_000).to_bytes(4, "little"), (500).to_bytes(4, "little")))
+    path.write_bytes(
+        content.replace((5_000_000).to_bytes(4, "little"), (500).to_bytes(4, "little"))
+    )
     with pytest.raises(DataError):
         get(path)
 
 
 def header(size: bytes, kind: bytes = b"0", name: bytes = b"set/x") -> bytes:
-    block = bytearray(name.ljust(124, b"\0") + size.ljust(12, b"\0") + bytes(20) + kind + bytes(355))
+    block = bytearray(
+        name.ljust(124, b"\0") + size.ljust(12, b"\0") + bytes(20) + kind + bytes(355)
+    )
     block[257:265] = b"ustar\x0000"
     block[148:156] = b"%06o\0 " % sum(block[:148] + b" " * 8 + block[156:])
     return bytes(block)
@@ -269,7 +288,9 @@ kinds = st.sampled_from(
     [tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE,
      tarfile.CHRTYPE, tarfile.GNUTYPE_SPARSE, tarfile.CONTTYPE, b"V"]
 )  # fmt: skip
-targets = st.sampled_from(["..", "../..", "/", "a", "b", "JPEGImages", "set", "../victim", ".", "/tmp"])
+targets = st.sampled_from(
+    ["..", "../..", "/", "a", "b", "JPEGImages", "set", "../victim", ".", "/tmp"]
+)
 
 
 def stays_inside(tmp_path: Path, archive: Path) -> None:

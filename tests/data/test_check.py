@@ -12,7 +12,7 @@ from seglock.data import (
     Problem,
     check_dataset,
     class_notes,
-    examine_dataset,
+    check_dataset,
     require_sound,
     summarise,
 )
@@ -24,7 +24,7 @@ def _kinds(problems: list[Problem]) -> dict[str, str]:
 
 
 def test_a_sound_dataset_has_no_problem(voc) -> None:
-    assert check_dataset(voc.root) == []
+    assert check_dataset(voc.root).problems == []
 
 
 def test_every_problem_is_reported_at_once(voc) -> None:
@@ -37,7 +37,7 @@ def test_every_problem_is_reported_at_once(voc) -> None:
     voc.image("b2", size=(21, 12))
     voc.image("b2", suffix=".jpg")
     (voc.root / "SegmentationClass/b1.png").write_bytes(b"no png")
-    found = _kinds(check_dataset(voc.root))
+    found = _kinds(check_dataset(voc.root).problems)
     assert found.pop("bad id").startswith("train.txt: an id must name a file, got '")
     assert found.pop("unreadable image").startswith("a3: a3.png must be a whole image, got")
     assert found.pop("unreadable mask").startswith("b1: b1.png must be a whole image, got")
@@ -54,37 +54,37 @@ def test_every_problem_is_reported_at_once(voc) -> None:
 
 
 def test_missing_lists(voc) -> None:
-    found = check_dataset(voc.root, splits=["train", "nothing"])
+    found = check_dataset(voc.root, splits=["train", "nothing"]).problems
     assert [problem.kind for problem in found] == ["missing list"]
     for path in (voc.root / "ImageSets/Segmentation").iterdir():
         path.unlink()
-    assert [problem.kind for problem in check_dataset(voc.root)] == ["missing list"]
+    assert [problem.kind for problem in check_dataset(voc.root).problems] == ["missing list"]
 
 
 def test_default_splits_leave_trainval_out(voc) -> None:
     voc.list("trainval", ["a1", "a2", "a3", "a4", "b1", "b2"])
-    assert check_dataset(voc.root) == []
-    problems = check_dataset(voc.root, splits=["train", "trainval"])
+    assert check_dataset(voc.root).problems == []
+    problems = check_dataset(voc.root, splits=["train", "trainval"]).problems
     assert {problem.kind for problem in problems} == {"id in two splits"}
 
 
 def test_class_names_bound_the_labels(voc) -> None:
-    assert {p.kind for p in check_dataset(voc.root, classes=("background", "cat"))} == {
+    assert {p.kind for p in check_dataset(voc.root, classes=("background", "cat")).problems} == {
         "label out of range"
     }
     voc.classes(["cat", "cat"])
-    assert [problem.kind for problem in check_dataset(voc.root)] == ["classes"]
+    assert [problem.kind for problem in check_dataset(voc.root).problems] == ["classes"]
 
 
 def test_without_pixels_no_image_is_opened(voc) -> None:
     (voc.root / "JPEGImages/a1.png").write_bytes(b"")
-    assert check_dataset(voc.root, pixels=False) == []
-    assert len(check_dataset(voc.root)) == 1
+    assert check_dataset(voc.root, pixels=False).problems == []
+    assert len(check_dataset(voc.root).problems) == 1
 
 
 def test_thousands_of_problems_are_summed_up(voc) -> None:
     voc.list("train", [f"none_{i}" for i in range(5000)])
-    problems = check_dataset(voc.root)
+    problems = check_dataset(voc.root).problems
     assert len(problems) == 10_000
     text = summarise(problems)
     assert len(text.splitlines()) == 2 * (1 + 8 + 1)
@@ -96,7 +96,7 @@ def test_thousands_of_problems_are_summed_up(voc) -> None:
 
 def test_progress_reaches_the_end(voc) -> None:
     seen: list[tuple[str, int, int | None]] = []
-    check_dataset(voc.root, progress=lambda *step: seen.append(step))
+    check_dataset(voc.root, progress=lambda *step: seen.append(step)).problems
     assert seen == [("checking images", done, 6) for done in range(1, 7)]
 
 
@@ -110,7 +110,7 @@ def test_photos_and_masks_must_agree_as_viewers_show_them(voc) -> None:
     for name, orientation in (("a1", 3), ("a2", 6), ("a3", 8)):
         _photo(voc, name, orientation)
     voc.mask("a3", np.array([[0] * 12, [1] * 12] * 10, dtype=np.uint8))
-    found = examine_dataset(voc.root)
+    found = check_dataset(voc.root)
     assert [str(problem) for problem in found.problems] == [
         "a2: the image is 12x20, its mask 20x12; they agree as they are stored, but viewers turn one "
         "by its EXIF orientation: remove that, or turn the other as well"
@@ -125,11 +125,11 @@ def test_objects_stored_as_255_leave_one_class(voc) -> None:
     voc.classes(["background", "polyp"])
     for name in ("a1", "a2", "a3", "a4", "b1", "b2"):
         voc.mask(name, np.array([[0] * 20] * 6 + [[255] * 20] * 6, dtype=np.uint8))
-    found = [str(problem) for problem in check_dataset(voc.root)]
+    found = [str(problem) for problem in check_dataset(voc.root).problems]
     assert found == [
         f"{split}: only background occurs beside {count} pixels of void (255); "
         "an object needs its class index, 1..1, its name in data.classes if that is set, "
-            "and a pixel at data.image_side"
+        "and a pixel at data.image_side"
         for split, count in (("train", 480), ("val", 240))
     ]
 
@@ -138,7 +138,7 @@ def test_a_class_absent_from_a_split_is_a_note(voc) -> None:
     for name in ("b1", "b2"):
         voc.mask(name, np.array([[0] * 20] * 6 + [[2] * 20] * 6, dtype=np.uint8))
     voc.mask("a1", np.full((12, 20), 255, dtype=np.uint8))
-    found = examine_dataset(voc.root)
+    found = check_dataset(voc.root)
     assert found.problems == []
     assert found.notes == ["masks that are void everywhere (1): a1"]
     assert class_notes(found.pixels, ("background", "cat", "dog")) == ["val: no pixel of cat"]
@@ -146,7 +146,7 @@ def test_a_class_absent_from_a_split_is_a_note(voc) -> None:
 
 def test_voc_s_own_names_are_said_to_be_taken(voc) -> None:
     (voc.root / "classes.txt").unlink()
-    first, *_ = examine_dataset(voc.root).notes
+    first, *_ = check_dataset(voc.root).notes
     assert first == "no classes.txt: labels are read as the 21 classes of PASCAL VOC"
 
 
@@ -156,7 +156,7 @@ def test_ids_that_become_one_are_refused(voc) -> None:
         voc.image(unicodedata.normalize(form, name))
     voc.mask(name)
     voc.list("train", ["a1", "a2.png", "a2", name, unicodedata.normalize("NFD", name)])
-    found = [str(problem) for problem in check_dataset(voc.root)]
+    found = [str(problem) for problem in check_dataset(voc.root).problems]
     assert found[:2] == [
         "train.txt: a2 is named 2 times",
         f"train.txt: {name} is named 2 times",
@@ -168,7 +168,7 @@ def test_ids_that_become_one_are_refused(voc) -> None:
 def test_files_of_another_kind_are_named(voc) -> None:
     (voc.root / "JPEGImages/a1.png").rename(voc.root / "JPEGImages/a1.tif")
     (voc.root / "SegmentationClass/a2.png").rename(voc.root / "SegmentationClass/a2.bmp")
-    assert _kinds(check_dataset(voc.root)) == {
+    assert _kinds(check_dataset(voc.root).problems) == {
         "missing image": "a1: no such image in JPEGImages/, and 'a1.tif' is none of .jpg, .jpeg, "
         ".png, .bmp, .webp",
         "missing mask": "a2: no such mask in SegmentationClass/, and 'a2.bmp' is none of .png",
@@ -180,7 +180,7 @@ def test_files_of_another_kind_are_named(voc) -> None:
 def test_real_datasets_are_sound(real_data, name: str, splits: int) -> None:
     seen: list[tuple[str, int, int | None]] = []
     start = time.monotonic()
-    assert check_dataset(real_data / name, progress=lambda *step: seen.append(step)) == []
+    assert check_dataset(real_data / name, progress=lambda *step: seen.append(step)).problems == []
     assert time.monotonic() - start < 60
     assert len(seen) == {"camvid": 701, "voc2012-animals": 882}[name]
 
@@ -188,4 +188,4 @@ def test_real_datasets_are_sound(real_data, name: str, splits: int) -> None:
 def test_a_pipe_among_the_images_is_a_problem_and_no_wait(voc) -> None:
     (voc.root / "JPEGImages/a1.png").unlink()
     os.mkfifo(voc.root / "JPEGImages/a1.png")
-    assert "no plain file" in "".join(map(str, check_dataset(voc.root)))
+    assert "no plain file" in "".join(map(str, check_dataset(voc.root).problems))

@@ -44,7 +44,7 @@ def test_copies_only_what_the_splits_need(voc, params, tmp_path: Path) -> None:
     }
     for name in _files(tmp_path / "raw"):
         assert (tmp_path / "raw" / name).read_bytes() == (voc.root / name).read_bytes()
-    assert check_dataset(tmp_path / "raw") == []
+    assert check_dataset(tmp_path / "raw").problems == []
 
 
 @pytest.mark.parametrize("how", ["folder", "tar"])
@@ -58,7 +58,7 @@ def test_what_is_copied_has_the_names_that_were_read(voc, params, tmp_path: Path
     lists = tmp_path / "raw/ImageSets/Segmentation"
     assert (lists / "train.txt").read_text() == f"a1\na2\n{name}\n"
     assert (tmp_path / f"raw/JPEGImages/{name}.png").is_file()
-    assert check_dataset(tmp_path / "raw") == []
+    assert check_dataset(tmp_path / "raw").problems == []
 
 
 def test_links_are_followed(voc, params, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_the_source_is_never_replaced(voc, new_voc, params, tmp_path: Path, insi
 def test_synthetic_takes_no_source(tmp_path: Path) -> None:
     synthetic = DataParams().synthetic.model_copy(update={"train": 4, "test": 2, "side": 16})
     get_dataset(DataParams(synthetic=synthetic), tmp_path / "raw")
-    assert check_dataset(tmp_path / "raw") == []
+    assert check_dataset(tmp_path / "raw").problems == []
 
 
 def test_voc2012_from_a_tar_is_checked_by_digest(voc, tmp_path: Path, monkeypatch) -> None:
@@ -187,7 +187,7 @@ def test_voc2012_from_a_tar_is_checked_by_digest(voc, tmp_path: Path, monkeypatc
     real = hashlib.md5(tar.read_bytes()).hexdigest()
     monkeypatch.setattr("seglock.data.get.VOC2012_DIGEST", f"md5={real}")
     get_dataset(params, tmp_path / "raw")
-    assert check_dataset(tmp_path / "raw") == []
+    assert check_dataset(tmp_path / "raw").problems == []
 
 
 def test_voc2012_says_what_to_do_when_its_host_is_down(tmp_path: Path, monkeypatch) -> None:
@@ -257,7 +257,9 @@ def test_real_data_has_a_default_place(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_a_source_that_is_not_there(params, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a folder, a tar or zip file or a URL, got nowhere \(nothing"):
+    with pytest.raises(
+        DataError, match=r"a folder, a tar or zip file or a URL, got nowhere \(nothing"
+    ):
         get_dataset(params.model_copy(update={"source": "nowhere"}), tmp_path / "raw")
 
 
@@ -273,7 +275,7 @@ def test_nothing_outside_the_dataset_is_shown(voc, params, tmp_path: Path, linke
     with pytest.raises(DataError, match="a link that leads elsewhere: put a copy of the file") as e:
         get_dataset(params, tmp_path / "raw")
     assert "a-secret-of-the-user" not in str(e.value)
-    problems = check_dataset(voc.root)
+    problems = check_dataset(voc.root).problems
     assert problems
     assert "a-secret-of-the-user" not in "".join(map(str, problems))
 
@@ -287,7 +289,7 @@ def test_a_dataset_of_links_is_one(voc, params, tmp_path: Path) -> None:
     (voc.root / "JPEGImages").symlink_to(tmp_path / "pictures")
     (tmp_path / "link").symlink_to(voc.root)
     get_dataset(params.model_copy(update={"source": str(tmp_path / "link")}), tmp_path / "raw")
-    assert check_dataset(tmp_path / "raw") == []
+    assert check_dataset(tmp_path / "raw").problems == []
 
 
 @pytest.mark.parametrize("target", ["secret", "/dev/zero", "nowhere"])

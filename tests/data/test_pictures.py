@@ -32,7 +32,9 @@ def _png(rows: bytes, *header: int) -> bytes:
     """A PNG of layouts that Pillow reads but does not write."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
 
     about = struct.pack(">IIBBBBB", *header, 0, 0, 0)
     parts = (b"IHDR", about), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")
@@ -126,7 +128,9 @@ def test_a_jpeg_that_holds_more_pictures_is_its_photo(tmp_path, photo) -> None:
     first, other = Image.fromarray(photo), Image.fromarray(255 - photo)
     first.save(tmp_path / "one.jpg", quality=95)
     first.save(tmp_path / "mpo.jpg", format="MPO", append_images=[other], save_all=True, quality=95)
-    np.testing.assert_array_equal(read_image(tmp_path / "mpo.jpg"), read_image(tmp_path / "one.jpg"))
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "mpo.jpg"), read_image(tmp_path / "one.jpg")
+    )
 
 
 def _deep_rgb(path: Path) -> None:
@@ -149,7 +153,9 @@ REFUSED_IMAGES = {
     "two frames": _frames,
     "half transparent": lambda p: Image.new("RGBA", (4, 4), (1, 2, 3, 128)).save(p),
     "grey, clear": lambda p: Image.new("LA", (4, 4), (1, 0)).save(p),
-    "a palette's clear colour": lambda p: Image.fromarray(LABELS).convert("P").save(p, transparency=1),
+    "a palette's clear colour": lambda p: (
+        Image.fromarray(LABELS).convert("P").save(p, transparency=1)
+    ),
     "a clear colour": lambda p: Image.new("RGB", (4, 4), (1, 2, 3)).save(p, transparency=(1, 2, 3)),
 }
 

@@ -138,7 +138,9 @@ def test_photos_are_upright_beside_their_masks(params, raw, tmp_path) -> None:
         ("background cat dog", ("background", "dog"), "val: no pixel of"),
     ],
 )
-def test_what_becomes_of_the_background_is_said(new_voc, params, tmp_path, names, kept, note) -> None:
+def test_what_becomes_of_the_background_is_said(
+    new_voc, params, tmp_path, names, kept, note
+) -> None:
     more = new_voc("more")
     more.classes(names.split())
     more.fill({"train": ["a1", "a2", "a3"], "val": ["b1"]})

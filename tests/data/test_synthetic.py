@@ -25,7 +25,7 @@ def _digest(root: Path) -> dict[str, str]:
 @pytest.mark.parametrize("image_format", ["png", "jpeg"])
 def test_is_a_sound_dataset_read_by_the_same_reader(tmp_path: Path, image_format) -> None:
     write_synthetic(SMALL, tmp_path / "raw", image_format=image_format)
-    assert check_dataset(tmp_path / "raw") == []
+    assert check_dataset(tmp_path / "raw").problems == []
     folder = VocFolder(tmp_path / "raw")
     assert folder.classes == class_names(7)
     assert [len(folder.ids(name)) for name in ("train", "val")] == [5, 3]

@@ -4,76 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from seglock import files
-from seglock.config import load_params
 from seglock.errors import AttackError, ConfigError, KeyRefusedError, ModelError
-from seglock.keys import publish_key
-from seglock.models import build_model, save_weights
-from seglock.stages import data as data_stage
 from seglock.stages.attack import attack_lock
 from seglock.tracking import MemoryTracker
 from tests.contracts.test_published import REMOVED
+from tests.stages.conftest import RUN
 
-PARAMS = """\
-data:
-  val_split: 8
-  image_side: 16
-  synthetic: {train: 16, test: 6, side: 16, classes: 3, seed: 1}
-locks:
-  baseline: {steps: []}
-  np-2: {steps: [np-2]}
-  shf-16: {steps: [shf-16]}
-  mixed: {steps: [np-2, ffx-2]}
-model: {name: fcn_small, width: 8}
-evaluate: {wrong_keys: 4, batch_size: 4, pictures: 2}
-attack:
-  {names: [plain, ciphertext-only, known-plaintext], queries: 4, seconds: 60.0, labelled: [50]}
-"""
 NAMES = ["plain", "ciphertext-only", "known-plaintext"]
-RUN = "0123456789abcdef0123456789abcdef"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    root = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEGLOCK_KEY_DIR", str(root / "store"))
-        (root / "params.yaml").write_text(PARAMS)
-        params = load_params(root / "params.yaml")
-        data_stage.get(params, root)
-        data_stage.prepare(params, root)
-        publish_key("main", target=root / "data/keys/main.json", create_missing=True)
-        key_id = files.read_json(root / "data/keys/main.json")["id"]
-        for lock in ("np-2", "mixed"):
-            weights = root / "data/models" / lock / "model.safetensors"
-            weights.parent.mkdir(parents=True)
-            save_weights(weights, build_model(params.model, 3))
-            about = {"run_id": RUN, "key_id": key_id, "weights_sha256": files.sha256_file(weights)}
-            files.write_json(weights.with_name("training.json"), about)
-        yield root
-
-
-@pytest.fixture
-def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    root = tmp_path / "project"
-    shutil.copytree(made, root)
-    monkeypatch.setenv("SEGLOCK_KEY_DIR", str(root / "store"))
-    return root
-
-
-@pytest.fixture
-def tracker(monkeypatch: pytest.MonkeyPatch) -> MemoryTracker:
-    run = MemoryTracker(RUN)
-    opened: Callable[..., MemoryTracker] = lambda *args, **kwargs: run  # noqa: E731
-    monkeypatch.setattr("seglock.tracking.open_run", opened)
-    return run
 
 
 def test_each_attack_leaves_one_file_and_its_figures(project: Path, tracker: MemoryTracker) -> None:

@@ -23,7 +23,7 @@ def params() -> Params:
 
 def test_get_then_prepare_under_the_root(params: Params, tmp_path: Path) -> None:
     assert data.get(params, tmp_path) == tmp_path / "data" / "raw"
-    assert check_dataset(tmp_path / "data" / "raw") == []
+    assert check_dataset(tmp_path / "data" / "raw").problems == []
     prepared = data.prepare(params, tmp_path)
     assert [len(s) for s in (prepared.train, prepared.val, prepared.test)] == [6, 2, 4]
     assert PreparedData.open(tmp_path / "data" / "prepared").digest == prepared.digest
@@ -38,11 +38,11 @@ def test_prepare_without_get(params: Params, tmp_path: Path) -> None:
 def test_check_counts_and_finds(params: Params, tmp_path: Path) -> None:
     raw = data.get(params, tmp_path)
     result = data.check(raw)
-    assert (result.classes, result.images, result.problems) == (7, {"train": 8, "val": 4}, [])
+    assert (len(result.classes), result.images, result.problems) == (7, {"train": 8, "val": 4}, [])
     (raw / "ImageSets/Segmentation/val.txt").unlink()
     (raw / "classes.txt").write_text("one\n")
     result = data.check(raw, splits=["train", "val"])
-    assert (result.classes, result.images) == (0, {"train": 8, "val": 0})
+    assert (len(result.classes), result.images) == (0, {"train": 8, "val": 0})
     assert [problem.kind for problem in result.problems] == ["classes", "missing list"]
 
 

@@ -4,39 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from seglock.config import LockParams, load_params
-from seglock.keys import demonstration_key, publish_key
-from seglock.stages import data as data_stage
+from seglock.config import LockParams
+from seglock.keys import demonstration_key
 from seglock.stages.encrypt import encrypt_split
 from seglock.stages.locks import OpenLock
-
-PARAMS = """\
-data: {val_split: 2, image_side: 16, synthetic: {train: 4, test: 2, side: 16, classes: 2}}
-locks: {baseline: {steps: []}, np-2: {steps: [np-2]}}
-"""
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    root = tmp_path_factory.mktemp("project")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEGLOCK_KEY_DIR", str(root / "store"))
-        (root / "params.yaml").write_text(PARAMS)
-        params = load_params(root / "params.yaml")
-        data_stage.get(params, root)
-        data_stage.prepare(params, root)
-        publish_key("main", target=root / "data/keys/main.json", create_missing=True)
-        yield root
-
-
-@pytest.fixture(autouse=True)
-def _store(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEGLOCK_KEY_DIR", str(project / "store"))
 
 
 def modes(folder: Path) -> dict[str, int]:

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,87 +17,15 @@ from seglock import files
 from seglock.config import load_params
 from seglock.data import PreparedData, open_encrypted
 from seglock.errors import ConfigError, DataError, KeyRefusedError, ModelError, ReportError
-from seglock.keys import KeyStore, publish_key
-from seglock.models import build_model, save_weights
+from seglock.keys import KeyStore
 from seglock.report import read_results
 from seglock.results.evaluation import Evaluation
-from seglock.stages import data as data_stage
 from seglock.stages.encrypt import encrypt_split
 from seglock.stages.evaluate import evaluate_locks
 from seglock.stages.evaluate_record import retell_training
 from seglock.tracking import MemoryTracker
 from seglock.transforms import Transform
-
-PARAMS = """\
-data:
-  val_split: 3
-  image_side: 16
-  synthetic: {train: 9, test: 6, side: 16, classes: 3, seed: 1}
-locks:
-  baseline: {steps: []}
-  np-2: {steps: [np-2]}
-  other: {steps: [np-2], key: other}
-  np-1: {steps: [np-1]}
-model: {name: fcn_small, width: 8}
-evaluate: {wrong_keys: 4, batch_size: 4, pictures: 2}
-tracking: {timeout_seconds: 60.0}
-"""
-LOCKS = ("baseline", "np-2", "np-1")
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A project whose locks look trained, and its key store beside it."""
-    root = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEGLOCK_KEY_DIR", str(root / "store"))
-        (root / "params.yaml").write_text(PARAMS)
-        params = load_params(root / "params.yaml")
-        data_stage.get(params, root)
-        data_stage.prepare(params, root)
-        for name in ("main", "other"):
-            publish_key(name, target=root / f"data/keys/{name}.json", create_missing=True)
-        for lock in LOCKS:
-            encrypt_split(lock, root)
-            write_model(root, lock)
-        yield root
-
-
-def write_model(root: Path, lock: str, *, classes: int = 3, **changes: Any) -> None:
-    torch.manual_seed(0)
-    folder = root / "data" / "models" / lock
-    params = load_params(root / "params.yaml")
-    save_weights(folder / "model.safetensors", build_model(params.model, classes))
-    key_id = files.read_json(root / "data/keys/main.json")["id"] if lock != "baseline" else None
-    training = {
-        "lock": lock,
-        "run_id": "0123456789abcdef0123456789abcdef",
-        "best_epoch": 1,
-        "epochs": 2,
-        "weights_sha256": files.sha256_file(folder / "model.safetensors"),
-        "key_id": key_id,
-    } | changes
-    files.write_json(folder / "training.json", training)
-    lines = ["epoch,lr,train_loss,val_loss,val_miou", "1,0.2,2.0,1.5,0.25", "2,0.1,1.0,0.5,0.5"]
-    files.write_text(folder / "history.csv", "\n".join(lines) + "\n")
-
-
-@pytest.fixture
-def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    root = tmp_path / "project"
-    shutil.copytree(made, root)
-    monkeypatch.setenv("SEGLOCK_KEY_DIR", str(root / "store"))
-    monkeypatch.setenv("DVC_ROOT", str(root))
-    return root
-
-
-@pytest.fixture
-def tracker(monkeypatch: pytest.MonkeyPatch) -> MemoryTracker:
-    """The run of training.json, known to the store, in memory."""
-    run = MemoryTracker("0123456789abcdef0123456789abcdef")
-    opened: Callable[..., MemoryTracker] = lambda *args, **kwargs: run  # noqa: E731
-    monkeypatch.setattr("seglock.tracking.open_run", opened)
-    return run
+from tests.stages.conftest import PARAMS, write_model
 
 
 def evaluate(lock: str, root: Path) -> Evaluation:

@@ -21,8 +21,8 @@ import torch
 from ruamel.yaml import YAML
 
 from seglock import files, tracking
-from seglock.config import check_params, load_params
-from seglock.data import PreparedData, get_dataset, prepare_dataset
+from seglock.config import load_params
+from seglock.data import PreparedData
 from seglock.errors import (
     BusyError,
     ConfigError,
@@ -34,22 +34,16 @@ from seglock.errors import (
 )
 from seglock.keys import KeyStore, load_key
 from seglock.models import read_metadata
-from seglock.stages.key import publish_keys
 from seglock.stages.outputs import sole_writer
 from seglock.stages.train import train_locks, train_plain, training_digest
 from seglock.stages.weights import get_weights
 from seglock.tracking import MemoryTracker
+from tests.stages.conftest import PARAMS
 from tests.training.torchrun import torchrun
 
-VALUES: dict[str, Any] = {
-    "data": {
-        "image_side": 16,
-        "val_split": 4,
-        "synthetic": {"train": 16, "test": 2, "side": 16, "classes": 3},
-    },
-    "locks": {"baseline": {"steps": []}, "np-4": {"steps": ["np-4"]}},
-    "model": {"width": 4, "norm": "group"},
-    "train": {"epochs": 3, "batch_size": 4, "lr": 0.1, "device": "cpu"},
+# Batch normalisation cannot be trained by several CPU processes.
+VALUES: dict[str, Any] = YAML(typ="safe", pure=True).load(PARAMS) | {
+    "model": {"width": 4, "norm": "group"}
 }
 
 
@@ -61,28 +55,15 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """data/raw and data/prepared of the smallest synthetic set."""
-    folder = tmp_path_factory.mktemp("prepared")
-    params = check_params(VALUES)
-    get_dataset(params.data, folder / "raw")
-    prepare_dataset(params.data, folder / "raw", folder / "prepared")
-    return folder
-
-
 @pytest.fixture
-def root(tmp_path: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project in which everything before the training has run."""
-    monkeypatch.setenv("SEGLOCK_KEY_DIR", str(tmp_path / "keys"))
-    root = tmp_path / "project"
-    shutil.copytree(prepared, root / "data")
-    change(root)
-    params = load_params(root / "params.yaml")
-    publish_keys(params, root / "data" / "keys", KeyStore())
-    get_weights(params, root)
-    monkeypatch.chdir(root)
-    return root
+    shutil.rmtree(project / "data" / "models")
+    change(project)
+    get_weights(load_params(project / "params.yaml"), project)
+    monkeypatch.delenv("DVC_ROOT")
+    monkeypatch.chdir(project)
+    return project
 
 
 def change(root: Path, **sections: Mapping[str, Any]) -> None:

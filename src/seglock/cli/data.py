@@ -66,7 +66,7 @@ def check_command(
     _echo_notes(result.notes)
     require_sound(result.problems, result.folder)
     counts = ", ".join(f"{name} {count}" for name, count in result.images.items())
-    typer.echo(f"{result.folder}: {counts} images, {result.classes} classes; no problems")
+    typer.echo(f"{result.folder}: {counts} images, {len(result.classes)} classes; no problems")
 
 
 @app.command("encrypt")

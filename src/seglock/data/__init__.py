@@ -5,7 +5,7 @@ arrays, the encrypted split's file, augmentation (``seglock.data.augment``, the 
 that imports torch). May not live here: keys, plans, networks, YAML.
 """
 
-from seglock.data.check import check_dataset, default_splits, examine_dataset
+from seglock.data.check import Findings, check_dataset
 from seglock.data.encrypted import NONCE_SIZE, open_encrypted, write_encrypted
 from seglock.data.get import get_dataset
 from seglock.data.layout import VOC_CLASSES, VOID, VocFolder, find_voc_folder
@@ -20,14 +20,13 @@ __all__ = [
     "NONCE_SIZE",
     "VOC_CLASSES",
     "VOID",
+    "Findings",
     "PreparedData",
     "Problem",
     "Split",
     "VocFolder",
     "check_dataset",
     "class_notes",
-    "default_splits",
-    "examine_dataset",
     "find_voc_folder",
     "get_dataset",
     "open_encrypted",

@@ -75,7 +75,9 @@ def _root(archive: Archive, path: Path) -> str:
         if PurePosixPath(folder).parts[-len(tail) :] == tail
     }
     fits: Callable[[str, str], bool] = lambda root, place: (
-        root.count("/") == place.count("/") and bool(root) == bool(place) and fnmatchcase(root, place)
+        root.count("/") == place.count("/")
+        and bool(root) == bool(place)
+        and fnmatchcase(root, place)
     )
     for place in PLACES:
         found = sorted(root for root in roots if fits(root, place))

@@ -78,9 +78,7 @@ def draw_augmentation(
     return Draws(torch.from_numpy(boxes), flips, _colours(batch, color_jitter, seed, epoch, step))
 
 
-def _colours(
-    batch: int, strength: float, seed: int, epoch: int, step: int
-) -> torch.Tensor | None:
+def _colours(batch: int, strength: float, seed: int, epoch: int, step: int) -> torch.Tensor | None:
     if not strength:
         return None
     uniform = _uniform(f"colours/{seed}/{epoch}/{step}", (batch, 3))

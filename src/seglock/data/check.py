@@ -27,38 +27,20 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found: problems, notes on what may not be as meant, and the labels of each split."""
+    """What was looked at and found: problems, and notes on what may not be as meant.
 
+    classes: () where their names cannot be read. images: how many each list names.
+    """
+
+    folder: Path
+    classes: tuple[str, ...]
+    images: Mapping[str, int]
     problems: list[Problem]
     notes: list[str]
     pixels: Pixels
 
 
 def check_dataset(
-    root: Path,
-    *,
-    splits: Sequence[str] | None = None,
-    classes: Sequence[str] | None = None,
-    pixels: bool = True,
-    progress: Progress | None = None,
-) -> list[Problem]:
-    """Every problem of a dataset in the VOC layout: ``examine_dataset`` without its notes.
-
-    >>> import tempfile
-    >>> from seglock.config import SyntheticParams
-    >>> from seglock.data import write_synthetic
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_synthetic(SyntheticParams(train=2, test=1, side=16), Path(folder, "raw"))
-    ...     Path(folder, "raw", "JPEGImages", "synthetic_000001.png").unlink()
-    ...     print(*check_dataset(Path(folder, "raw")))
-    synthetic_000001: no such image in JPEGImages/
-    """
-    return examine_dataset(
-        root, splits=splits, classes=classes, pixels=pixels, progress=progress
-    ).problems
-
-
-def examine_dataset(
     root: Path,
     *,
     splits: Sequence[str] | None = None,
@@ -72,6 +54,15 @@ def examine_dataset(
     ``classes`` are the names in index order; by default the dataset's own. With ``pixels`` false
     only lists and file names are looked at. A sound dataset has no problems; raises DataError
     when ``root`` is no dataset at all.
+
+    >>> import tempfile
+    >>> from seglock.config import SyntheticParams
+    >>> from seglock.data import write_synthetic
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_synthetic(SyntheticParams(train=2, test=1, side=16), Path(folder, "raw"))
+    ...     Path(folder, "raw", "JPEGImages", "synthetic_000001.png").unlink()
+    ...     print(*check_dataset(Path(folder, "raw")).problems)
+    synthetic_000001: no such image in JPEGImages/
     """
     folder = find_voc_folder(root)
     problems: list[Problem] = []
@@ -80,16 +71,18 @@ def examine_dataset(
         classes = _classes(folder, problems)
         if not (folder.root / CLASSES_FILE).exists():
             notes.append(f"no {CLASSES_FILE}: labels are read as the 21 classes of PASCAL VOC")
-    members, listed = _check_lists(folder, splits or default_splits(folder))
-    problems += listed
+    members, images = _check_lists(folder, splits or default_splits(folder), problems)
     problems += _check_files(folder, members)
     tally = Tally()
     if pixels:
-        problems += _check_pixels(folder, members, len(classes) if classes else None, tally, progress)
+        problems += _check_pixels(
+            folder, members, len(classes) if classes else None, tally, progress
+        )
         problems += tally.problems
         if classes is not None:
             problems += class_problems(tally.pixels, classes)
-    return Findings(problems, notes + tally.notes(), tally.pixels)
+    notes += tally.notes()
+    return Findings(folder.root, tuple(classes or ()), images, problems, notes, tally.pixels)
 
 
 def default_splits(folder: VocFolder) -> list[str]:
@@ -107,10 +100,10 @@ def _classes(folder: VocFolder, problems: list[Problem]) -> tuple[str, ...] | No
 
 
 def _check_lists(
-    folder: VocFolder, splits: Sequence[str]
-) -> tuple[dict[str, str], list[Problem]]:
-    """The split that each id is first named in, and what is wrong with the lists."""
-    problems: list[Problem] = []
+    folder: VocFolder, splits: Sequence[str], problems: list[Problem]
+) -> tuple[dict[str, str], dict[str, int]]:
+    """The split that each id is first named in, and how many each names; adds to ``problems``."""
+    images = dict.fromkeys(splits, 0)
     first: dict[str, str] = {}
     if not splits:
         problems.append(Problem("missing list", str(folder.list_path("train")), "no lists at all"))
@@ -121,6 +114,7 @@ def _check_lists(
         except DataError as error:
             problems.append(Problem("missing list", where, str(error)))
             continue
+        images[split] = len(names)
         if not names:
             problems.append(Problem("empty split", where, "names no images"))
         for name, times in Counter(names).items():
@@ -133,7 +127,7 @@ def _check_lists(
             if first.setdefault(name, split) != split:
                 message = f"{name} is also in {first[name]}"
                 problems.append(Problem("id in two splits", where, message))
-    return first, problems
+    return first, images
 
 
 def _check_files(folder: VocFolder, ids: Iterable[str]) -> list[Problem]:

@@ -115,7 +115,9 @@ def _decode(path: Path, formats: tuple[str, ...]) -> tuple[Image.Image, str]:
         )
     if frames != 1:
         raise DataError(
-            f"{path.name} must hold one picture", got=f"{frames} frames", fix="save the one you mean"
+            f"{path.name} must hold one picture",
+            got=f"{frames} frames",
+            fix="save the one you mean",
         )
     return image, layout
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seglock.data.arrays import row_writer
-from seglock.data.check import Progress, examine_dataset
+from seglock.data.check import Progress, check_dataset
 from seglock.data.layout import VocFolder
 from seglock.data.pictures import open_image, open_mask
 from seglock.data.prepared import ARRAYS, PREPARED_FILE, PreparedData, digest_files
@@ -57,7 +57,7 @@ def prepare_dataset(
     raw, out = Path(raw), Path(out)
     folder = _raw_folder(raw)
     lists = used_lists(params)
-    found = examine_dataset(raw, splits=lists, progress=progress)
+    found = check_dataset(raw, splits=lists, progress=progress)
     problems, notes = found.problems, found.notes
     if params.extra_source is not None:
         extra = _raw_folder(raw / EXTRA)
@@ -67,7 +67,7 @@ def prepare_dataset(
                 got=", ".join(extra.classes),
                 fix=f"its classes.txt must name {', '.join(folder.classes)}",
             )
-        more = examine_dataset(extra.root, splits=[params.train_split], progress=progress)
+        more = check_dataset(extra.root, splits=[params.train_split], progress=progress)
         problems += more.problems
         notes += more.notes
     require_sound(problems, raw)

@@ -74,7 +74,9 @@ class Tally:
             self.void.append(name)
         entries = [tuple((palette or ())[i : i + 3]) for i in range(0, len(palette or ()), 3)]
         # What fills up a palette stands for no class.
-        colours = {n: rgb for n, rgb in enumerate(entries) if n in labels and entries.count(rgb) < 2}
+        colours = {
+            n: rgb for n, rgb in enumerate(entries) if n in labels and entries.count(rgb) < 2
+        }
         if any(self._colours.setdefault(label, rgb) != rgb for label, rgb in colours.items()):
             self.recoloured.append(name)
         for label, rgb in colours.items():

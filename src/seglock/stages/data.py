@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,19 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from seglock.config import Params
-    from seglock.data import PreparedData, Problem
+    from seglock.data import Findings, PreparedData
     from seglock.data.check import Progress
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """What ``check`` looked at and found."""
-
-    folder: Path
-    classes: int
-    images: dict[str, int]
-    problems: list[Problem]
-    notes: list[str]
 
 
 def get(params: Params, root: Path, *, progress: Progress | None = None) -> Path:
@@ -49,21 +38,9 @@ def prepare(params: Params, root: Path, *, progress: Progress | None = None) -> 
 
 def check(
     path: Path, *, splits: Sequence[str] | None = None, progress: Progress | None = None
-) -> CheckResult:
+) -> Findings:
     """Find every problem of a dataset in the VOC layout, in any folder."""
-    from seglock.data import class_notes, default_splits, examine_dataset, find_voc_folder
-    from seglock.errors import DataError
+    from seglock.data import check_dataset, class_notes
 
-    folder = find_voc_folder(path)
-    names = list(splits or default_splits(folder))
-    found = examine_dataset(folder.root, splits=names, progress=progress)
-    images = {}
-    for name in names:
-        try:
-            images[name] = len(folder.ids(name))
-        except DataError:  # already among the problems
-            images[name] = 0
-    known = not any(p.kind == "classes" for p in found.problems)
-    classes = folder.classes if known else ()
-    notes = found.notes + class_notes(found.pixels, classes)
-    return CheckResult(folder.root, len(classes), images, found.problems, notes)
+    found = check_dataset(path, splits=splits, progress=progress)
+    return replace(found, notes=found.notes + class_notes(found.pixels, found.classes))

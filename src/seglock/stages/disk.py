@@ -14,13 +14,6 @@ CHANNELS = 3
 VOC2012_IMAGES = {"train": 1464, "val": 1449}
 VOC2012_RAW = 130_000  # bytes of an image and its mask
 VOC2012_TAR = 2_000_000_000  # its train and val images, also those without masks
-# Parameters with the auxiliary head, 21 classes (torchvision's own figures, rounded up).
-PARAMETERS = {
-    "fcn_resnet50": 35_400_000,
-    "fcn_resnet101": 54_400_000,
-    "deeplabv3_resnet50": 42_100_000,
-    "lraspp_mobilenet_v3_large": 3_300_000,
-}
 FLOAT = 4
 OPTIMIZER_SLOTS = {"sgd": 1, "adamw": 2}
 CHECKPOINTS = 3  # the two that are kept, and the one being written
@@ -67,17 +60,7 @@ def estimate_disk(params: Params, root: Path | None = None) -> dict[str, int]:
 
 
 def parameter_count(params: ModelParams) -> int:
-    """About how many parameters a network has, with 21 classes."""
-    if params.name in PARAMETERS:
-        return PARAMETERS[params.name]
-    if params.name != "fcn_small":
-        return _count(params)
-    convolutions = CHANNELS * 9 * params.width + 5 * 9 * params.width**2
-    return convolutions + 6 * 4 * params.width + CLASSES * (params.width + 1)
-
-
-def _count(params: ModelParams) -> int:
-    """The parameters of a network that is not listed above: built, but without memory for any."""
+    """How many values a network's file holds, with 21 classes; it is built without memory."""
     import torch
 
     from seglock.models import build_model
