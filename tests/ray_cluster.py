@@ -141,8 +141,8 @@ def _two_nodes(_ray: None) -> Iterator[Nodes]:
 
 @pytest.fixture
 def ray_loopback(_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is started in this test connects to Ray on the loopback address only."""
-    for name, value in LOOPBACK.items():
+    """What is started in this test connects to Ray on the loopback address, and finds tests."""
+    for name, value in {**LOOPBACK, "PYTHONPATH": str(ROOT)}.items():
         monkeypatch.setenv(name, value)
 
 

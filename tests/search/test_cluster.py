@@ -31,9 +31,13 @@ def make(ray_loopback: None) -> Iterator[Make]:
     """Makes executors that run `fake_run`, and closes them."""
     made: list[RayExecutor] = []
 
-    def one(address: str, limit: int | None = None, **resources: float) -> RayExecutor:
+    def one(
+        address: str, limit: int | None = None, storage: str | None = None, **resources: float
+    ) -> RayExecutor:
         wanted = ResourceParams(**resources)
-        made.append(RayExecutor(address, resources=wanted, limit=limit, run=fake_run))
+        made.append(
+            RayExecutor(address, resources=wanted, limit=limit, storage=storage, run=fake_run)
+        )
         return made[-1]
 
     yield one
@@ -82,7 +86,7 @@ def test_an_address_that_is_silent_is_given_up(make: Make, monkeypatch: pytest.M
         with pytest.raises(ClusterError, match="no answer within 2 s"):
             make(address)
     mine = descendants(os.getpid())
-    assert not [p for p in mine if "ray_driver" in Path(f"/proc/{p}/cmdline").read_text()]
+    assert not [p for p in mine if "ray_driver" in title(p)]
 
 
 def test_without_ray_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +243,7 @@ def test_a_lost_cluster_is_one_message_after_what_had_ended(
         gate = [2, str(tmp_path / "gate")]
         executor.submit(fake_job("one", started=str(tmp_path / "started"), gate=gate))
         started(tmp_path / "started")
-        wait_for(lambda: executor.free == 0 and finished(executor), "the first one's end")
+        wait_for(lambda: executor.free == 1 and executor._ended, "the first one's end")
         (head,) = [p for p in own.processes() if "gcs_server" in title(p)]
         os.kill(head, signal.SIGKILL)
         wait_for(lambda: executor.free == 0 and executor._lost, "the loss")
@@ -255,11 +259,6 @@ def test_a_lost_cluster_is_one_message_after_what_had_ended(
         ):
             call()
     executor.close()
-
-
-def finished(executor: RayExecutor) -> bool:
-    """Whether a job has ended of which ``poll`` has not told yet."""
-    return any(message["kind"] == "finished" for message in executor._messages)
 
 
 def test_without_any_node_that_holds_a_trial_it_is_given_up(
@@ -312,6 +311,19 @@ def test_a_node_with_its_own_checkout_pulls_the_data(
     assert [len(result.curve) for result in results] == [3, 3]
     assert all(result.scores and result.key_hash for result in results)
     assert results[0].key_id != results[1].key_id
+
+
+def test_the_driver_gets_no_key_and_nothing_of_the_studys_database(
+    ray_cluster: Nodes, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEGLOCK_KEY_OTHER", "0" * 64)
+    monkeypatch.setenv("STUDY_SECRET", "correct horse")
+    make(ray_cluster.address, storage="postgresql://ann:$STUDY_SECRET@db/studies")
+    (driver,) = [p for p in descendants(os.getpid()) if "ray_driver" in title(p)]
+    given = Path(f"/proc/{driver}/environ").read_bytes()
+    assert f"PATH={os.environ['PATH']}".encode() in given
+    assert b"SEGLOCK_KEY_OTHER" not in given
+    assert b"STUDY_SECRET" not in given
 
 
 def test_nothing_of_the_cluster_listens_beyond_this_machine(ray_cluster: Nodes, make: Make) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seglock.config import ResourceParams
-from seglock.search.ray_slots import fit_fault, in_words, needs_of, slots
+from seglock.search.cluster import fit_fault, in_words, needs_of, slots
 
 GIB = 2.0**30
 

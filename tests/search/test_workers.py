@@ -392,9 +392,12 @@ def test_a_password_named_in_the_storage_stays_here(
     monkeypatch.setenv("STUDY_PASS", "a secret")
     job = fake_job("one", tell="environment")
     storage = {"search": {"storage": "postgresql://ann:$STUDY_PASS@db/studies"}}
-    told = finished(make(), dataclasses.replace(job, params=job.params | storage)).device
+    executor = make()
+    told = finished(executor, dataclasses.replace(job, params=job.params | storage)).device
     assert "PATH" in json.loads(told)
     assert "a secret" not in told
+    (process,) = [slot.process for slot in executor._slots if slot.process]
+    assert b"a secret" not in Path(f"/proc/{process.pid}/environ").read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import time
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from seglock.errors import ClusterError, ConfigError
-from seglock.search.channel import Message
-from seglock.search.executor import Decide, Failed, Finished, Outcome, TrialJob, TrialResult
-from seglock.search.ray_process import RayProcess
-from seglock.search.ray_slots import fit_fault, needs_of, slots
+from seglock.search.environment import without_secrets
+from seglock.search.executor import Decide, Finished, Outcome, TrialJob
+from seglock.search.process import Process
+from seglock.search.ray_driver import Answers, Report, drive
 from seglock.search.trial import RunTrial, run_trial
 
 if TYPE_CHECKING:
@@ -26,6 +28,14 @@ SILENCE_SECONDS = 120.0
 NODELESS_SECONDS = 60.0
 """How long no node may be there that holds a trial, before the cluster counts as lost."""
 
+_CLOSE_SECONDS = 5.0
+_GIB = 2.0**30
+_ROUNDING = 1e-6
+
+Node = Mapping[str, float]
+"""What Ray tells of a node: each resource's name and how much there is of it in all, ``{"CPU": 8.0,
+"GPU": 1.0, "memory": 33285996544.0, ...}``, memory in bytes."""
+
 
 class RayExecutor:
     """Computes jobs as tasks of a Ray cluster, as many at once as its nodes hold.
@@ -36,10 +46,11 @@ class RayExecutor:
     are used; the trials of a node that is lost are Failed, and the others go on. On a cluster that
     others use too a trial may wait in Ray's queue.
 
-    A process of its own holds the connection, and ends with this one. Raises ConfigError when ray
-    is not installed or no node can hold a trial, ClusterError when the address does not answer.
-    Once the cluster is lost ``free``, ``submit`` and ``poll`` raise ClusterError; what ended before
-    comes back first, and the jobs that were running never do.
+    A process of its own holds the connection, and ends with this one (`seglock.search.ray_driver`
+    says why). Raises ConfigError when ray is not installed or no node can hold a trial,
+    ClusterError when the address does not answer. Once the cluster is lost ``free``, ``submit`` and
+    ``poll`` raise ClusterError; what ended before comes back first, and the jobs that were running
+    never do.
     """
 
     def __init__(
@@ -62,19 +73,14 @@ class RayExecutor:
         self._address = address
         self._limit = limit
         self._needs = needs_of(resources)
-        self._function = f"{run.__module__}:{run.__qualname__}"  # type: ignore[attr-defined]
-        self._running: dict[str, int] = {}  # job -> the last epoch that ``decide`` has had
-        self._messages: list[Message] = []  # that came while nobody polled
+        self._answers: Answers = {}  # of the jobs that run
+        self._rows: dict[tuple[str, int], EpochRow] = {}  # of which ``decide`` has not heard
         self._ended: list[Outcome] = []
         self._lost: ClusterError | None = None
-        self._nodes: list[dict[str, float]] = []
+        self._nodes: Sequence[Node] = ()
+        self._asked = False  # a report is on its way
         self._heard = self._held = time.monotonic()
-        self._process: RayProcess | None = RayProcess(storage)
-        try:
-            self._connect(self._process)
-        except BaseException:
-            self._process.end()
-            raise
+        self._process: Process | None = self._connect(storage, run)
 
     @property
     def free(self) -> int:
@@ -88,17 +94,17 @@ class RayExecutor:
             raise self._lost
         if self._process is None:
             raise RuntimeError("the executor is closed")
-        self._process.send({"kind": "run", "job": job.id, "text": job.to_json()})
-        self._running[job.id] = 0
+        self._process.send(job)
+        self._answers[job.id] = (0, False)
 
     def poll(self, decide: Decide, timeout: float) -> list[Outcome]:
         """Wait until a job ends, ``timeout`` seconds at most; answers epochs meanwhile."""
         deadline = time.monotonic() + timeout
-        while self._process is not None and not self._ended:
+        self._answer(decide)  # what came while ``free`` was asked
+        while not self._ended:
             # Nothing runs though something could: waiting would be in vain.
-            idle = not self._running and self._room > 0
-            left = 0.0 if idle or self._messages else deadline - time.monotonic()
-            self._listen(left)
+            idle = self._process is None or (not self._answers and self._room > 0)
+            self._listen(0.0 if idle else deadline - time.monotonic())
             self._answer(decide)
             if idle or time.monotonic() >= deadline:
                 break
@@ -107,112 +113,103 @@ class RayExecutor:
 
     def close(self) -> None:
         """Cancel what runs, at once, and disconnect; those jobs never come back."""
-        for kept in (self._running, self._messages, self._ended, self._nodes):
+        for kept in (self._answers, self._rows, self._ended):
             kept.clear()
+        self._nodes = ()
         if self._process is not None:
-            self._process.close()
+            self._process.send(None)
+            self._process.end(_CLOSE_SECONDS)
         self._process = None
 
-    def _connect(self, process: RayProcess) -> None:
+    def _connect(self, storage: str | None, run: RunTrial) -> Process:
         """Wait for the first word of the cluster, and see that a trial fits."""
         import seglock
 
-        process.send(
-            {
-                "address": self._address,
-                "needs": self._needs,
-                "function": self._function,
-                "version": seglock.__version__,
-            }
-        )
-        deadline = time.monotonic() + CONNECT_SECONDS
-        while not self._nodes:
-            left = deadline - time.monotonic()
-            for message in process.receive(left):
-                if message["kind"] == "refused":
-                    raise _no_answer(self._address, message["reason"])
-                self._note(message)
-            if process.ended:
-                raise _no_answer(self._address, process.end())
-            if left <= 0:
-                raise _no_answer(self._address, f"no answer within {CONNECT_SECONDS:g} s")
+        arguments = (self._address, self._needs, run, seglock.__version__)
+        environ = without_secrets(os.environ, storage)
+        process = Process.start(drive, *arguments, environ=environ)
+        found: Report | str = f"no answer within {CONNECT_SECONDS:g} s"
+        try:
+            if process.pipe.poll(CONNECT_SECONDS):
+                found = process.pipe.recv()
+        except (EOFError, OSError):
+            found = ""
+        finally:
+            how = "" if isinstance(found, Report) else process.end()
+        if not isinstance(found, Report):
+            raise _no_answer(self._address, found or how)
+        self._note(found)
         if fault := fit_fault(self._needs, self._nodes):
+            process.end()
             raise fault
+        return process
 
     @property
     def _room(self) -> int:
         if self._lost is not None:
             return 0
         places = slots(self._needs, self._nodes)
-        return max(0, min(places, self._limit or places) - len(self._running))
+        return max(0, min(places, self._limit or places) - len(self._answers))
 
     def _listen(self, timeout: float) -> None:
         """Take in what comes within ``timeout`` seconds; raise when the cluster is lost."""
-        process = self._process
-        if self._lost is not None or process is None:
-            if self._lost is not None and not (self._messages or self._ended):
-                raise self._lost
-            return
-        for message in process.receive(timeout):
-            self._note(message)
-        now = time.monotonic()
-        if process.ended:
-            why = "its head, or this machine's node, ended"
-        elif now - self._heard > SILENCE_SECONDS:
-            why = f"it was silent for {SILENCE_SECONDS:g} s"
-        elif now - self._held > NODELESS_SECONDS:
-            why = f"for {NODELESS_SECONDS:g} s no node was there that holds a trial"
-        else:
-            return
-        process.end()
-        self._lost = ClusterError(
-            "the Ray cluster must stay while trials run",
-            got=f"{self._address}: {why}",
-            fix="start it again (`ray start`) and run the same command; the study goes on",
-        )
-        if not (self._messages or self._ended):
+        if self._process is not None and (why := self._loss(self._process, timeout)):
+            self._process.end()
+            self._process = None
+            self._lost = ClusterError(
+                "the Ray cluster must stay while trials run",
+                got=f"{self._address}: {why}",
+                fix="start it again (`ray start`) and run the same command; the study goes on",
+            )
+        if self._lost is not None and not (self._rows or self._ended):
             raise self._lost
 
-    def _note(self, message: Message) -> None:
-        """Take in what the nodes have; keep what is for ``poll``."""
+    def _loss(self, process: Process, timeout: float) -> str | None:
+        """Take in a report that comes within ``timeout`` seconds; why the cluster is lost."""
+        if not self._asked:
+            process.send(self._answers)
+            self._asked, self._heard = True, time.monotonic()
+        try:
+            if process.pipe.poll(max(0.0, timeout)):
+                self._note(process.pipe.recv())
+                self._asked = False
+        except (EOFError, OSError):
+            return "its head, or this machine's node, ended"
+        now = time.monotonic()
+        if now - self._heard > SILENCE_SECONDS:
+            return f"it was silent for {SILENCE_SECONDS:g} s"
+        if now - self._held > NODELESS_SECONDS:
+            return f"for {NODELESS_SECONDS:g} s no node was there that holds a trial"
+        return None
+
+    def _note(self, report: Report) -> None:
+        """Take in a report; what ``poll`` tells is kept for it."""
         self._heard = time.monotonic()
-        if message["kind"] != "nodes":
-            self._messages.append(message)
-            return
-        self._nodes = message["nodes"]
+        self._nodes = report.nodes
         if slots(self._needs, self._nodes):
             self._held = self._heard
+        rows = dict(report.rows)
+        for outcome in report.ended:
+            self._ended.append(outcome)
+            if isinstance(outcome, Finished):  # some may not have arrived by themselves
+                rows[outcome.job] = list(outcome.result.curve)
+        for job, new in rows.items():
+            seen, _ = self._answers[job]
+            self._rows |= {(job, row["epoch"]): row for row in new if row["epoch"] > seen}
+        for outcome in report.ended:
+            del self._answers[outcome.job]
 
     def _answer(self, decide: Decide) -> None:
         """Let ``decide`` hear of the epochs that came."""
-        messages, self._messages = self._messages, []
-        # The end of a job first: what ``decide`` raises must not lose one.
-        for job, row in [new for message in messages for new in self._take(message)]:
-            stop = decide(job, row)
-            answer = {"kind": "answer", "job": job, "epoch": row["epoch"], "stop": stop}
-            if self._process is not None:
-                self._process.send(answer)
-
-    def _take(self, message: Message) -> list[tuple[str, EpochRow]]:
-        """Take in a message of a job; the epochs of which ``decide`` must hear now."""
-        job: str = message["job"]
-        if job not in self._running:
-            return []
-        rows: list[EpochRow] = []
-        if message["kind"] == "epoch":
-            rows = [message["row"]]
-        elif message["kind"] == "finished":
-            values = message["result"]
-            rows = values["curve"]  # some may not have arrived by themselves
-            self._ended.append(Finished(job, TrialResult(**values | {"curve": tuple(rows)})))
-        else:
-            self._ended.append(Failed(job, message["reason"], message["permanent"]))
-        new = [(job, row) for row in rows if row["epoch"] > self._running[job]]
-        if message["kind"] != "epoch":
-            del self._running[job]
-        elif new:
-            self._running[job] = rows[-1]["epoch"]
-        return new
+        while self._rows:
+            job, epoch = next(iter(self._rows))
+            row = self._rows.pop((job, epoch))
+            _, stopped = self._answers.get(job, (0, False))
+            if job in self._answers:  # told once, even where ``decide`` raises
+                self._answers[job] = (epoch, stopped)
+            stop = decide(job, row) or stopped
+            if job in self._answers:
+                self._answers[job] = (epoch, stop)
 
 
 def _no_answer(address: str, reason: str) -> ClusterError:
@@ -222,3 +219,66 @@ def _no_answer(address: str, reason: str) -> ClusterError:
         fix="see `ray status`; start its head with `ray start --head`, and on this machine "
         "`ray start --address=HOST:PORT`",
     )
+
+
+def needs_of(resources: ResourceParams) -> dict[str, float]:
+    """What one trial reserves, under Ray's names; what it does not need is left out."""
+    memory = None if resources.memory_gib is None else resources.memory_gib * _GIB
+    wanted = {"CPU": resources.cpus, "GPU": resources.gpus, "memory": memory}
+    return {name: amount for name, amount in wanted.items() if amount}
+
+
+def slots(needs: Node, nodes: Sequence[Node]) -> int:
+    """How many trials all nodes hold at once; one trial is on one node.
+
+    >>> slots({"CPU": 2.0}, [{"CPU": 5.0}, {"CPU": 4.0}, {"CPU": 1.0}])
+    4
+    >>> slots({"CPU": 1.0, "GPU": 0.5}, [{"CPU": 16.0, "GPU": 1.0}, {"CPU": 16.0}])
+    2
+    """
+    return sum(
+        min(int(node.get(name, 0.0) / amount + _ROUNDING) for name, amount in needs.items())
+        for node in nodes
+    )
+
+
+def fit_fault(needs: Node, nodes: Sequence[Node]) -> ConfigError | None:
+    """The error to raise when no node holds one trial, however long it waits.
+
+    >>> print(fit_fault({"CPU": 1.0, "GPU": 1.0}, [{"CPU": 4.0}, {"CPU": 8.0, "memory": 2.0**34}]))
+    search.resources must fit a node of the Ray cluster, got 1 CPU and 1 GPU for a trial where the \
+largest of 2 nodes has 8 CPU and 0 GPU; reserve less, or add a larger node
+    """
+    if slots(needs, nodes):
+        return None
+    wanted = in_words(needs)
+    if not nodes:
+        got = f"{wanted} for a trial where no node is alive"
+    else:
+        # The largest: has most of what is scarcest for a trial, then most of all else.
+        shares = [[node.get(n, 0.0) / needs[n] for n in ("GPU", "memory", "CPU") if n in needs]
+                  for node in nodes]  # fmt: skip
+        largest = nodes[max(range(len(nodes)), key=lambda i: (min(shares[i]), shares[i]))]
+        has = in_words({name: largest.get(name, 0.0) for name in needs})
+        which = f"the largest of {len(nodes)} nodes" if len(nodes) > 1 else "the only node"
+        got = f"{wanted} for a trial where {which} has {has}"
+    return ConfigError(
+        "search.resources must fit a node of the Ray cluster",
+        got=got,
+        fix="reserve less, or add a larger node",
+    )
+
+
+def in_words(amounts: Node) -> str:
+    """Amounts for a message.
+
+    >>> in_words({"CPU": 2.0, "GPU": 0.5, "memory": 2.0**31})
+    '2 CPU, 0.5 GPU and 2 GiB of memory'
+    """
+    units = {"memory": (_GIB, "GiB of memory")}
+    parts = []
+    for name, amount in amounts.items():
+        size, unit = units.get(name, (1.0, name))
+        parts.append(f"{round(amount / size, 2):g} {unit}")
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last

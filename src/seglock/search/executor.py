@@ -36,16 +36,6 @@ class TrialJob:
     data_digest: str
     weights_sha256: str | None = None
 
-    def to_json(self) -> str:
-        """One line of JSON."""
-        return json.dumps(asdict(self), allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """The inverse of ``to_json``."""
-        values = json.loads(text)
-        return cls(**values | {"steps": tuple(values["steps"])})
-
 
 @dataclass(frozen=True)
 class TrialResult:

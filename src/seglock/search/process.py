@@ -1,7 +1,7 @@
-"""A process of the coordinator's that ends with it, and the pipe to it.
+"""A process of the coordinator's that ends with it, and the pipe between the two.
 
-Neither a pool of ``concurrent.futures`` nor ``multiprocessing.Process``: both give a process the
-whole environment of this one, keys and passwords included, and the terminal's Ctrl-C.
+Neither a pool of ``concurrent.futures`` nor ``multiprocessing.Process``: both give a process all of
+this one's environment, keys and passwords included, its terminal, and the terminal's Ctrl-C.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import IO, Any, NoReturn, Self
 
 Pipe = Connection
 
@@ -28,74 +28,83 @@ _PARENT_SECONDS = 0.5
 
 @dataclass
 class Process:
-    """A running module, in a session of its own; what it prints goes into the file ``log``."""
+    """One that runs, in a session of its own. What it prints goes into a file without a name."""
 
     pid: int
     pipe: Pipe
-    log: Path
     _process: subprocess.Popen[bytes]
+    _log: IO[bytes]
 
     @classmethod
-    def start(cls, module: str, *arguments: str, environ: Mapping[str, str], log: Path) -> Self:
-        """Start one; raises OSError where the machine refuses.
-
-        The module calls `connect` first.
-        """
+    def start(
+        cls, target: Callable[..., None], *arguments: Any, environ: Mapping[str, str]
+    ) -> Self:
+        """Start ``target(pipe, *arguments)`` in one; raises OSError where the machine refuses."""
+        log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by ``end``
         ours, theirs = multiprocessing.Pipe()
-        numbers = [str(os.getpid()), str(theirs.fileno())]
+        command = [sys.executable, "-P", "-m", __name__, str(os.getpid()), str(theirs.fileno())]
+        # The target's name is for who looks at this machine's processes.
+        command.append(f"{target.__module__}.{target.__qualname__}")
         try:
-            with theirs, log.open("wb") as output:
+            with theirs:
                 process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", module, *numbers, *arguments],
+                    command,
                     env=dict(environ),
                     stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
+                    stdout=log,
+                    stderr=log,
                     pass_fds=[theirs.fileno()],
                     start_new_session=True,  # Ctrl-C at the terminal does not reach it
                 )
         except OSError:
             ours.close()
+            log.close()
             raise
-        return cls(process.pid, ours, log, process)
+        started = cls(process.pid, ours, process, log)
+        started.send((target, arguments))
+        return started
 
     def send(self, message: Any) -> None:
         """Send a message. That the process is gone is found out when its end is read."""
         with contextlib.suppress(OSError):
             self.pipe.send(message)
 
-    def end(self) -> str:
-        """Kill it with all that it started, wait, and say how it ended, in words."""
+    def end(self, patience: float = 0.0) -> str:
+        """Wait ``patience`` seconds, kill it with all that it started, and say how it ended."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if patience:
+                self._process.wait(patience)
         # Not reaped before this: its number, and its group's, can be nobody else's.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         status = self._process.wait()
         self.pipe.close()
+        with self._log as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL))
+            words = log.read().decode(errors="replace").split("\n")
         if status >= 0:
-            return f"exit code {status}{self._last_words()}"
+            last = [line.strip() for line in words if line.strip()][-1:]
+            return ", ".join([f"exit code {status}", *last])
         text = f"killed by {signal.Signals(-status).name}"
         return f"{text}, as when memory runs out" if status == -signal.SIGKILL else text
 
-    def _last_words(self) -> str:
-        with contextlib.suppress(OSError):
-            lines = self.log.read_bytes()[-_LOG_TAIL:].decode(errors="replace").split("\n")
-            if last := [line.strip() for line in lines if line.strip()]:
-                return f", {last[-1]}"
-        return ""
 
-
-def connect() -> tuple[Pipe, list[str]]:
-    """In the new process: its end of the pipe, and its arguments. It ends with its parent."""
-    # Ctrl-C at the terminal is the coordinator's to handle.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent, number, *arguments = sys.argv[1:]
-    threading.Thread(target=_end_without, args=(int(parent),), daemon=True).start()
-    # A copy: the end of the pipe itself is closed by the process's end, not before, so that the
-    # coordinator finds out how it ended.
-    return Connection(os.dup(int(number))), arguments
+def main(parent: int, number: int) -> None:
+    """In the new process: do as the first message says. It ends with its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator's to handle
+    threading.Thread(target=_end_without, args=(parent,), daemon=True).start()
+    # A copy: the end of the pipe itself is closed by the process's end and not before, so that
+    # the coordinator finds out how it ended.
+    pipe = Pipe(os.dup(number))
+    try:
+        target, arguments = pipe.recv()
+        target(pipe, *arguments)
+    except (EOFError, ConnectionError):  # the parent closed its end, or is gone
+        die()
 
 
 def _end_without(parent: int) -> NoReturn:
+    """Also where another process still holds the parent's end of the pipe open."""
     while os.getppid() == parent:
         time.sleep(_PARENT_SECONDS)
     die()
@@ -106,3 +115,7 @@ def die() -> NoReturn:
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

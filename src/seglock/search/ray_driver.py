@@ -1,157 +1,202 @@
-"""The process that is connected to a Ray cluster, between the coordinator and the trials.
+"""What is connected to a Ray cluster, and what runs on its nodes.
 
-Started by `seglock.search.cluster.RayExecutor` as ``python -m seglock.search.ray_driver SOCKET``.
-A process of its own, because Ray ends the process that is connected to it when its cluster is
-lost, prints, takes signals, and waits long where an address does not answer.
+The connection is a process of its own, started by `seglock.search.cluster.RayExecutor`: a minute
+after the head of a cluster is lost Ray ends the process that is connected to it, whatever that is
+doing; until then calls into Ray hang, deaf to signals, as they do for a quarter of an hour where an
+address is silent; and it prints. Nothing in Ray turns that off.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-import queue
 import socket
-import sys
-import threading
+import tempfile
 import time
-from typing import Any, NoReturn
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from seglock.errors import in_short
-from seglock.search.channel import Channel, Message
-from seglock.search.ray_node import Mailbox, compute
+from seglock.search.environment import without_secrets
+from seglock.search.executor import ANSWER_SECONDS, Failed, Outcome, TrialJob, TrialResult
+from seglock.search.in_process import outcome_of
 
-_TICK_SECONDS = 0.05
+if TYPE_CHECKING:
+    from seglock.search.process import Pipe
+    from seglock.search.trial import RunTrial
+    from seglock.training import EpochRow
+
+Answers = dict[str, tuple[int, bool]]
+"""Of each job that runs: the last epoch that the study has heard of, and whether the job stops."""
+
 _COUNT_SECONDS = 1.0
+_WAIT_SECONDS = 0.2
+_LOOK_SECONDS = 0.05
 _PROBE_SECONDS = 5.0
 
 
-def main(socket_number: int) -> NoReturn:
-    """Serve until the coordinator says ``close``, closes its end, or dies; never returns."""
-    channel = Channel(socket.socket(fileno=socket_number))
-    inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
-    threading.Thread(target=_fill, args=(channel, inbox), daemon=True).start()
-    hello = inbox.get()
+@dataclass(frozen=True)
+class Report:
+    """What became of the jobs: rows after those that were answered, and the ends of some.
+
+    nodes: what every living node has in all, as Ray names it.
+    """
+
+    nodes: list[dict[str, float]]
+    rows: dict[str, list[EpochRow]] = field(default_factory=dict)
+    ended: list[Outcome] = field(default_factory=list)
+
+
+def drive(pipe: Pipe, address: str, needs: dict[str, float], run: RunTrial, version: str) -> None:
+    """In the process: connect, and report; then start each TrialJob that comes, and report again
+    for Answers. None cancels what runs, and disconnects. What Ray says where it cannot connect is
+    sent as a text.
+    """
+    import ray
+
     try:
-        driver = Driver(hello, channel)
+        _probe(address)
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        driver = Driver(needs, run, version)
+        nodes = driver.nodes()
     except Exception as error:
-        channel.send({"kind": "refused", "reason": _refusal(error)})
-        os._exit(1)
-    driver.serve(inbox)
-    os._exit(0)
-
-
-def _fill(channel: Channel, inbox: queue.SimpleQueue[Message]) -> NoReturn:
-    """Take in messages; end at once when the coordinator is gone, whatever Ray is doing."""
-    for message in channel:
-        inbox.put(message)
-    os._exit(1)
+        pipe.send(_refusal(error))
+        return
+    pipe.send(Report(nodes))
+    while (message := pipe.recv()) is not None:
+        if isinstance(message, TrialJob):
+            driver.start(message)
+        else:
+            pipe.send(Report(nodes, *driver.news(message)))
+            nodes = driver.nodes()  # hangs without a head, so what has ended is told first
+    driver.close()
 
 
 class Driver:
-    """Jobs in, as Ray tasks; messages out. Raises what Ray raises when it cannot connect."""
+    """Jobs in, as Ray tasks; reports out."""
 
-    def __init__(self, hello: Message, channel: Channel) -> None:
+    def __init__(self, needs: dict[str, float], run: RunTrial, version: str) -> None:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        _probe(hello["address"])
-        ray.init(address=hello["address"], log_to_driver=False, logging_level="ERROR")
         self._ray = ray
-        self._channel = channel
-        self._function: str = hello["function"]
-        self._version: str = hello["version"]
+        self._given = (run, version)
         # Whoever tries a job again is the coordinator; two would count it twice.
-        options = {"max_retries": 0, "retry_exceptions": False, **task_options(hello["needs"])}
+        options = {"max_retries": 0, "retry_exceptions": False, **task_options(needs)}
         self._task = ray.remote(**options)(compute)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         mailbox = ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=here)(Mailbox)
         self._mailbox = mailbox.remote()
-        self._running: dict[Any, str] = {}  # the task's result, still to come -> job
-        self._seen: dict[str, int] = {}  # job -> the last epoch that was told
-        self._stopped: set[str] = set()
-        self._news: Any = None
-        self._counted = 0.0
+        self._tasks: dict[Any, str] = {}  # the task's result, still to come -> job
+        self._nodes: list[dict[str, float]] = []
+        self._counted = -_COUNT_SECONDS
 
-    def serve(self, inbox: queue.SimpleQueue[Message]) -> None:
-        """Until ``close``."""
-        while True:
-            self._tell_nodes()
-            for message in _pending(inbox, 0.0 if self._running else _TICK_SECONDS):
-                if message["kind"] == "close":
-                    self._close()
-                    return
-                self._take(message)
-            if self._running:
-                self._look()
-
-    def _tell_nodes(self) -> None:
-        """Each second what every living node has: also the sign that this process is well."""
+    def nodes(self) -> list[dict[str, float]]:
+        """What every living node has; asked of the head once a second at most."""
         if time.monotonic() - self._counted >= _COUNT_SECONDS:
-            nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-            self._channel.send({"kind": "nodes", "nodes": nodes})
+            self._nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
             self._counted = time.monotonic()
+        return self._nodes
 
-    def _take(self, message: Message) -> None:
-        job: str = message["job"]
-        if message["kind"] == "run":
-            task = self._task.options(name=job)
-            sent = task.remote(message["text"], self._function, self._version, self._mailbox)
-            self._running[sent] = job
-            self._seen[job] = 0
-        elif job in self._seen:
-            self._answer(job, message["epoch"], stop=message["stop"])
+    def start(self, job: TrialJob) -> None:
+        """Hand a job to Ray."""
+        task = self._task.options(name=job.id)
+        self._tasks[task.remote(job, *self._given, self._mailbox)] = job.id
 
-    def _answer(self, job: str, epoch: int, *, stop: bool) -> None:
-        if stop:
-            self._stopped.add(job)
-        self._mailbox.answer.remote(job, epoch, job in self._stopped)
-
-    def _look(self) -> None:
-        """Wait a moment for new epochs and for ends of jobs, and tell them."""
-        if self._news is None:
-            self._news = self._mailbox.news.remote(dict(self._seen))
-        waiting = [self._news, *self._running]
-        ready, _ = self._ray.wait(waiting, num_returns=1, timeout=_TICK_SECONDS)
-        if self._news in ready:
-            self._tell_epochs()
-        ended, _ = self._ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
-        for task in ended:
-            job = self._running.pop(task)
-            self._channel.send(self._end(task, job))
-            del self._seen[job]
-            self._stopped.discard(job)
-            self._mailbox.forget.remote(job)
-
-    def _tell_epochs(self) -> None:
-        news, self._news = self._news, None
+    def news(self, answers: Answers) -> tuple[dict[str, list[EpochRow]], list[Outcome]]:
+        """Hand over the answers, and wait a moment for rows and ends of jobs."""
+        exchange = self._mailbox.exchange.remote(answers)
+        self._ray.wait([exchange, *self._tasks], timeout=2 * _WAIT_SECONDS)
+        refs = [exchange, *self._tasks]
+        done, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
+        ended = [self._end(task, self._tasks.pop(task)) for task in done if task != exchange]
         try:
-            new = self._ray.get(news)
+            return self._ray.get(exchange) if exchange in done else {}, ended
         except self._ray.exceptions.RayError:  # the mailbox died; Ray starts another
-            time.sleep(_TICK_SECONDS)
-            return
-        for job, rows in new.items():
-            if job not in self._seen:  # the last word of a worker that was killed
-                self._mailbox.forget.remote(job)
-                continue
-            for row in rows:
-                self._channel.send({"kind": "epoch", "job": job, "row": row})
-                self._seen[job] = row["epoch"]
-            if job in self._stopped:  # a mailbox that was started anew does not know
-                self._answer(job, rows[-1]["epoch"], stop=True)
+            time.sleep(_LOOK_SECONDS)
+            return {}, ended
 
-    def _end(self, task: Any, job: str) -> Message:
-        """The last message of a job: the trial's own, or why there is none."""
-        import json
-
-        try:
-            message: Message = json.loads(self._ray.get(task))
-        except Exception as error:
-            return {"kind": "failed", "job": job, "reason": _words(error), "permanent": False}
-        return message
-
-    def _close(self) -> None:
-        for task in self._running:
+    def close(self) -> None:
+        """Cancel what runs, and disconnect."""
+        for task in self._tasks:
             self._ray.cancel(task, force=True)
         self._ray.shutdown()
+
+    def _end(self, task: Any, job: str) -> Outcome:
+        try:
+            outcome: Outcome = self._ray.get(task)
+        except Exception as error:
+            return Failed(job, _words(error), permanent=False)
+        return outcome
+
+
+class Mailbox:
+    """Epochs on their way to the coordinator, and its answers: an actor beside the driver.
+
+    It may be killed at any moment: a trial sends all its rows each time, the driver all answers.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[EpochRow]] = {}
+        self._answers: Answers = {}
+
+    async def report(self, job: str, rows: list[EpochRow]) -> bool:
+        """From a trial, all its rows so far: whether to stop, as far as that is known in time."""
+        self._rows[job] = rows
+        stop = False
+        for _ in range(round(ANSWER_SECONDS / _LOOK_SECONDS)):
+            epoch, stop = self._answers.get(job, (0, False))
+            if stop or epoch >= rows[-1]["epoch"]:
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+        return stop
+
+    async def exchange(self, answers: Answers) -> dict[str, list[EpochRow]]:
+        """From the driver, for the jobs that run: their rows that have no answer, once there are
+        any, or none after a moment."""
+        self._answers = answers
+        self._rows = {job: rows for job, rows in self._rows.items() if job in answers}
+        for _ in range(round(_WAIT_SECONDS / _LOOK_SECONDS)):
+            new = {
+                job: [row for row in self._rows.get(job, []) if row["epoch"] > epoch]
+                for job, (epoch, _) in answers.items()
+            }
+            if any(new.values()):
+                return new
+            await asyncio.sleep(_LOOK_SECONDS)
+        return {}
+
+
+def compute(job: TrialJob, run: RunTrial, version: str, mailbox: Any) -> Outcome:
+    """One job in a worker of some node.
+
+    Whatever it raises is told in the outcome: Ray would keep it with its traceback.
+    """
+    import ray
+
+    import seglock
+
+    # A node's shell may have exported what no trial needs.
+    for name in os.environ.keys() - without_secrets(os.environ).keys():
+        del os.environ[name]
+    worker = f"ray-{ray.get_runtime_context().get_node_id()[:8]}"
+    rows: list[EpochRow] = []
+
+    def on_epoch(row: EpochRow) -> bool:
+        rows.append(row)
+        try:
+            return bool(ray.get(mailbox.report.remote(job.id, rows), timeout=2 * ANSWER_SECONDS))
+        except ray.exceptions.RayError:  # the mailbox is being started anew; training goes on
+            return False
+
+    def here() -> TrialResult:
+        if version != seglock.__version__:
+            raise RuntimeError(f"{worker} has seglock {seglock.__version__}, not {version}")
+        with tempfile.TemporaryDirectory(prefix="seglock-", ignore_cleanup_errors=True) as scratch:
+            return run(job, scratch=Path(scratch), on_epoch=on_epoch, worker=worker)
+
+    return outcome_of(job.id, here)
 
 
 def task_options(needs: dict[str, float]) -> dict[str, float]:
@@ -206,18 +251,3 @@ def _words(error: Exception) -> str:
     cause = getattr(error, "cause", None) or error
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     return in_short(f"{type(cause).__name__}: {lines[-1] if lines else 'no reason given'}")
-
-
-def _pending(inbox: queue.SimpleQueue[Message], timeout: float) -> list[Message]:
-    """All messages that are there, after waiting for the first."""
-    found: list[Message] = []
-    try:
-        found.append(inbox.get(timeout=timeout) if timeout else inbox.get_nowait())
-        while True:
-            found.append(inbox.get_nowait())
-    except queue.Empty:
-        return found
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

@@ -1,7 +1,4 @@
-"""Trials on this machine, several at once, in processes of their own.
-
-A worker is ``python -m seglock.search.workers PARENT PIPE NAME SCRATCH``.
-"""
+"""Trials on this machine, several at once, in processes of their own."""
 
 from __future__ import annotations
 
@@ -11,13 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from seglock.search.cards import share_cards
 from seglock.search.environment import without_secrets
 from seglock.search.executor import ANSWER_SECONDS, Decide, Failed, Finished, Outcome, TrialJob
 from seglock.search.in_process import InProcessExecutor, outcome_of
-from seglock.search.process import Pipe, Process, connect, die
+from seglock.search.process import Pipe, Process
 from seglock.search.trial import RunTrial, empty, failure, run_trial
 from seglock.threads import share_cores
 
@@ -170,12 +167,7 @@ class LocalExecutor:
         if slot.card and job.params.get("train", {}).get("device") in ("auto", "cuda"):
             environ["CUDA_VISIBLE_DEVICES"] = slot.card
         slot.scratch.mkdir(parents=True, exist_ok=True)
-        process = Process.start(
-            __name__, slot.name, str(slot.scratch), environ=environ,
-            log=slot.scratch.with_suffix(".log"),
-        )  # fmt: skip
-        process.send(self._run)
-        return process
+        return Process.start(serve, slot.name, slot.scratch, self._run, environ=environ)
 
     def _read(self, slot: _Slot, decide: Decide) -> None:
         """Take in one message of a worker, or its death."""
@@ -218,10 +210,9 @@ def _is_gone(process: Process) -> bool:
     return process.pipe.poll()
 
 
-def serve(pipe: Pipe, name: str, scratch: Path) -> None:
+def serve(pipe: Pipe, name: str, scratch: Path, run: RunTrial) -> NoReturn:
     """In a worker: compute the jobs that come, one after the other, until the pipe is closed."""
     empty(scratch)
-    run: RunTrial = pipe.recv()
     while True:
         job = pipe.recv()
         if isinstance(job, TrialJob):  # otherwise an answer that came too late
@@ -248,11 +239,3 @@ class Answers:
             if (job, epoch) == (self._job, row["epoch"]):
                 break
         return self._stopped
-
-
-if __name__ == "__main__":
-    channel, (own_name, own_scratch) = connect()
-    try:
-        serve(channel, own_name, Path(own_scratch))
-    except (EOFError, OSError):  # the coordinator is gone
-        die()
