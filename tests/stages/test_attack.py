@@ -150,7 +150,7 @@ def test_the_baseline_has_nothing_to_attack(project: Path) -> None:
 @pytest.mark.parametrize(
     ("lock", "given", "error", "message"),
     [
-        ("np-3", {}, ConfigError, "did you mean 'np-2'"),
+        ("np2", {}, ConfigError, "did you mean 'np-2'"),
         ("shf-16", {}, ModelError, "dvc repro train@shf-16"),
         ("np-2", {"only": ["hil-climb"]}, AttackError, "did you mean 'hill-climb'"),
         ("np-2", {"overrides": {"queries": 0}}, ConfigError, "attack.queries"),

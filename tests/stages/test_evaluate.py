@@ -117,8 +117,7 @@ def test_a_small_key_space_is_tried_whole(project: Path, tracker: MemoryTracker)
 
 
 def test_the_report_reads_what_was_written(project: Path, tracker: MemoryTracker) -> None:
-    for lock in ("baseline", "np-2"):
-        evaluate(lock, project)
+    evaluate_locks(["baseline", "np-2"], project)
     results = read_results(project, {"baseline": (), "np-2": ("np-2",)})
     assert [result.lock for result in results] == ["baseline", "np-2"]
     assert results[1].pictures.correct is not None

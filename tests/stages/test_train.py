@@ -292,6 +292,22 @@ def test_a_refused_key_is_found_before_torch_is_loaded(root: Path) -> None:
         train_locks(["np-4"], root)
 
 
+def test_several_locks_are_trained_in_turn(root: Path, runs: Runs) -> None:
+    train_locks(["np-4"], root)
+    alone = outputs(root)["model.safetensors"]
+    train_locks(["baseline", "np-4"], root)
+    assert [run.tags["lock"] for run in runs.trackers] == ["np-4", "baseline", "np-4"]
+    assert outputs(root)["model.safetensors"] == alone
+    assert outputs(root, "baseline").keys() == outputs(root).keys()
+
+
+def test_every_key_is_checked_before_the_first_lock_is_trained(root: Path, runs: Runs) -> None:
+    shutil.rmtree(os.environ["SEGLOCK_KEY_DIR"])
+    with pytest.raises(KeyRefusedError):
+        train_locks(["baseline", "np-4"], root)
+    assert runs.trackers == []
+
+
 def test_bad_input_has_its_one_message(root: Path, runs: Runs) -> None:
     with pytest.raises(ConfigError, match="did you mean 'np-4'"):
         train_locks(["np4"], root)
