@@ -1,4 +1,4 @@
-"""What every test shares: no user's key store, no user's tracking server, two modest threads."""
+"""What every test shares: no user's key store, no user's tracking server, one modest thread."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 
 from tests.ray_cluster import _ray, _two_nodes, ray_cluster, ray_loopback  # noqa: F401 - fixtures
 
-# Before torch is imported anywhere: the test machine has two cores, and tests start processes that
-# want them too.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Before torch is imported anywhere: images of 16 pixels give a second thread nothing to do but
+# wait, and other processes want the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("MPLBACKEND", "Agg")
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import yaml
+from PIL import Image
 
 from seglock.config import load_params
 from seglock.data import PreparedData, prepare_dataset, write_encrypted, write_synthetic
@@ -101,3 +103,31 @@ def commit(root: Path, message: str) -> None:
     """Commit everything that git does not ignore."""
     run(root, "git", "add", "-A")
     run(root, "git", "commit", "-q", "--allow-empty", "-m", message)
+
+
+def npy(array: np.ndarray) -> bytes:
+    """As ``np.save`` writes it."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def npz(array: np.ndarray) -> bytes:
+    """As ``np.savez_compressed`` writes it."""
+    file = io.BytesIO()
+    np.savez_compressed(file, array=array)
+    return file.getvalue()
+
+
+def savetxt(array: np.ndarray) -> bytes:
+    """As ``np.savetxt`` writes it."""
+    file = io.StringIO()
+    np.savetxt(file, array)
+    return file.getvalue().encode()
+
+
+def png(array: np.ndarray) -> bytes:
+    """(H, W) or (H, W, 3) uint8 as a PNG."""
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "PNG")
+    return file.getvalue()

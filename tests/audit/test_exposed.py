@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,10 +29,17 @@ def dvc(root: Path, *command: str) -> None:
     subprocess.run([sys.executable, "-m", "dvc", *command], cwd=root, check=True)
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("begun")
+    dvc(folder, "init", "-q", "--no-scm")
+    return folder
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(begun: Path, tmp_path: Path) -> Path:
     """A DVC project without git, which has one encrypted split."""
-    dvc(tmp_path, "init", "-q", "--no-scm")
+    shutil.copytree(begun / ".dvc", tmp_path / ".dvc")
     split(tmp_path, "np-4")
     pipeline(tmp_path, {"cache": False})
     return tmp_path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import math
 import pickle
@@ -15,7 +14,6 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 from safetensors.numpy import save
 
 from seglock.audit.decode import buffers
@@ -32,7 +30,7 @@ from seglock.keys import SecretKey
 from seglock.steps import has_one_plan, parse_step
 from seglock.transforms import Transform, compose
 from seglock.transforms.recipe import inverse_tables
-from tests.audit.project import SECRET
+from tests.audit.project import SECRET, npy, npz, png, savetxt
 
 KEY = SecretKey.from_bytes(SECRET)
 OTHER = SecretKey.from_bytes(SECRET[16:] + SECRET[:16])
@@ -60,30 +58,6 @@ def searcher(key: int = 0) -> Searcher:
 
 def found(data: bytes, key: int = 0) -> set[tuple[str, str]]:
     return {hit for _, buffer in buffers(data) for hit in searcher(key).find(buffer)}
-
-
-def npy(array: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array)
-    return file.getvalue()
-
-
-def npz(array: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.savez_compressed(file, array=array)
-    return file.getvalue()
-
-
-def savetxt(array: np.ndarray) -> bytes:
-    file = io.StringIO()
-    np.savetxt(file, array)
-    return file.getvalue().encode()
-
-
-def png(array: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(array).save(file, "PNG")
-    return file.getvalue()
 
 
 def number_forms(values: np.ndarray) -> Iterator[tuple[str, bytes]]:

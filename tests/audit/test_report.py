@@ -6,7 +6,6 @@ import base64
 import contextlib
 import gzip
 import hashlib
-import io
 import json
 import re
 import shutil
@@ -16,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from safetensors.numpy import save
 from typer.testing import CliRunner
 
@@ -33,6 +31,9 @@ from tests.audit.project import (
     commit,
     encrypted,
     make_project,
+    npy,
+    npz,
+    png,
     run,
     transform,
 )
@@ -305,25 +306,6 @@ def test_a_broken_pipeline_here_is_an_error(project: Path) -> None:
     (project / "dvc.yaml").write_text("stages: 3\n")
     with pytest.raises(SeglockError, match="dvc must be able to read the pipeline"):
         run_audit(project)
-
-
-def png(pixels: np.ndarray) -> bytes:
-    """(H, W, 3) uint8 as a PNG."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
-
-
-def npy(array: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array)
-    return file.getvalue()
-
-
-def npz(array: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.savez_compressed(file, images=array)
-    return file.getvalue()
 
 
 def to_8_bits(images: np.ndarray) -> np.ndarray:

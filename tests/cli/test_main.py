@@ -9,17 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.program import seglock
+
 HEAVY = (
     "torch", "torchvision", "mlflow", "optuna", "ray", "numpy", "pydantic", "matplotlib", "plotly",
     "PIL", "cryptography",
 )  # fmt: skip
-
-
-def seglock(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "seglock", *arguments], cwd=cwd, text=True, capture_output=True,
-        env=os.environ | environment, stdin=subprocess.DEVNULL, timeout=120,
-    )  # fmt: skip
 
 
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:

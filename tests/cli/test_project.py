@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.cli.program import seglock
+
 PARAMS = "locks: {baseline: {steps: []}, np-4: {steps: [np-4]}}\n"
-
-
-def seglock(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "seglock", *arguments], cwd=cwd, text=True, capture_output=True,
-        env=os.environ | environment, stdin=subprocess.DEVNULL, timeout=120, check=False,
-    )  # fmt: skip
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +33,6 @@ from tests.search.project import make_job, make_root
 
 SECRET = bytes.fromhex("5d1e0fb7a92c6834e1f07d3b95c28a4610fe63d9b78425ac0d9f31e67bc4582a")
 KEY = SecretKey.from_bytes(SECRET)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-import torch
 from ruamel.yaml import YAML
 
 from seglock import files, tracking
@@ -45,14 +44,6 @@ from tests.training.torchrun import torchrun
 VALUES: dict[str, Any] = YAML(typ="safe", pure=True).load(PARAMS) | {
     "model": {"width": 4, "norm": "group"}
 }
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One thread: images of 16 pixels give a second one nothing to do but wait."""
+"""What compiles in a test."""
 
 from __future__ import annotations
 
@@ -7,14 +7,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
