@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import re
@@ -62,8 +61,7 @@ def expand_url(url: str) -> str:
 def open_database(url: str) -> BaseStorage:
     """Connect, and make Optuna's tables where they are missing; ConfigError for a URL that cannot
     be used."""
-    with _usable(url) as (address, options):
-        return _storage(address, options)
+    return _storage(*_usable(url))
 
 
 def open_file(file: Path) -> BaseStorage:
@@ -75,8 +73,8 @@ def open_file(file: Path) -> BaseStorage:
 
 def sqlite_database(url: str) -> Path | None:
     """The file that a URL of SQLite names; None for a server's."""
-    with _usable(url) as (address, _):
-        return Path(address.database or "") if address.get_backend_name() == SQLITE else None
+    address, _ = _usable(url)
+    return Path(address.database or "") if address.get_backend_name() == SQLITE else None
 
 
 def read_database(url: str) -> BaseStorage | None:
@@ -85,13 +83,12 @@ def read_database(url: str) -> BaseStorage | None:
 
     if (file := sqlite_database(url)) is not None:
         return read_file(file)
-    with _usable(url) as (address, options):
-        engine = create_engine(address, **options)
-        try:
-            known = inspect(engine).has_table("studies")
-        finally:
-            engine.dispose()
-        return _storage(address, options) if known else None
+    address, options = _usable(url)
+    engine = create_engine(address, **options)
+    try:
+        return _storage(address, options) if inspect(engine).has_table("studies") else None
+    finally:
+        engine.dispose()
 
 
 def read_file(file: Path) -> BaseStorage | None:
@@ -107,7 +104,8 @@ def read_file(file: Path) -> BaseStorage | None:
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
             raise
-        _copy_undone(file, memory)
+        if not _copy_undone(file, memory):
+            return read_file(file)
     return _storage(make_url("sqlite://"), {"creator": lambda: memory, "poolclass": StaticPool})
 
 
@@ -116,18 +114,20 @@ def _copy(uri: str, memory: sqlite3.Connection) -> None:
         disk.backup(memory)
 
 
-def _copy_undone(file: Path, memory: sqlite3.Connection) -> None:
-    """Of a file with an undo log: whoever opens it to write undoes first, and removes the log. So
-    while that stays as it was, nobody has written to either."""
+def _copy_undone(file: Path, memory: sqlite3.Connection) -> bool:
+    """Copy a file that has an undo log, by way of copies of both; False where that was gone.
+
+    Who opens it to write undoes first, and removes the log: while that stays, nobody has written.
+    """
     log = file.with_name(f"{file.name}-journal")
-    with tempfile.TemporaryDirectory() as folder:
-        copied = Path(folder) / file.name
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(FileNotFoundError):
         before = log.stat()
-        shutil.copyfile(file, copied)
+        copied = shutil.copyfile(file, Path(folder) / file.name)
         shutil.copyfile(log, copied.with_name(log.name))
-        if log.stat() != before:
-            raise OSError(errno.EAGAIN, "it was written to meanwhile")
-        _copy(copied.as_uri(), memory)
+        if (log.stat().st_ino, log.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns):
+            _copy(copied.as_uri(), memory)
+            return True
+    return False
 
 
 @contextlib.contextmanager
@@ -158,8 +158,7 @@ def _storage(address: URL, options: dict[str, Any]) -> BaseStorage:
         ) from error
 
 
-@contextlib.contextmanager
-def _usable(url: str) -> Iterator[tuple[URL, dict[str, Any]]]:
+def _usable(url: str) -> tuple[URL, dict[str, Any]]:
     """The URL as SQLAlchemy has it, with its options; what cannot be used is a ConfigError.
 
     Only of SQLite and PostgreSQL is it known how one coordinator keeps the others out.
@@ -174,7 +173,7 @@ def _usable(url: str) -> Iterator[tuple[URL, dict[str, Any]]]:
             if backend not in (SQLITE, *_DRIVERS) or (backend, database) in _IN_MEMORY:
                 raise ArgumentError
             address = address.set(drivername=_driver(address.drivername))
-            yield address, _engine_options(address.drivername)
+            address.get_dialect().import_dbapi()
         except (ArgumentError, NoSuchModuleError, ValueError) as error:
             if isinstance(error, SeglockError):
                 raise
@@ -189,6 +188,7 @@ def _usable(url: str) -> Iterator[tuple[URL, dict[str, Any]]]:
                 got=hide_password(url),
                 fix="pip install 'seglock[postgres]'",
             ) from error
+    return address, _engine_options(address.drivername)
 
 
 class ServerLock:
@@ -218,14 +218,11 @@ class ServerLock:
     def _connect(self) -> Connection:
         from sqlalchemy import NullPool, create_engine
 
-        with _usable(self._url) as (address, options):
-            arguments = options.get("connect_args", {})
-            if arguments:
-                arguments |= {"application_name": this_process(), "options": _NOTICE_THE_DEAD}
-            engine = create_engine(
-                address, isolation_level="AUTOCOMMIT", poolclass=NullPool, **options
-            )
-            return engine.connect()
+        address, options = _usable(self._url)
+        if arguments := options.get("connect_args"):
+            arguments |= {"application_name": this_process(), "options": _NOTICE_THE_DEAD}
+        options |= {"isolation_level": "AUTOCOMMIT", "poolclass": NullPool}
+        return create_engine(address, **options).connect()
 
     def close(self) -> None:
         """Give the lock back."""

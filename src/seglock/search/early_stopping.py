@@ -7,9 +7,9 @@ equal cost at the same epoch, by validation mean IoU, the best so far.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from seglock.search.tradeoff import dominates, objectives
 
@@ -25,10 +25,6 @@ class Stop:
     rule: Literal["behind", "dominated", "pruner"]
     epoch: int
     reason: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
 
 
 def should_stop(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ class _Flight:
 
 @dataclass
 class StudyLoop:
-    """One command's work on one study, whose only coordinator the caller is: ``look`` looks."""
+    """One command's work on one study, whose only coordinator the caller is; ``stay_sole`` asks."""
 
     params: Params
     root: Path
@@ -58,7 +58,7 @@ class StudyLoop:
     executor: Executor
     observer: Observer
     stops: Interrupts
-    look: Callable[[], None]
+    stay_sole: Callable[[], None]
     records: list[TrialRecord] = field(default_factory=list)
     _flights: dict[str, _Flight] = field(default_factory=dict)
 
@@ -119,7 +119,7 @@ class StudyLoop:
 
     def _hand_out(self) -> bool:
         """Give the executor what it can take; False when the study is at its end."""
-        self.look()
+        self.stay_sole()
         while (free := self.executor.free) > 0:
             flying = [flight.work for flight in self._flights.values()]
             work = self.dispatch.next(free, self.missing, flying)
@@ -187,7 +187,7 @@ class StudyLoop:
 
     def _take(self, outcome: Outcome) -> None:
         """Tell the study what became of a job."""
-        self.look()
+        self.stay_sole()
         flight = self._flights.get(outcome.job)
         if flight is None:
             return
@@ -203,7 +203,7 @@ class StudyLoop:
 
     def _finished(self, outcome: Finished, flight: _Flight) -> None:
         result = outcome.result
-        stopped = flight.stop.to_dict() if flight.stop and result.scores is None else None
+        stopped = asdict(flight.stop) if flight.stop and result.scores is None else None
         kept = Kept(outcome.job, result, stopped, flight.run_id)
         self.results.save(kept)
         flight.kept = True

@@ -7,6 +7,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -44,6 +45,7 @@ def shown_storage(url: str | None, study: str) -> str:
     return (FOLDER / study / FILE).as_posix() if url is None else hide_password(url)
 
 
+@dataclass
 class Patience:
     """Repeats a call while the database is away, at most ``seconds`` long; then gives up.
 
@@ -52,18 +54,10 @@ class Patience:
     is the database's as params.yaml has it, which all that is told shows.
     """
 
-    def __init__(
-        self,
-        seconds: float,
-        url: str | None = None,
-        *,
-        say: Callable[[str], None] = lambda _: None,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self.seconds = seconds
-        self.url = url
-        self.say = say
-        self.sleep = sleep
+    seconds: float
+    url: str | None = None
+    say: Callable[[str], None] = lambda _: None
+    sleep: Callable[[float], None] = time.sleep
 
     def __call__(self, call: Callable[[], T]) -> T:
         """What ``call`` returns. Raises StorageError when it cannot be had."""
@@ -78,16 +72,18 @@ class Patience:
             except SeglockError:
                 raise
             except Exception as error:
-                if (refusal := _refusal(error)) is not None:
-                    raise refusal from error
-                if (away := reason_away(error)) is None:
+                if (away := _reason_away(error)) is None:
                     raise
                 if until is None:
                     until = time.monotonic() + self.seconds
                     told = f"the study's database is away ({away}); waiting for it"
                     self.say(as_written(told, self.url))
                 if time.monotonic() > until:
-                    raise _gone(away, self.seconds) from error
+                    raise StorageError(
+                        f"the study's database must answer within {self.seconds:g} s",
+                        got=away,
+                        fix="start it, then run the same command again; nothing measured is lost",
+                    ) from error
                 self.sleep(0.25)
             else:
                 if until is not None:
@@ -184,60 +180,55 @@ def quiet_optuna() -> Any:
     return optuna
 
 
-def reason_away(error: BaseException) -> str | None:
-    """Why the database does not answer just now; None for any other error.
+def _reason_away(error: Exception) -> str | None:
+    """Why the database does not answer just now; None for what is no error of a storage.
 
-    Optuna hides SQLAlchemy's error of a commit behind one of its own.
+    Raises what waiting would not mend, as an error of ours.
     """
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
-    from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-
-    if isinstance(error, StorageInternalError) and error.__cause__ is not None:
-        error = error.__cause__
-    if isinstance(error, PendingRollbackError):
-        return "the connection was lost"  # Optuna asked once more after the first error
-    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
-    ):
-        return _plain(error)
-    return None
-
-
-def _refusal(error: BaseException) -> SeglockError | None:
-    """The error that waiting would not mend, as ours; None for one to wait out, or a bug."""
     from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import PendingRollbackError, SQLAlchemyError
 
     if isinstance(error, UpdateFinishedTrialError):
-        return BusyError(
+        raise BusyError(
             "only one coordinator at a time may run a study",
             got="a trial that another one has ended",
             fix="wait for that one or stop it, then run the same command again",
-        )
+        ) from error
     if isinstance(error, OSError):
-        return _unwritable((error.strerror or str(error)).lower())
+        raise _unwritable((error.strerror or str(error)).lower()) from error
     if not isinstance(error, SQLAlchemyError | StorageInternalError | sqlite3.Error):
         return None
-    away = reason_away(error)
-    text = away or _plain(error.__cause__ or error)
+    # Optuna hides SQLAlchemy's error of a commit behind one of its own.
+    own = error.__cause__ if isinstance(error, StorageInternalError) else error
+    if isinstance(own, PendingRollbackError):
+        return "the connection was lost"  # Optuna asked once more after the first error
+    # The driver's own words on one line, without SQL and its values.
+    text = in_short(_PARAMETERS_LOGGED.sub("", str(getattr(own, "orig", None) or own or error)))
     if _UNWRITABLE.search(text):
-        return _unwritable(text.replace("database or disk is full", "no space left on device"))
+        raise _unwritable(text.replace("database or disk is full", "no space left on device"))
     if _DAMAGED.search(text):
-        return _damaged("the study's database", text)
-    if _REFUSED.search(text) and away:
-        return ConfigError(
+        raise _damaged("the study's database", text) from error
+    if _may_pass(own):
+        if not _REFUSED.search(text):
+            return text
+        raise ConfigError(
             "search.storage must be a database that lets this user in",
             got=text,
             fix="correct the URL; a password comes from $VARIABLE, PGPASSWORD or PGPASSFILE",
-        )
-    if away:
-        return None
-    return StorageError(
+        ) from error
+    raise StorageError(
         "the study's database must take what is written",
         got=text,
         fix="mend that, then run the same command again; nothing measured is lost",
-    )
+    ) from error
+
+
+def _may_pass(error: BaseException | None) -> bool:
+    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+    from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return lost or isinstance(error, OperationalError | InterfaceError | PoolTimeoutError)
 
 
 def _unwritable(reason: str) -> StorageError:
@@ -254,17 +245,3 @@ def _damaged(what: object, reason: str) -> StorageError:
         got=reason,
         fix="restore the file from a copy, or remove it: the study begins anew",
     )
-
-
-def _gone(reason: str, seconds: float) -> StorageError:
-    return StorageError(
-        f"the study's database must answer within {seconds:g} s",
-        got=reason,
-        fix="start it, then run the same command again; nothing measured is lost",
-    )
-
-
-def _plain(error: BaseException) -> str:
-    """The driver's own words on one line, without SQL and its values."""
-    text = _PARAMETERS_LOGGED.sub("", str(getattr(error, "orig", None) or error))
-    return in_short(text)
