@@ -91,7 +91,7 @@ def test_a_study_names_its_thief_with_each_attack(
     monkeypatch.setitem(ATTACKS, "new", new)
     assert study_settings(params, study_root).fingerprint != after.fingerprint
     with pytest.raises(ConfigError, match=r"search\.thief\.tier: \(absent\) -> T1"):
-        after.check("small", before.fingerprint)
+        after.check(before.fingerprint)
 
 
 def test_a_thief_that_cannot_be_is_refused_before_any_work(study_root: Path) -> None:

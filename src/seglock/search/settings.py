@@ -48,13 +48,13 @@ class Settings:
         found: str | None = self.fingerprint["weights"]["sha256"]
         return found
 
-    def check(self, name: str, earlier: dict[str, Any]) -> None:
+    def check(self, earlier: dict[str, Any]) -> None:
         """Raise ConfigError, showing each value that differs, unless ``earlier`` is the same."""
         changed = differences(earlier, self.fingerprint)
         if changed:
             lines = "\n".join(f"  {line}" for line in changed)
             raise ConfigError(
-                f"study {name} must go on with what it was begun with",
+                f"study {self.name} must go on with what it was begun with",
                 got=f"(then -> now)\n{lines}",
                 fix="undo the change, or name another search.study; null gives each choice its own",
             )
@@ -77,16 +77,15 @@ def study_settings(params: Params, root: Path) -> Settings:
         search["thief"] = thief
         judged = {"val": data.val, "test": data.test}[params.search.split]
         attacker_rows(data, judged, params.search.thief.labelled)
-    fingerprint = _plain(
-        {
-            "data": {"dataset": data.dataset, "digest": data.digest},
-            "search": search,
-            "parameters": _parameters(params),
-            "model": params.model.model_dump(mode="json"),
-            "train": params.train.model_dump(mode="json", exclude=_MACHINE),
-            "weights": {"sha256": _weights(Path(root))},
-        }
-    )
+    fingerprint = {
+        "data": {"dataset": data.dataset, "digest": data.digest},
+        "search": search,
+        "parameters": _parameters(params),
+        "model": params.model.model_dump(mode="json"),
+        "train": params.train.model_dump(mode="json", exclude=_MACHINE),
+        "weights": {"sha256": _weights(Path(root))},
+    }
+    fingerprint = json.loads(json.dumps(fingerprint))  # as the study gives it back
     about = {
         "dataset": data.dataset,
         "dataset_digest": data.digest,
@@ -146,7 +145,7 @@ def differences(earlier: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def study_folder(root: Path, name: str) -> Path:
-    """Where a study keeps its journal, results on their way, and scratch folders."""
+    """Where a study keeps its file, results on their way, and scratch folders."""
     return Path(root) / FOLDER / name
 
 
@@ -158,8 +157,3 @@ def _weights(root: Path) -> str | None:
     values = read_json(about, error=ModelError, fix="run dvc repro weights")
     digest = values.get("sha256") if isinstance(values, dict) else None
     return str(digest) if digest else None
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(json.dumps(values))
-    return found

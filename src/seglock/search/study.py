@@ -38,6 +38,7 @@ POINT, LOCK, TICKET, SUPERSEDED = "point", "lock", "ticket", "superseded"
 RETRY_OF, LINE, ATTEMPT, FAILURES = "retry_of", "line", "attempt", "failures"
 MEASURED, REASON = "measured", "reason"
 RUN_ID = "run_id"
+_COUNTING: dict[str, State] = {"COMPLETE": "complete", "PRUNED": "stopped", "FAIL": "failed"}
 OTHER_SECONDS, OWN_SECONDS = 2.0, 30.0
 """How long a server's lock is waited for: another's that was just killed, and one of ours."""
 _RESERVE = 256 << 10  # bytes: several results
@@ -113,14 +114,15 @@ class StudyLog:
             load_if_exists=True,
         )
         log = cls(patience(make), patience)
-        earlier = log.attribute(FINGERPRINT)
-        if earlier is None:
+        if not log._is_ours(settings):
             if log.trials():
-                raise _not_ours(settings.name)
+                raise ConfigError(
+                    "search.study must be a study of seglock's, or a new name",
+                    got=f"{settings.name!r}, which something else began",
+                    fix="choose another search.study",
+                )
             log.remember(STUDY_ID, log.attribute(STUDY_ID) or uuid.uuid4().hex)
             log.remember(FINGERPRINT, settings.fingerprint)
-        else:
-            settings.check(settings.name, earlier)
         return log
 
     @classmethod
@@ -131,11 +133,13 @@ class StudyLog:
             log = cls(patience(load), patience)
         except KeyError:
             return None
-        earlier = log.attribute(FINGERPRINT)
-        if earlier is None:
-            return None
-        settings.check(settings.name, earlier)
-        return log
+        return log if log._is_ours(settings) else None
+
+    def _is_ours(self, settings: Settings) -> bool:
+        earlier = self.attribute(FINGERPRINT)
+        if earlier is not None:
+            settings.check(earlier)
+        return earlier is not None
 
     @property
     def id(self) -> str:
@@ -240,20 +244,7 @@ def points(trials: Sequence[FrozenTrial]) -> dict[int, Point]:
 
 def counting_state(trial: FrozenTrial) -> State | None:
     """The state of a trial that counts, None for one that is under way or was superseded."""
-    from optuna.trial import TrialState
-
-    if trial.state == TrialState.COMPLETE:
-        return "complete"
-    if trial.state == TrialState.PRUNED:
-        return "stopped"
-    if trial.state == TrialState.FAIL and not trial.user_attrs.get(SUPERSEDED):
-        return "failed"
-    return None
-
-
-def _not_ours(name: str) -> ConfigError:
-    return ConfigError(
-        "search.study must be a study of seglock's, or a new name",
-        got=f"{name!r}, which something else began",
-        fix="choose another search.study",
-    )
+    state = trial.state.name
+    if state == "FAIL" and trial.user_attrs.get(SUPERSEDED):
+        return None
+    return _COUNTING.get(state)
