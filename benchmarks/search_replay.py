@@ -6,7 +6,6 @@ its figures up costs milliseconds, so that many seeds can be compared.
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,20 +15,19 @@ from typing import Any
 import optuna
 
 from seglock.config import Params, SearchParams, check_params
-from seglock.search.early_stopping import Stop, should_stop
+from seglock.results.study import BaselineRecord, Stopped, TrialRecord, baseline_for
+from seglock.search.early_stopping import should_stop
 from seglock.search.ledger import Ledger
 from seglock.search.recommend import recommend
-from seglock.search.record import BaselineRecord, TrialRecord
 from seglock.search.storage import Patience
 from seglock.search.study import StudyLog
 from seglock.search.tradeoff import (
-    References,
-    baseline_for,
     hypervolume,
     hypervolume_history,
     measured,
     objectives,
     pareto_front,
+    references,
     within_limits,
 )
 
@@ -38,8 +36,6 @@ REFERENCE_SAMPLER = "random"
 MARGINS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2)
 
 _TOLD = ("owner_miou", "unauthorised", "drop", "regained")
-
-Key = tuple[object, ...]
 
 
 @dataclass(frozen=True)
@@ -56,8 +52,8 @@ class Table:
         study = document["study"]
         return cls(
             check_params(document["params"], where="the table's params"),
-            tuple(BaselineRecord.from_dict(values) for values in study["baselines"]),
-            tuple(measured(TrialRecord.from_dict(values) for values in study["trials"])),
+            tuple(BaselineRecord.check(values) for values in study["baselines"]),
+            tuple(measured(TrialRecord.check(values) for values in study["trials"])),
         )
 
     @property
@@ -65,8 +61,8 @@ class Table:
         """The hypervolume's two corners by name."""
         params = self.params
         own = baseline_for(self.baselines, params.train.epochs, params.data.image_side)
-        corners = References.of(own or self.baselines[0])
-        return {"floor": corners.floor, "baseline": corners.baseline}
+        corners = references(own or self.baselines[0])
+        return dict(zip(("floor", "baseline"), corners, strict=True))
 
     def hypervolumes(self, trials: Sequence[TrialRecord]) -> dict[str, float]:
         """Of these trials, from both corners."""
@@ -94,7 +90,7 @@ def compare_samplers(
         "points": len(table.trials),
         "references": {name: list(corner) for name, corner in table.references.items()},
         "whole_table": table.hypervolumes(table.trials),
-        "recommended_by_whole_table": target.to_dict(),
+        "recommended_by_whole_table": target.document(),
         "samplers": {},
     }
     for sampler in samplers:
@@ -107,7 +103,7 @@ def compare_samplers(
                 for name, corner in table.references.items()
             },
             "recommended": sum(one.lock == target.lock for one in found),
-            "different_points": fmean(len({_key(t) for t in run}) for run in runs),
+            "different_points": fmean(len({t.recipe for t in run}) for run in runs),
         }
     _beside_random(answer)
     return answer
@@ -116,7 +112,7 @@ def compare_samplers(
 def replay_sampler(table: Table, sampler: str, seed: int, trials: int) -> list[TrialRecord]:
     """The trials that a study with this sampler would have made, in order."""
     params = _with_search(table.params, sampler=sampler, seed=seed, confirm=0)
-    figures = {_key(record): record for record in table.trials}
+    figures = {record.recipe: record for record in table.trials}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         storage=optuna.storages.InMemoryStorage(), directions=["maximize", "minimize"]
@@ -132,7 +128,7 @@ def replay_sampler(table: Table, sampler: str, seed: int, trials: int) -> list[T
             (point.steps, point.lr, point.weight_decay, point.epochs, point.image_side)
         ]
         ledger.complete(asked.number, {n: getattr(record, n) for n in _TOLD})
-        found.append(dataclasses.replace(record, number=number))
+        found.append(record.model_copy(update={"number": number}))
     return found
 
 
@@ -194,7 +190,7 @@ def _stopping(table: Table, margin: float, orders: int) -> dict[str, Any]:
 class Replay:
     """What the rules would have done to trials that ran in full; numbers are trials'."""
 
-    stops: dict[int, Stop]
+    stops: dict[int, Stopped]
     epochs_full: int
     epochs_saved: int
     front: tuple[int, ...]
@@ -218,7 +214,7 @@ def replay(
 ) -> Replay:
     """Apply the rules to complete trials, one after the other by number, as one worker would."""
     trials = measured(records)
-    stops: dict[int, Stop] = {}
+    stops: dict[int, Stopped] = {}
     kept: list[TrialRecord] = []
     saved = 0
     for trial in trials:
@@ -249,7 +245,7 @@ def _numbers(trials: Iterable[TrialRecord]) -> tuple[int, ...]:
 
 def _in_random_order(trials: Sequence[TrialRecord], seed: int) -> list[TrialRecord]:
     shuffled = random.Random(seed).sample(list(trials), len(trials))
-    return [dataclasses.replace(trial, number=number) for number, trial in enumerate(shuffled)]
+    return [trial.model_copy(update={"number": number}) for number, trial in enumerate(shuffled)]
 
 
 def _after(
@@ -280,10 +276,6 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _share(value: float, whole: float) -> float | None:
     return value / whole if whole else None
-
-
-def _key(record: TrialRecord) -> Key:
-    return record.steps, record.lr, record.weight_decay, record.epochs, record.image_side
 
 
 def _with_search(params: Params, **values: Any) -> Params:

@@ -13,7 +13,7 @@ from benchmarks.search_replay import (
     replay_sampler,
 )
 from seglock.config import SearchParams
-from seglock.search.record import BaselineRecord, TrialRecord
+from seglock.results.study import BaselineRecord, TrialRecord
 from seglock.search.space import grid
 from tests.search.records import make_baseline, make_stopped, make_trial
 
@@ -54,7 +54,10 @@ def made_up_table() -> Table:
             )
         )
     curve = tuple(PLAIN * epoch / EPOCHS for epoch in range(1, EPOCHS + 1))
-    baseline = BaselineRecord(EPOCHS, 64, (0, 1, 2), (PLAIN,) * 3, (curve,) * 3, FLOOR)
+    baseline = BaselineRecord(
+        epochs=EPOCHS, image_side=64, seeds=(0, 1, 2), owner_miou=(PLAIN,) * 3,
+        curves=(curve,) * 3, floor=FLOOR,
+    )  # fmt: skip
     return Table(params, (baseline,), tuple(trials))
 
 
@@ -116,8 +119,8 @@ def test_a_table_is_read_from_what_measuring_wrote() -> None:
     document = {
         "params": TABLE.params.model_dump(mode="json"),
         "study": {
-            "baselines": [baseline.to_dict() for baseline in TABLE.baselines],
-            "trials": [trial.to_dict() for trial in TABLE.trials],
+            "baselines": [baseline.document() for baseline in TABLE.baselines],
+            "trials": [trial.document() for trial in TABLE.trials],
         },
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from typer.testing import CliRunner, Result
 from seglock.cli.search import search_command
 from seglock.cli.search_progress import Bar, Lines, trial_line, watch
 from seglock.errors import ConfigError
+from seglock.results.study import Study, StudyThief
 from seglock.search.observer import Totals
-from seglock.search.outcome import StudyOutcome
 from seglock.search.point import Point
 from tests.report.outcomes import make_outcome
 from tests.report.studies import THIEF
@@ -36,11 +35,11 @@ def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the stage was asked for; ``outcome`` is what it gives."""
     asked: dict[str, Any] = {"outcome": make_outcome()}
 
-    def run_study(root: Path, **options: Any) -> StudyOutcome:
+    def run_study(root: Path, **options: Any) -> Study:
         asked.update(options, called="run")
         return asked["outcome"]
 
-    def show_study(root: Path, **options: Any) -> StudyOutcome:
+    def show_study(root: Path, **options: Any) -> Study:
         asked.update(options, called="show")
         return asked["outcome"]
 
@@ -79,8 +78,9 @@ def test_an_unknown_tier_is_told_in_a_line() -> None:
 
 def test_whose_figure_the_objective_is(found: dict[str, Any]) -> None:
     assert "strongest attack" not in invoke("--show").output
-    found["outcome"] = outcome = make_outcome(strongest="hill-climb", strongest_tier="T1")
-    outcome.about["thief"] = THIEF
+    outcome = make_outcome(strongest="hill-climb", strongest_tier="T1")
+    about = outcome.about.model_copy(update={"thief": StudyThief.check(THIEF)})
+    found["outcome"] = outcome.model_copy(update={"about": about})
     output = " ".join(invoke("--show").output.split())
     assert "strongest attack up to T1, 200 queries, 2 s each" in output
     assert "for np-2 + shf-2 it is hill-climb (T1)" in output
@@ -90,7 +90,7 @@ def test_the_result_fits_80_columns_and_has_every_figure(found: dict[str, Any]) 
     output = invoke("--show").output
     assert found["called"] == "show"
     outcome = found["outcome"]
-    for trial in outcome.front:
+    for trial in map(outcome.trial, outcome.front):
         (row,) = [
             line
             for line in output.splitlines()
@@ -128,7 +128,7 @@ def test_the_result_fits_80_columns_and_has_every_figure(found: dict[str, Any]) 
 def test_the_dashboards_command_can_be_pasted(
     found: dict[str, Any], storage: str, printed: str
 ) -> None:
-    found["outcome"] = dataclasses.replace(found["outcome"], storage=storage)
+    found["outcome"] = found["outcome"].model_copy(update={"storage": storage})
     (line,) = [line for line in invoke("--show").output.splitlines() if "optuna-dashboard" in line]
     assert line == f"Dashboard   {printed}"
 

@@ -15,12 +15,12 @@ from seglock.results.metrics import (
     training_metrics,
     trial_metrics,
 )
+from seglock.results.study import BaselineRecord
 from seglock.search.executor import TrialResult
 from seglock.search.measured import measured_values
-from seglock.search.record import BaselineRecord
 
 ATTACK = {"tier": "T1", "miou": 0.4, "regained": 0.5, "plan_found": 0, "seconds": 2.0, "queries": 7}
-BASELINE = BaselineRecord(4, 16, (0,), (0.8,), ((0.1, 0.8),), 0.25)
+BASELINE = BaselineRecord(epochs=4, image_side=16, seeds=(0,), owner_miou=(0.8,), floor=0.25)
 FLOORS = Floors(constant=0.25, prior=0.2, floor=0.25)
 KEYS = KeyScores(keys=3, mean=0.2, std=0.1, p95=0.29, max=0.3, min=0.1, miou=(0.1, 0.2, 0.3))
 TRIALS_OWN = {"drop", "seconds"}

@@ -78,7 +78,7 @@ def test_baselines_of_a_cost_come_before_its_trials(study_root: Path) -> None:
     }
     job = next(job for job in executor.seen if job.steps)
     assert job.root == str(study_root)
-    assert job.data_digest == outcome.about["dataset_digest"]
+    assert job.data_digest == outcome.about.dataset_digest
 
 
 def failing(*names: str, times: int = 99, permanent: bool = False) -> Any:
@@ -100,7 +100,7 @@ def test_a_worker_that_dies_costs_only_its_trial_and_that_is_tried_again(study_r
     executor = FakeExecutor(2, fails=failing("np-4", "baseline-e3-s16-1", times=1))
     outcome, observer = run(study_root, executor, trials=3, enqueue=["np-4", "np-2", "shf-2"])
     assert [t.lock for t in outcome.trials if t.attempt == 2] == ["np-4"]
-    assert outcome.counts == {"complete": 3, "stopped": 0, "failed": 0, "running": 0}
+    assert dict(outcome.counts) == {"complete": 3, "stopped": 0, "failed": 0, "running": 0}
     assert any("it is tried again" in text for text in observer.said)
     assert_whole(study_root, 3, enqueue=["np-4", "np-2", "shf-2"])
 
@@ -109,7 +109,7 @@ def test_a_trial_that_kills_every_worker_is_given_up_and_counts(study_root: Path
     executor = FakeExecutor(fails=failing("np-4"))
     enqueue = ["np-4", "np-2", "shf-2", "shf-4"]
     outcome, _ = run(study_root, executor, trials=4, enqueue=enqueue, retries=2)
-    assert outcome.counts == {"complete": 3, "stopped": 0, "failed": 1, "running": 0}
+    assert dict(outcome.counts) == {"complete": 3, "stopped": 0, "failed": 1, "running": 0}
     failed = next(trial for trial in outcome.trials if trial.state == "failed")
     assert (failed.lock, failed.attempt) == ("np-4", 3)
     assert failed.reason == "its worker was killed"
@@ -122,7 +122,7 @@ def test_what_would_fail_anywhere_is_not_tried_again(study_root: Path) -> None:
     executor = FakeExecutor(fails=failing("np", permanent=True))
     enqueue = ["np-4", "np-2", "np-8", "shf-4"]
     outcome, _ = run(study_root, executor, trials=4, enqueue=enqueue)
-    assert outcome.counts == {"complete": 1, "stopped": 0, "failed": 3, "running": 0}
+    assert dict(outcome.counts) == {"complete": 1, "stopped": 0, "failed": 3, "running": 0}
     assert len(executor.seen) == 2 + 4
 
 
@@ -141,7 +141,7 @@ def test_three_failures_in_a_row_stop_the_study(
     assert "WAITING" in states
     assert all(run.ended for run in list_runs(study_root))
     outcome, _ = run(study_root, trials=8)
-    assert outcome.counts["complete"] == 8 - (1 if retries == 0 else 0)
+    assert outcome.counts.complete == 8 - (1 if retries == 0 else 0)
     assert outcome.running == 0
 
 
@@ -158,8 +158,8 @@ def test_a_lost_node_with_many_trials_does_not_stop_the_study(study_root: Path) 
     executor = Node(workers=5)
     outcome, observer = run(study_root, executor, trials=8, retries=0)
     assert executor.lost
-    assert outcome.counts["complete"] == 8 - 1  # with no retries, the one that counts is given up
-    assert outcome.counts["failed"] == 1
+    assert outcome.counts.complete == 8 - 1  # with no retries, the one that counts is given up
+    assert outcome.counts.failed == 1
     assert len([text for text in observer.said if "its node was lost" in text]) == 4
     # The others had bad luck, which uses up nothing.
     again = [trial.user_attrs for trial in trials_of(study_root) if "retry_of" in trial.user_attrs]
@@ -172,7 +172,7 @@ def test_without_baselines_there_is_no_study(study_root: Path) -> None:
         with pytest.raises(TrainingError, match="the plain network must be trainable at 3 epochs"):
             run(study_root, executor, trials=2, retries=2, baseline_seeds=1)
         assert len(executor.seen) == tries
-    assert run(study_root, trials=2, baseline_seeds=1)[0].counts["complete"] == 2
+    assert run(study_root, trials=2, baseline_seeds=1)[0].counts.complete == 2
 
 
 def test_a_failure_beside_a_result_does_not_cost_the_result(study_root: Path) -> None:
@@ -201,11 +201,11 @@ def test_a_trial_that_falls_behind_is_stopped(study_root: Path) -> None:
     search |= {"space": {"steps": ["shf"], "block_size": [2, 4], "epochs": [4]}}
     search |= {"pruner": "baseline"}
     outcome, _ = run(study_root, FakeExecutor(curve=slow), **search)
-    assert outcome.counts == {"complete": 2, "stopped": 1, "failed": 0, "running": 0}
+    assert dict(outcome.counts) == {"complete": 2, "stopped": 1, "failed": 0, "running": 0}
     stopped = outcome.trials[0]
     assert (stopped.lock, stopped.state, stopped.owner_miou) == ("np-2", "stopped", None)
     assert stopped.stopped is not None
-    assert (stopped.stopped["rule"], stopped.stopped["epoch"]) == ("behind", 2)
+    assert (stopped.stopped.rule, stopped.stopped.epoch) == ("behind", 2)
     assert stopped.curve == (0.01, 0.01)
     assert trials_of(study_root, **search)[0].state.name == "PRUNED"
 
@@ -222,8 +222,8 @@ def test_optunas_pruners_stop_trials_of_one_objective(study_root: Path, pruner: 
     assert pruner == "hyperband" or outcome.trials[6] in stopped
     for trial in stopped:
         assert trial.stopped is not None
-        assert trial.stopped["rule"] == "pruner"
-        assert 1 < trial.stopped["epoch"] == len(trial.curve) < 9
+        assert trial.stopped.rule == "pruner"
+        assert 1 < trial.stopped.epoch == len(trial.curve) < 9
 
 
 def test_a_job_that_stops_by_itself_is_no_result(study_root: Path) -> None:
@@ -236,7 +236,7 @@ def test_a_job_that_stops_by_itself_is_no_result(study_root: Path) -> None:
             return replace(whole, scores=None, stopped_at=1) if first else whole
 
     outcome, observer = run(study_root, Stopping(), trials=2)
-    assert outcome.counts["complete"] == 2
+    assert outcome.counts.complete == 2
     assert any("not by the study" in text for text in observer.said)
 
 

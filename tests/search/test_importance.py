@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
+from seglock.results.study import TrialRecord
 from seglock.search.importance import importances
-from seglock.search.record import TrialRecord
 from tests.search.records import make_stopped, make_trial
 
 
@@ -27,47 +25,49 @@ GRID = [
 
 
 def test_the_parameter_that_decides_an_objective_has_the_largest_share() -> None:
-    found = importances(GRID, seed=0)
+    shares, reason = importances(GRID, seed=0)
 
-    assert found.reason is None
-    assert found.shares is not None
-    assert list(found.shares) == ["owner_miou", "unauthorised"]
-    assert next(iter(found.shares["owner_miou"])) == "block_size"
-    assert next(iter(found.shares["unauthorised"])) == "lr"
-    for shares in found.shares.values():
-        assert set(shares) == {"steps", "block_size", "lr"}
-        assert sum(shares.values()) == pytest.approx(1)
-        assert max(shares.values()) > 0.9
+    assert reason is None
+    assert shares is not None
+    assert list(shares) == ["owner_miou", "unauthorised"]
+    assert next(iter(shares["owner_miou"])) == "block_size"
+    assert next(iter(shares["unauthorised"])) == "lr"
+    for found in shares.values():
+        assert set(found) == {"steps", "block_size", "lr"}
+        assert sum(found.values()) == pytest.approx(1)
+        assert max(found.values()) > 0.9
 
 
 def test_the_same_seed_gives_the_same_shares() -> None:
-    noisy = [dataclasses.replace(r, owner_miou=(r.number * 7919 % 100) / 100) for r in GRID]
+    noisy = [r.model_copy(update={"owner_miou": (r.number * 7919 % 100) / 100}) for r in GRID]
 
     assert importances(noisy, seed=1) == importances(noisy[::-1], seed=1)
     assert importances(noisy, seed=1) != importances(noisy, seed=2)
 
 
 def test_only_complete_trials_count() -> None:
-    found = importances([*GRID[:1], make_stopped(40), make_trial(41, state="failed")], seed=0)
+    shares, reason = importances(
+        [*GRID[:1], make_stopped(40), make_trial(41, state="failed")], seed=0
+    )
 
-    assert (found.shares, found.reason) == (None, "needs two complete trials, there are 1")
+    assert (shares, reason) == (None, "needs two complete trials, there are 1")
 
 
 def test_two_trials_are_enough() -> None:
-    assert importances([GRID[0], GRID[3]], seed=0).shares == {"owner_miou": {"block_size": 1.0}}
+    assert importances([GRID[0], GRID[3]], seed=0)[0] == {"owner_miou": {"block_size": 1.0}}
 
 
 def test_a_space_that_was_not_varied_has_no_shares() -> None:
-    found = importances([make_trial(0, 0.5, 0.2), make_trial(1, 0.4, 0.3)], seed=0)
+    shares, reason = importances([make_trial(0, 0.5, 0.2), make_trial(1, 0.4, 0.3)], seed=0)
 
-    assert found.shares is None
-    assert found.reason is not None
-    assert "two values" in found.reason
+    assert shares is None
+    assert reason is not None
+    assert "two values" in reason
 
 
 def test_figures_that_never_change_have_no_shares() -> None:
-    found = importances([make_trial(0), make_trial(1, step="np-8")], seed=0)
+    shares, reason = importances([make_trial(0), make_trial(1, step="np-8")], seed=0)
 
-    assert found.shares is None
-    assert found.reason is not None
-    assert "differ" in found.reason
+    assert shares is None
+    assert reason is not None
+    assert "differ" in reason

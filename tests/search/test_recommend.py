@@ -145,7 +145,7 @@ def test_the_nearest_is_told_in_units_of_the_limits(too_much: float, nearest: st
     found = recommend(records, BASELINES, LIMITS)
 
     assert found.nearest is not None
-    assert found.nearest["lock"] == nearest
+    assert found.nearest.lock == nearest
 
 
 def test_of_equals_the_first_trial_is_named() -> None:
@@ -160,7 +160,7 @@ def test_the_nearest_lock_is_judged_by_its_worst_key() -> None:
     found = recommend(records, BASELINES, LIMITS)
 
     assert found.nearest is not None
-    assert found.nearest["lock"] == "np-8"
+    assert found.nearest.lock == "np-8"
 
 
 def test_limits_of_zero_have_a_nearest_too() -> None:
@@ -171,7 +171,7 @@ def test_limits_of_zero_have_a_nearest_too() -> None:
     )
 
     assert found.nearest is not None
-    assert found.nearest["trial"] == 0
+    assert found.nearest.trial == 0
 
 
 def test_an_owner_under_the_floor_is_never_recommended() -> None:
@@ -203,7 +203,7 @@ def test_a_drop_too_large_by_less_than_the_seeds_tell_is_undecided_with_the_near
 
     assert (found.status, found.trial) == ("undecided", None)
     assert found.nearest is not None
-    assert found.nearest["trial"] == 3
+    assert found.nearest.trial == 3
 
 
 def test_where_every_lock_gives_too_much_away_the_seeds_change_nothing() -> None:
@@ -238,5 +238,5 @@ def test_nothing_measured_is_said(records) -> None:
 def test_a_recommendation_is_plain_values() -> None:
     found = recommend([trial(0, 0.0, 0.0)], BASELINES, LIMITS)
 
-    assert json.loads(json.dumps(found.to_dict())) == found.to_dict()
-    assert found.to_dict()["steps"] == ["np-4"]
+    assert json.loads(json.dumps(found.document())) == found.document()
+    assert found.document()["steps"] == ["np-4"]

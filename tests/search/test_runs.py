@@ -66,7 +66,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Any:
         executor = Odd(fails=fails, curve=learning)
         outcome = run_search(params, root, executor=executor, observer=Silent())
         uri = tracking_uri(root)
-    assert outcome.counts == {"complete": 4, "stopped": 1, "failed": 1, "running": 0}
+    assert dict(outcome.counts) == {"complete": 4, "stopped": 1, "failed": 1, "running": 0}
     client = client_of(uri)
     (experiment,) = [e for e in client.search_experiments() if e.name == "seglock"]
     return lambda wanted: client.search_runs([experiment.experiment_id], wanted)

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seglock.config import SearchParams
+from seglock.results.study import baseline_for
 from seglock.search.tradeoff import (
-    References,
-    baseline_for,
     dominates,
     hypervolume,
     hypervolume_history,
     measured,
     pareto_front,
+    references,
     within_limits,
 )
 from tests.search.records import FLOOR, PLAIN, make_baseline, make_stopped, make_trial
@@ -139,14 +139,14 @@ def test_the_history_is_optunas(reference) -> None:
 
 
 def test_the_references_are_the_floor_and_what_the_plain_network_has() -> None:
-    references = References.of(make_baseline(0.5, 0.7))
+    floor, baseline = references(make_baseline(0.5, 0.7))
 
-    assert references.floor == (FLOOR, FLOOR)
-    assert references.baseline == (FLOOR, pytest.approx(0.6))
+    assert floor == (FLOOR, FLOOR)
+    assert baseline == (FLOOR, pytest.approx(0.6))
     # A lock whose thief is above the floor counts at the second corner only.
     point = (0.5, 0.2)
-    assert hypervolume([point], references.floor) == 0.0
-    assert hypervolume([point], references.baseline) == pytest.approx(0.4 * 0.4)
+    assert hypervolume([point], floor) == 0.0
+    assert hypervolume([point], baseline) == pytest.approx(0.4 * 0.4)
 
 
 LIMITS = SearchParams(max_drop=0.02, max_regained=0.15)

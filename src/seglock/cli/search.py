@@ -15,8 +15,7 @@ from seglock.threads import give_way
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from seglock.search.outcome import StudyOutcome
-    from seglock.search.record import TrialRecord
+    from seglock.results.study import Study
 
 _WIDTH = 80
 SPACE = "The study, instead of params.yaml's search section"
@@ -124,15 +123,15 @@ def search_command(
         _apply(outcome, overrides, root)
 
 
-def _line(outcome: StudyOutcome) -> str:
-    if not outcome.trials:
+def _line(study: Study) -> str:
+    if not study.trials:
         return "search: no trial is asked for (search.trials)"
-    return f"search: {len(outcome.trials)} trials; {_verdict(outcome)}"
+    return f"search: {len(study.trials)} trials; {_verdict(study)}"
 
 
-def _verdict(outcome: StudyOutcome) -> str:
+def _verdict(study: Study) -> str:
     """The recommendation and its reason, in a sentence."""
-    advice = outcome.recommendation
+    advice = study.recommendation
     reason = advice.reason.rstrip(".")
     if advice.status == "recommended" and advice.lock:
         return f"recommended: {_text(advice.lock)}. {reason[:1].upper()}{reason[1:]}."
@@ -146,54 +145,50 @@ def _text(lock: str) -> str:
     return lock_text(lock)
 
 
-def _print_study(outcome: StudyOutcome, root: Path) -> None:
+def _print_study(study: Study, root: Path) -> None:
     from rich.console import Console
 
     from seglock.report.numbers import duration
     from seglock.report.searchsummary import keys_sentence, objective_sentence
-    from seglock.results.study import Study
     from seglock.search.database import dashboard_command
 
-    counts = outcome.counts
-    ended = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    ended = ", ".join(f"{count} {state}" for state, count in study.counts if count)
     _say(
-        f"Study {outcome.name}: {len(outcome.trials)} of {outcome.asked} trials"
+        f"Study {study.study}: {len(study.trials)} of {study.asked} trials"
         + (f" ({ended})" if ended else "")
-        + (f"; this command took {duration(outcome.seconds)}" if outcome.seconds else "")
+        + (f"; this command took {duration(study.seconds)}" if study.seconds else "")
     )
-    if not outcome.trials:
+    if not study.trials:
         _say("Nothing was tried yet; `seglock search --trials 12` does.")
         return
-    if outcome.front:
-        table, console = _front_table(outcome), Console()
+    if study.front:
+        table, console = _front_table(study), Console()
         # A number cut short would be a wrong number: rather let the terminal wrap the line.
         needed = console.measure(table, options=console.options.update_width(1000)).maximum
         console.width = max(console.width, needed)
         console.print(table)
-    baseline = outcome.baseline
+    baseline = study.baseline
     if baseline:
         _say(
-            f"Mean IoU on the {outcome.about['split']} split of {outcome.about['dataset']}. "
+            f"Mean IoU on the {study.about.split} split of {study.about.dataset}. "
             f"Baseline {baseline.mean:.4f} ({len(baseline.owner_miou)} seeds, "
             f"{baseline.spread:.4f} apart), floor {baseline.floor:.4f}."
         )
-    study = Study.check(outcome.document())
     if objective := objective_sentence(study):
         _say(objective)
     typer.echo("")
-    verdict = _verdict(outcome)
+    verdict = _verdict(study)
     _say(verdict[:1].upper() + verdict[1:])
-    tried = keys_sentence(study)
-    if tried:
+    if tried := keys_sentence(study):
         _say(tried)
     typer.echo("")
     typer.echo(f"Outputs     {root / 'data' / 'search'}")
-    typer.echo(f"Dashboard   {dashboard_command(_storage(outcome.storage))}")
-    if outcome.recommendation.status == "recommended":
+    typer.echo(f"Dashboard   {dashboard_command(_storage(study.storage))}")
+    if study.recommendation.status == "recommended":
         typer.echo("Next        seglock search --apply, then `dvc repro` trains it in full")
 
 
-def _front_table(outcome: StudyOutcome) -> Table:
+def _front_table(study: Study) -> Table:
     """The front for a terminal, the owner's best first; the recommended lock has a star."""
     from rich import box
     from rich.table import Table
@@ -204,15 +199,10 @@ def _front_table(outcome: StudyOutcome) -> Table:
     table.add_column("Front", no_wrap=True)
     for title in ("Owner", "Drop", "Unauthorised", "Regained", "Trial"):
         table.add_column(title, justify="right", no_wrap=True)
-    chosen = outcome.recommendation.trial
-
-    def row(trial: TrialRecord) -> tuple[str, ...]:
-        star = " *" if trial.number == chosen else ""
-        figures: list[Any] = [trial.owner_miou, trial.drop, trial.unauthorised, trial.regained]
-        return (_text(trial.lock) + star, *map(four, figures), str(trial.number))
-
-    for trial in outcome.front:
-        table.add_row(*row(trial))
+    for trial in filter(None, map(study.trial, study.front)):
+        star = " *" if trial.number == study.recommendation.trial else ""
+        figures = (trial.owner_miou, trial.drop, trial.unauthorised, trial.regained)
+        table.add_row(_text(trial.lock) + star, *map(four, figures), str(trial.number))
     return table
 
 
@@ -230,11 +220,11 @@ def _storage(storage: str) -> str:
     return storage if is_url else shown(project_root() / storage)
 
 
-def _apply(outcome: StudyOutcome, overrides: dict[str, Any], root: Path) -> None:
+def _apply(study: Study, overrides: dict[str, Any], root: Path) -> None:
     from seglock.stages.apply import apply_recommendation
     from seglock.stages.search import search_params
 
-    applied = apply_recommendation(outcome, search_params(root, overrides), root)
+    applied = apply_recommendation(study, search_params(root, overrides), root)
     shown = f"{applied.name}: {{steps: [{', '.join(applied.steps)}]}}"
     if applied.added:
         _say(f"Added to params.yaml under locks: {shown}. `dvc repro` trains it.")

@@ -13,8 +13,8 @@ from seglock.search.observer import Observer, Totals
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
+    from seglock.results.study import TrialRecord
     from seglock.search.point import Point
-    from seglock.search.record import TrialRecord
     from seglock.training import EpochRow
 
 _MOST_LOCK = 24
@@ -151,7 +151,7 @@ def running_text(running: dict[str, _Running], front: int) -> str:
 def trial_line(record: TrialRecord) -> str:
     """What a trial came to, in a line; why a trial was stopped is in the report.
 
-    >>> from seglock.search.record import TrialRecord
+    >>> from seglock.results.study import TrialRecord
     >>> trial_line(TrialRecord(3, "complete", "np-4", ("np-4",), "np", 4, "published", 0.2, 0.0,
     ...     12, 64, owner_miou=0.79, unauthorised=0.19, regained=0.129))
     'trial 3 np-4: owner 0.7900, unauthorised 0.1900, regained 0.1290'
@@ -165,5 +165,5 @@ def trial_line(record: TrialRecord) -> str:
             f"regained {four(record.regained)}"
         )
     if record.stopped:
-        return f"{name}: stopped after epoch {record.stopped['epoch']} ({record.stopped['rule']})"
+        return f"{name}: stopped after epoch {record.stopped.epoch} ({record.stopped.rule})"
     return f"{name}: {record.state}: {record.reason}"

@@ -36,7 +36,9 @@ def summarise_study(study: Study, locks: Mapping[str, Mapping[str, Any]]) -> dic
         "counts": study.counts.model_dump(),
         "asked": study.asked,
         "limits": study.limits.model_dump(),
-        "baseline": baseline.model_dump(mode="json") if baseline else None,
+        "baseline": baseline.model_dump(mode="json", exclude={"curves", "run_ids"})
+        if baseline
+        else None,
         "front": [_row(found.trial) for found in reversed(study.front_trials)],
         "hypervolume": {
             name: volume.values[-1][1] if volume.values else None

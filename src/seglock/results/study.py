@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -308,7 +309,7 @@ class Study(Record):
 
 
 def baseline_for(
-    baselines: tuple[BaselineRecord, ...], epochs: int, image_side: int
+    baselines: Sequence[BaselineRecord], epochs: int, image_side: int
 ) -> BaselineRecord | None:
     """The baselines of one cost, if they are there."""
     cost = epochs, image_side

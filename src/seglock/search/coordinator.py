@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock.errors import BusyError, SeglockError, StorageError
-from seglock.search.importance import Importances, importances
+from seglock.results.study import Study
 from seglock.search.interrupts import Interrupts
 from seglock.search.ledger import Ledger
 from seglock.search.loop import StudyLoop
 from seglock.search.measured import Cost
 from seglock.search.observer import Observer, Totals
-from seglock.search.outcome import StudyOutcome, asked_in_all
+from seglock.search.outcome import study_of
 from seglock.search.runs import StudyRuns
 from seglock.search.settings import Settings, study_folder, study_settings
 from seglock.search.storage import Patience, open_storage, open_to_read, shown_storage
@@ -31,7 +30,7 @@ __all__ = ["Finish", "Observer", "Totals", "read_study", "run_search"]
 INTERRUPTED = 130
 LAST_WAIT = 5.0  # seconds for a database that is away when the study is being put away
 FINISHED_AT = "finished_at"
-Finish = Callable[[StudyOutcome], Path | None]
+Finish = Callable[[Study], Path | None]
 """Writes the study's outputs while its run is open; returns their folder, which is recorded."""
 
 
@@ -42,7 +41,7 @@ def run_search(
     executor: Executor,
     observer: Observer | None = None,
     finish: Finish | None = None,
-) -> StudyOutcome:
+) -> Study:
     """Bring the study to ``search.trials`` trials, and close ``executor``; 0 only reads it.
 
     root: where data/prepared is. Ctrl-C and SIGTERM queue what is running again and end in
@@ -90,13 +89,11 @@ def run_search(
     return outcome
 
 
-def _finish(
-    outcome: StudyOutcome, runs: StudyRuns, log: StudyLog, finish: Finish | None
-) -> StudyOutcome:
+def _finish(outcome: Study, runs: StudyRuns, log: StudyLog, finish: Finish | None) -> Study:
     """Write the outputs and record them, where the study's run does not have them yet."""
     counted = len(outcome.trials)
     if runs.begun or log.attribute(FINISHED_AT) != counted:
-        outcome = replace(outcome, run_id=runs.parent.run_id)
+        outcome = outcome.model_copy(update={"run_id": runs.parent.run_id})
         runs.finish(outcome, finish(outcome) if finish else None)
         log.remember(FINISHED_AT, counted)
     elif finish:
@@ -104,7 +101,7 @@ def _finish(
     return outcome
 
 
-def read_study(params: Params, root: Path) -> StudyOutcome:
+def read_study(params: Params, root: Path) -> Study:
     """The study as it is, without locking or changing it; one without trials where there is none.
 
     Raises ConfigError when it was begun with other settings.
@@ -122,21 +119,18 @@ def read_study(params: Params, root: Path) -> StudyOutcome:
 
 def _outcome(
     params: Params, settings: Settings, log: StudyLog | None, seconds: float | None
-) -> StudyOutcome:
+) -> Study:
     records = log.records() if log else []
     own: Cost = (params.train.epochs, params.data.image_side)
     costs = dict.fromkeys([own, *((record.epochs, record.image_side) for record in records)])
-    told = importances(records, seed=params.search.seed)
-    return StudyOutcome(
-        name=settings.name,
-        storage=shown_storage(params.search.storage, settings.name),
-        search=params.search,
-        about=settings.about,
-        baselines=log.baselines(list(costs), params.search.baseline_seeds) if log else (),
-        trials=tuple(records),
-        importances=told if log else Importances(None, "no trial has ended yet"),
-        asked=asked_in_all(params, records),
+    return study_of(
+        params,
+        settings.about,
+        log.baselines(list(costs), params.search.baseline_seeds) if log else (),
+        tuple(records),
         running=log.running() if log else 0,
+        study=settings.name,
+        storage=shown_storage(params.search.storage, settings.name),
         run_id=log.attribute(RUN_ID) if log else None,
         seconds=seconds,
     )

@@ -10,8 +10,8 @@ from seglock.search.measured import Cost, baseline_name, cost_of
 
 if TYPE_CHECKING:
     from seglock.config import SearchParams
+    from seglock.results.study import BaselineRecord
     from seglock.search.ledger import Ledger
-    from seglock.search.record import BaselineRecord
 
 FAILURES_IN_A_ROW = 3
 

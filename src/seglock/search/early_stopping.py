@@ -7,24 +7,15 @@ equal cost at the same epoch, by validation mean IoU, the best so far.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from seglock.results.study import Stopped
 from seglock.search.tradeoff import dominates, objectives
 
 if TYPE_CHECKING:
     from seglock.config import SearchParams
-    from seglock.search.record import BaselineRecord, TrialRecord
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Why a trial ends after ``epoch``, as ``TrialRecord.stopped`` keeps it."""
-
-    rule: Literal["behind", "dominated", "pruner"]
-    epoch: int
-    reason: str
+    from seglock.results.study import BaselineRecord, TrialRecord
 
 
 def should_stop(
@@ -32,7 +23,7 @@ def should_stop(
     baseline: BaselineRecord,
     finished: Sequence[TrialRecord],
     search: SearchParams,
-) -> Stop | None:
+) -> Stopped | None:
     """Judge a trial by its validation mean IoU after each epoch so far, 0 to 1.
 
     baseline: of the trial's own epochs and image side. finished: the study's trials so far; only
@@ -51,24 +42,22 @@ def should_stop(
     best, theirs = max(curve), mean_best(baseline, epoch)
     allowed = search.max_drop + search.margin
     if best < theirs - allowed:
-        return Stop(
-            "behind",
-            epoch,
+        reason = (
             f"validation mean IoU {best:.4f} is more than {allowed:.4f} below the baselines' "
-            f"{theirs:.4f} at epoch {epoch}",
+            f"{theirs:.4f} at epoch {epoch}"
         )
+        return Stopped(rule="behind", epoch=epoch, reason=reason)
     # Up to the figure that trials are judged by, so that both sides are of the same split.
     end = (best + (baseline.mean - theirs), baseline.floor)
     for trial in finished:
         reached = objectives(trial)
         if reached is not None and dominates(reached, end):
-            return Stop(
-                "dominated",
-                epoch,
+            reason = (
                 f"with the baselines' remaining gain it would end at {end[0]:.4f}, and trial "
                 f"{trial.number} ({trial.lock}) reached {reached[0]:.4f} with unauthorised "
-                f"{reached[1]:.4f}, not above the floor {baseline.floor:.4f}",
+                f"{reached[1]:.4f}, not above the floor {baseline.floor:.4f}"
             )
+            return Stopped(rule="dominated", epoch=epoch, reason=reason)
     return None
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seglock.search.tradeoff import measured
 
 if TYPE_CHECKING:
-    from seglock.search.record import TrialRecord
+    from seglock.results.study import TrialRecord
 
 OBJECTIVES = ("owner_miou", "unauthorised")
 PARAMETERS = {
@@ -26,37 +25,34 @@ PARAMETERS = {
 _ENOUGH = 2
 
 
-@dataclass(frozen=True)
-class Importances:
-    """``shares``: for each objective, parameter -> share of its variance, largest first, sum 1.
-
-    None where it cannot be told, with the ``reason``.
-    """
-
-    shares: dict[str, dict[str, float]] | None
-    reason: str | None = None
+Shares = dict[str, dict[str, float]]
+"""For each objective, parameter -> share of its variance, largest first, sum 1."""
 
 
-def importances(records: Sequence[TrialRecord], *, seed: int) -> Importances:
+def importances(
+    records: Sequence[TrialRecord], *, seed: int
+) -> tuple[Shares, None] | tuple[None, str]:
     """Judge the parameters of complete trials that had at least two values.
 
-    Same records and seed, same shares. An objective that never changed has no shares: there is
-    nothing that a parameter could explain.
+    None where it cannot be told, with the reason. Same records and seed, same shares. An objective
+    that never changed has no shares: there is nothing that a parameter could explain.
     """
     trials = measured(records)
+    if not records:
+        return None, "no trial has ended yet"
     if len(trials) < _ENOUGH:
-        return Importances(None, f"needs two complete trials, there are {len(trials)}")
+        return None, f"needs two complete trials, there are {len(trials)}"
     varied = {name: field for name, field in PARAMETERS.items() if _varies(trials, field)}
     if not varied:
-        return Importances(None, "needs a parameter with two values among the complete trials")
+        return None, "needs a parameter with two values among the complete trials"
     shares = {
         target: _shares(trials, varied, target, seed)
         for target in OBJECTIVES
         if _varies(trials, target)
     }
     if not shares:
-        return Importances(None, "needs two complete trials that differ in their figures")
-    return Importances(shares)
+        return None, "needs two complete trials that differ in their figures"
+    return shares, None
 
 
 def _varies(trials: Sequence[TrialRecord], field: str) -> bool:

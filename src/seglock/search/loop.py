@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock.errors import TrainingError
+from seglock.results.study import Stopped
 from seglock.search.dispatch import FAILURES_IN_A_ROW, Baseline, Dispatch, Work
-from seglock.search.early_stopping import Stop, mean_best, should_stop
+from seglock.search.early_stopping import mean_best, should_stop
 from seglock.search.executor import Failed, Finished, TrialJob
 from seglock.search.ledger import Asked
 from seglock.search.measured import baseline_values, cost_of, measured_values
@@ -21,11 +22,11 @@ from seglock.search.tradeoff import pareto_front
 
 if TYPE_CHECKING:
     from seglock.config import Params
+    from seglock.results.study import TrialRecord
     from seglock.search.executor import Executor, Outcome
     from seglock.search.interrupts import Interrupts
     from seglock.search.ledger import Ledger
     from seglock.search.observer import Observer
-    from seglock.search.record import TrialRecord
     from seglock.search.runs import StudyRuns
     from seglock.search.settings import Settings
     from seglock.search.study import Results
@@ -41,7 +42,7 @@ class _Flight:
     work: Work
     run_id: str = ""
     curve: list[float] = field(default_factory=list)
-    stop: Stop | None = None
+    stop: Stopped | None = None
     kept: bool = False
 
 
@@ -172,7 +173,7 @@ class StudyLoop:
                 flight.stop = self._judge(flight.work, flight.curve)
             return flight.stop is not None
 
-    def _judge(self, asked: Asked, curve: list[float]) -> Stop | None:
+    def _judge(self, asked: Asked, curve: list[float]) -> Stopped | None:
         search, group = self.params.search, self.dispatch.group(cost_of(asked.point))
         if group is None or search.pruner == "none":
             return None
@@ -183,7 +184,8 @@ class StudyLoop:
         stop = self.ledger.report(asked.number, epoch, value)
         if not stop or not search.warmup_epochs < epoch < asked.point.epochs:
             return None
-        return Stop("pruner", epoch, f"Optuna's {search.pruner} pruner, at {value:.4f}")
+        reason = f"Optuna's {search.pruner} pruner, at {value:.4f}"
+        return Stopped(rule="pruner", epoch=epoch, reason=reason)
 
     def _take(self, outcome: Outcome) -> None:
         """Tell the study what became of a job."""
@@ -203,7 +205,7 @@ class StudyLoop:
 
     def _finished(self, outcome: Finished, flight: _Flight) -> None:
         result = outcome.result
-        stopped = asdict(flight.stop) if flight.stop and result.scores is None else None
+        stopped = flight.stop.document() if flight.stop and result.scores is None else None
         kept = Kept(outcome.job, result, stopped, flight.run_id)
         self.results.save(kept)
         flight.kept = True

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from seglock.results.study import BaselineRecord, State, TrialRecord
 from seglock.search.executor import TrialResult
 from seglock.search.point import Point
-from seglock.search.record import BaselineRecord, State, TrialRecord
 
 if TYPE_CHECKING:
     from seglock.config import SearchParams
@@ -106,8 +106,6 @@ def measured_values(
 def trial_record(number: int, state: State, attributes: Mapping[str, Any]) -> TrialRecord:
     """A trial that counts, from its user attributes."""
     point = Point(**attributes["point"])
-    measured = dict(attributes.get("measured", {}))
-    measured["curve"] = tuple(measured.get("curve", ()))
     return TrialRecord(
         number=number,
         state=state,
@@ -123,7 +121,7 @@ def trial_record(number: int, state: State, attributes: Mapping[str, Any]) -> Tr
         run_id=attributes.get("run_id"),
         attempt=attributes.get("attempt", 1),
         reason=attributes.get("reason"),
-        **measured,
+        **attributes.get("measured", {}),
     )
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from seglock.results.study import TrialRecord
     from seglock.search.point import Point
-    from seglock.search.record import TrialRecord
     from seglock.training import EpochRow
 
 

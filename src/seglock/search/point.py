@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from seglock.config import BASELINE
+
+if TYPE_CHECKING:
+    from seglock.results.study import TrialRecord
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,13 @@ class Point:
             return ()
         suffix = "" if self.fraction is None else f"-f{self.fraction}"
         return tuple(f"{method}-{self.block_size}{suffix}" for method in self.pattern.split("+"))
+
+    @classmethod
+    def of(cls, trial: TrialRecord) -> Self:
+        """What a trial tried."""
+        fraction = None if trial.fraction == "published" else int(trial.fraction)
+        recipe = (trial.lr, trial.weight_decay, trial.epochs, trial.image_side)
+        return cls(trial.method, trial.block_size, fraction, *recipe)
 
     @property
     def lock(self) -> str:

@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from seglock.search.tradeoff import baseline_for, measured, regained, within_limits
+from seglock.results.study import Nearest, Recommendation, Status, baseline_for
+from seglock.search.tradeoff import measured, within_limits
 
 if TYPE_CHECKING:
     from seglock.config import SearchParams
-    from seglock.search.record import BaselineRecord, TrialRecord
-
-Status = Literal["recommended", "none", "undecided", "empty"]
+    from seglock.results.study import BaselineRecord, TrialRecord
 
 _UNIT = 0.01
 """What an excess is counted in where the limit itself is zero: a point of mean IoU."""
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """One lock, or why there is none.
-
-    status: ``recommended``; ``none``: no lock keeps the limits; ``undecided``: the baseline's
-    seeds are too far apart to tell; ``empty``: nothing was measured. trial, lock and steps name
-    the recommended lock, where undecided the candidate if there is one. nearest: where no lock
-    keeps the limits, ``{"trial", "lock", "steps", "drop", "regained"}`` of the one that breaks
-    them least.
-    """
-
-    status: Status
-    trial: int | None
-    lock: str | None
-    steps: tuple[str, ...] | None
-    reason: str
-    nearest: dict[str, Any] | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        steps = None if self.steps is None else list(self.steps)
-        return asdict(self) | {"steps": steps}
 
 
 def recommend(
@@ -56,7 +31,7 @@ def recommend(
     """
     choices = _choices(records)
     if not choices:
-        return Recommendation("empty", None, None, None, _nothing_measured(records))
+        return Recommendation(status="empty", reason=_nothing_measured(records))
     kept = [choice for choice in choices if choice.keeps(search)]
     if not kept:
         return _none(choices, baselines, search)
@@ -92,7 +67,7 @@ class _Choice:
 
     @property
     def regained(self) -> float:
-        return sum(regained(trial) for trial in self.trials) / len(self.trials)
+        return sum(trial.lost for trial in self.trials) / len(self.trials)
 
     def keeps(self, search: SearchParams) -> bool:
         return not self.behind and all(within_limits(trial, search) for trial in self.trials)
@@ -107,7 +82,7 @@ class _Choice:
         for trial in self.trials:
             drop = float("inf") if trial.drop is None else trial.drop
             over = max(0.0, drop - search.max_drop) / (search.max_drop or _UNIT)
-            over += max(0.0, regained(trial) - search.max_regained) / (search.max_regained or _UNIT)
+            over += max(0.0, trial.lost - search.max_regained) / (search.max_regained or _UNIT)
             worst = max(worst, over)
         return worst
 
@@ -126,38 +101,35 @@ def _choices(records: Sequence[TrialRecord]) -> list[_Choice]:
     """The complete trials by lock and recipe, in the order of their first trials."""
     trials: dict[tuple[object, ...], list[TrialRecord]] = {}
     for trial in measured(records):
-        trials.setdefault(_recipe(trial), []).append(trial)
-    behind = {_recipe(r) for r in records if r.stopped and r.stopped["rule"] == "behind"}
+        trials.setdefault(trial.recipe, []).append(trial)
+    behind = {r.recipe for r in records if r.stopped and r.stopped.rule == "behind"}
     return [_Choice(tuple(some), recipe in behind) for recipe, some in trials.items()]
-
-
-def _recipe(trial: TrialRecord) -> tuple[object, ...]:
-    return trial.steps, trial.lr, trial.weight_decay, trial.epochs, trial.image_side
 
 
 def _none(
     choices: Sequence[_Choice], baselines: Sequence[BaselineRecord], search: SearchParams
 ) -> Recommendation:
     nearest = min(choices, key=lambda choice: choice.excess(search))
-    shown = {
-        "trial": nearest.first.number,
-        "lock": nearest.first.lock,
-        "steps": list(nearest.first.steps),
-        "drop": nearest.drop,
-        "regained": nearest.regained,
-    }
+    shown = Nearest(
+        trial=nearest.first.number,
+        lock=nearest.first.lock,
+        steps=nearest.first.steps,
+        drop=nearest.drop,
+        regained=nearest.regained,
+    )
     near = f"The nearest is {nearest.first.lock}: {nearest.figures(search)}"
     if nearest.behind:
         near += "; another key of it was stopped for being behind"
     doubt = _doubt(nearest, baselines, search)
     # Where the thief gets too much from every lock, the baseline's seeds could not change that.
     if doubt and any(_thief_kept_out(choice, search) for choice in choices):
-        return Recommendation("undecided", None, None, None, f"{doubt}. {near}", shown)
-    return Recommendation("none", None, None, None, f"no lock keeps both limits. {near}", shown)
+        return Recommendation(status="undecided", reason=f"{doubt}. {near}", nearest=shown)
+    reason = f"no lock keeps both limits. {near}"
+    return Recommendation(status="none", reason=reason, nearest=shown)
 
 
 def _thief_kept_out(choice: _Choice, search: SearchParams) -> bool:
-    return all(regained(trial) <= search.max_regained for trial in choice.trials)
+    return all(trial.lost <= search.max_regained for trial in choice.trials)
 
 
 def _doubt(
@@ -189,4 +161,6 @@ def _nothing_measured(records: Sequence[TrialRecord]) -> str:
 
 def _named(status: Status, choice: _Choice, reason: str) -> Recommendation:
     first = choice.first
-    return Recommendation(status, first.number, first.lock, first.steps, reason)
+    return Recommendation(
+        status=status, trial=first.number, lock=first.lock, steps=first.steps, reason=reason
+    )

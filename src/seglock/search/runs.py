@@ -19,9 +19,8 @@ from seglock.search.study import RUN_ID, StudyLog
 
 if TYPE_CHECKING:
     from seglock.config import TrackingParams
-    from seglock.search.outcome import StudyOutcome
+    from seglock.results.study import Study, TrialRecord
     from seglock.search.point import Point
-    from seglock.search.record import TrialRecord
     from seglock.tracking import Tracker
     from seglock.tracking.guard import Guard
     from seglock.tracking.protocol import Status
@@ -131,7 +130,7 @@ class StudyRuns:
     def end_trial(self, job: str, record: TrialRecord) -> None:
         """End a trial's run with its figures, its key's id and hash, and how it ended."""
         tracker = self._children[job]
-        tracker.log_metrics(trial_metrics(record.to_dict()))
+        tracker.log_metrics(trial_metrics(record.document()))
         tags = {
             "state": record.state,
             "key_id": record.key_id or "none",
@@ -141,7 +140,7 @@ class StudyRuns:
         if record.strongest:
             tags["strongest"] = f"{record.strongest} ({record.strongest_tier})"
         if record.stopped:
-            tags |= {"stopped": record.stopped["rule"], "reason": record.stopped["reason"]}
+            tags |= {"stopped": record.stopped.rule, "reason": record.stopped.reason}
         if record.reason:
             tags["reason"] = record.reason
         tracker.set_tags(tags)
@@ -163,11 +162,11 @@ class StudyRuns:
                 tracker.set_tags({"reason": reason})
             tracker.close(status)
 
-    def finish(self, outcome: StudyOutcome, outputs: Path | None) -> None:
+    def finish(self, outcome: Study, outputs: Path | None) -> None:
         """Record how the study stands, with its output files."""
         from seglock.search.outcome import metrics
 
-        self.parent.log_metrics(metrics(outcome.document()))
+        self.parent.log_metrics(metrics(outcome))
         found = outcome.recommendation
         self.parent.set_tags(
             {

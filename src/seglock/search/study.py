@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from seglock.errors import BusyError, ConfigError, StorageError
 from seglock.files import exclusive, write_bytes, write_text
 from seglock.foreign import read_plain
+from seglock.results.study import BaselineRecord, State, TrialRecord
 from seglock.search.database import ServerLock, sqlite_database, this_process
 from seglock.search.executor import TrialResult
 from seglock.search.measured import Cost, baseline_name, baseline_record, trial_record
 from seglock.search.point import Point
-from seglock.search.record import BaselineRecord, State, TrialRecord
 from seglock.search.storage import quiet_optuna
 
 if TYPE_CHECKING:

@@ -6,37 +6,25 @@ possible. Pure functions of records; Optuna is not needed to read a study.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from seglock.config import SearchParams
-    from seglock.search.record import BaselineRecord, TrialRecord
+    from seglock.results.study import BaselineRecord, TrialRecord
 
 Objectives = tuple[float, float]
 """(owner_miou, unauthorised), 0 to 1."""
 
-WHOLE_MODEL = 1.0
-"""What counts as ``regained`` where the owner is no better than the floor."""
 
+def references(baseline: BaselineRecord) -> tuple[Objectives, Objectives]:
+    """The two corners that a hypervolume is measured from, ``floor`` and ``baseline``.
 
-@dataclass(frozen=True)
-class References:
-    """The two corners that a hypervolume is measured from, each (owner_miou, unauthorised).
-
-    floor: both at the floor. A lock whose thief is above the floor counts nothing there.
-    baseline: the owner at the floor, the thief with all that the plain network has. Every lock
+    The first: both at the floor. A lock whose thief is above the floor counts nothing there.
+    The second: the owner at the floor, the thief with all that the plain network has. Every lock
     that is better than none counts there.
     """
-
-    floor: Objectives
-    baseline: Objectives
-
-    @classmethod
-    def of(cls, baseline: BaselineRecord) -> References:
-        """The corners of one baseline's cost."""
-        return cls((baseline.floor, baseline.floor), (baseline.floor, baseline.mean))
+    return (baseline.floor, baseline.floor), (baseline.floor, baseline.mean)
 
 
 def objectives(record: TrialRecord) -> Objectives | None:
@@ -107,26 +95,11 @@ def hypervolume_history(
     return history
 
 
-def regained(record: TrialRecord) -> float:
-    """The record's ``regained``; all of it where the owner is no better than the floor."""
-    return WHOLE_MODEL if record.regained is None else record.regained
-
-
 def within_limits(record: TrialRecord, search: SearchParams) -> bool:
     """Whether a complete trial keeps both ``max_drop`` and ``max_regained``."""
     return (
         objectives(record) is not None
         and record.drop is not None
         and record.drop <= search.max_drop
-        and regained(record) <= search.max_regained
+        and record.lost <= search.max_regained
     )
-
-
-def baseline_for(
-    baselines: Sequence[BaselineRecord], epochs: int, image_side: int
-) -> BaselineRecord | None:
-    """The baselines of one cost, if they are there."""
-    for group in baselines:
-        if (group.epochs, group.image_side) == (epochs, image_side):
-            return group
-    return None

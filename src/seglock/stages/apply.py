@@ -10,8 +10,7 @@ from seglock.config import Params, add_lock
 from seglock.errors import ConfigError
 
 if TYPE_CHECKING:
-    from seglock.search.outcome import StudyOutcome
-    from seglock.search.record import TrialRecord
+    from seglock.results.study import Study, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Applied:
     recipe: tuple[tuple[str, float, float], ...]
 
 
-def apply_recommendation(outcome: StudyOutcome, params: Params, root: Path) -> Applied:
+def apply_recommendation(outcome: Study, params: Params, root: Path) -> Applied:
     """Add the recommended lock to the params.yaml of ``root``; nothing if it is there already.
 
     Raises ConfigError, with the study's reason, where it recommends none.
@@ -40,7 +39,8 @@ def apply_recommendation(outcome: StudyOutcome, params: Params, root: Path) -> A
             got=f"{advice.status}: {advice.reason}",
             fix="change search.max_drop or search.max_regained, or raise search.trials",
         )
-    trial = next(trial for trial in outcome.trials if trial.number == advice.trial)
+    trial = outcome.trial(advice.trial)
+    assert trial is not None
     added = add_lock(
         root / "params.yaml",
         advice.lock,

@@ -14,7 +14,6 @@ from seglock.stages.outputs import sole_writer
 if TYPE_CHECKING:
     from seglock.search.executor import Executor
     from seglock.search.observer import Observer
-    from seglock.search.outcome import StudyOutcome
 
 SEARCH_FOLDER = STUDY_FILE.parent
 PARETO_PAGE = "pareto.html"
@@ -26,7 +25,7 @@ def run_study(
     overrides: Mapping[str, Any] | None = None,
     ray: str | None = None,
     observer: Observer | None = None,
-) -> StudyOutcome:
+) -> Study:
     """Bring the study of the project at ``root`` to its trials, and write data/search.
 
     ``overrides`` replace values of the ``search`` section for this run; ``ray`` is the address of
@@ -51,7 +50,7 @@ def run_study(
     )
 
 
-def show_study(root: Path, *, overrides: Mapping[str, Any] | None = None) -> StudyOutcome:
+def show_study(root: Path, *, overrides: Mapping[str, Any] | None = None) -> Study:
     """The study as it stands; computes and writes nothing."""
     from seglock.search.coordinator import read_study
 
@@ -86,7 +85,7 @@ def _executor(params: Params, root: Path, ray: str | None) -> Executor:
     return InProcessExecutor(scratch=scratch)
 
 
-def write_study(outcome: StudyOutcome, root: Path) -> Path:
+def write_study(study: Study, root: Path) -> Path:
     """Write data/search, whole or not at all: the study's tables and its figures."""
     from seglock.report.figures import draw_hypervolume, draw_pareto
     from seglock.report.pareto_html import write_pareto_html
@@ -94,8 +93,7 @@ def write_study(outcome: StudyOutcome, root: Path) -> Path:
 
     target = root / SEARCH_FOLDER
     with sole_writer(root, "search"), files.replacing_folder(target) as out:
-        write_outputs(outcome, out)
-        study = Study.check(outcome.document())
+        write_outputs(study, out)
         draw_pareto(study, out / "pareto.png")
         draw_hypervolume(study, out / "hypervolume.png")
         write_pareto_html(study, out / PARETO_PAGE)
