@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 
 from seglock.config import Params, SearchParams, check_params
-from seglock.results.study import BaselineRecord, Stopped, TrialRecord, baseline_for
+from seglock.results.trial import BaselineRecord, Stopped, TrialRecord, baseline_for
 from seglock.search.early_stopping import should_stop
 from seglock.search.ledger import Ledger
 from seglock.search.recommend import recommend

@@ -13,7 +13,7 @@ from benchmarks.search_replay import (
     replay_sampler,
 )
 from seglock.config import SearchParams
-from seglock.results.study import BaselineRecord, TrialRecord
+from seglock.results.trial import BaselineRecord, TrialRecord
 from seglock.search.space import grid
 from tests.search.records import make_baseline, make_stopped, make_trial
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from seglock.config import Params
-from seglock.results.study import BaselineRecord, Study, TrialRecord
+from seglock.results.study import Study
+from seglock.results.trial import BaselineRecord, TrialRecord
 from seglock.search.outcome import study_of
 from tests.report.studies import make_study
 from tests.search.project import small_params

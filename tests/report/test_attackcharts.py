@@ -24,7 +24,7 @@ from seglock.report.attackcharts import (
 )
 from seglock.report.coursecharts import draw_courses, with_course
 from seglock.report.style import DARK
-from seglock.results.attack import Analysis, AttackResult
+from seglock.results.attack import AttackResult
 from tests.report.suites import SHARES, make_attack, make_proximity, make_suite, make_trained
 
 ALL = {
@@ -52,11 +52,11 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
 def attacks_on(locks: Sequence[str]) -> list[AttackResult]:
     values = [one for one in make_suite(locks) if one["tier"] != "analysis"]
-    return [AttackResult.model_validate(one) for one in values]
+    return [AttackResult.check(one) for one in values]
 
 
-def analyses_of(locks: Sequence[str], **options: Any) -> list[Analysis]:
-    return [Analysis.model_validate(make_proximity(lock, **options)) for lock in locks]
+def analyses_of(locks: Sequence[str], **options: Any) -> list[AttackResult]:
+    return [AttackResult.check(make_proximity(lock, **options)) for lock in locks]
 
 
 def lines_of(axes: Any) -> list[list[tuple[float, float]]]:
@@ -77,12 +77,12 @@ def test_only_what_has_a_curve_is_drawn() -> None:
     assert {r.attack for r in with_course(results)} == {
         "unsupervised", "random-search", "hill-climb", "gradient",
     }  # fmt: skip
-    other = Analysis.model_validate(make_proximity("np-4") | {"curve": [{"miou": 0.4}]})
+    other = AttackResult.check(make_proximity("np-4") | {"curve": [{"miou": 0.4}]})
     assert with_changes([other]) == []
 
 
 def test_shares_stand_beside_training_from_scratch(tmp_path: Path, drawn: list[Figure]) -> None:
-    result = AttackResult.model_validate(make_trained("finetune", "np-4", gain=0.2))
+    result = AttackResult.check(make_trained("finetune", "np-4", gain=0.2))
     draw_shares([result], tmp_path / "a.png")
     (axes,) = drawn[0].axes
     scratch, theft, *_ = lines_of(axes)
@@ -126,14 +126,12 @@ def test_courses_fall_to_the_end_of_the_attack(tmp_path: Path, drawn: list[Figur
 
 def test_an_attack_that_gained_nothing_after_its_first_guess_is_drawn(tmp_path: Path) -> None:
     values = make_attack("random-search", "T1", "np-4", course=[[1, 0.7]], queries=1)
-    draw_courses([AttackResult.model_validate(values)], {"np-4": ["np-4"]}, tmp_path / "a.png")
+    draw_courses([AttackResult.check(values)], {"np-4": ["np-4"]}, tmp_path / "a.png")
 
 
 def test_one_share_and_one_change_are_drawn(tmp_path: Path) -> None:
     values = make_trained("finetune", "np-4")
-    draw_shares(
-        [AttackResult.model_validate(values | {"curve": values["curve"][:2]})], tmp_path / "a.png"
-    )
+    draw_shares([AttackResult.check(values | {"curve": values["curve"][:2]})], tmp_path / "a.png")
     for changes in ([0], [5]):
         draw_proximity(analyses_of(["np-4"], changes=changes), tmp_path / "b.png")
 

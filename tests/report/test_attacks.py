@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from seglock.errors import ReportError
-from seglock.results.attack import read_analyses, read_attacks
+from seglock.report.leaderboard import leaderboard
+from seglock.results.attack import read_attacks
 from seglock.stages.report import write_report
 from tests.report.conftest import DEMO
 from tests.report.suites import (
@@ -37,11 +38,13 @@ def page_of(root: Path) -> str:
 
 def test_an_analysis_is_no_attack(tmp_path: Path) -> None:
     put(tmp_path, make_suite(["np-4"]))
-    attacks, analyses = read_attacks(tmp_path, ["np-4"]), read_analyses(tmp_path, ["np-4"])
-    assert [found.attack for found in analyses] == ["key-proximity"]
-    assert len(attacks) == len(list((tmp_path / "data/attacks/np-4").glob("*.json"))) - 1
-    assert "key-proximity" not in {result.attack for result in attacks}
-    assert [point.changes for point in analyses[0].curve][:3] == [0, 1, 2]
+    *attacks, analysis = read_attacks(tmp_path, ["np-4"])
+    assert (analysis.attack, analysis.is_analysis) == ("key-proximity", True)
+    assert not any(result.is_analysis for result in attacks)
+    assert [point.changes for point in analysis.curve][:3] == [0, 1, 2]
+    board = leaderboard([*attacks, analysis])
+    assert board is not None
+    assert set(board["attacks"]) == {result.attack for result in attacks}
 
 
 def test_results_come_by_tier_then_by_lock(tmp_path: Path) -> None:
@@ -72,13 +75,13 @@ def test_damaged_results_name_the_stage(tmp_path: Path, damage: str) -> None:
         read_attacks(tmp_path, ["np-4"])
 
 
-@pytest.mark.parametrize("read", [read_attacks, read_analyses])
-def test_results_of_another_lock_are_refused(tmp_path: Path, read: Callable[..., Any]) -> None:
-    put(tmp_path, [make_attack("plain", "T0", "np-4"), make_proximity("np-4")])
+@pytest.mark.parametrize("made", [make_attack("plain", "T0", "np-4"), make_proximity("np-4")])
+def test_results_of_another_lock_are_refused(tmp_path: Path, made: dict[str, Any]) -> None:
+    put(tmp_path, [made])
     for path in (tmp_path / "data/attacks/np-4").glob("*.json"):
         path.write_text(path.read_text().replace("np-4", "shf-4"))
     with pytest.raises(ReportError, match="must be about lock np-4"):
-        read(tmp_path, ["np-4"])
+        read_attacks(tmp_path, ["np-4"])
 
 
 def test_the_report_shows_attacks_with_their_curves(project: Path) -> None:

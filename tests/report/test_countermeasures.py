@@ -40,7 +40,7 @@ def view(
     locks: Mapping[str, dict[str, Any]], *attacks: dict[str, Any]
 ) -> dict[str, dict[str, Any]]:
     """The entries of the view by lock."""
-    board = leaderboard([AttackResult.model_validate(one) for one in attacks], locks)
+    board = leaderboard([AttackResult.check(one) for one in attacks], locks)
     assert board is not None
     groups = board["countermeasures"]["groups"]
     return {entry["lock"]: entry for group in groups for entry in group["locks"]}

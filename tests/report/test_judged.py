@@ -14,7 +14,7 @@ from seglock.report.attackcharts import with_changes, with_shares
 from seglock.report.coursecharts import with_course
 from seglock.report.figures import draw_courses, draw_proximity, draw_shares
 from seglock.report.leaderboard import spent_text
-from seglock.results.attack import Analysis, AttackResult
+from seglock.results.attack import AttackResult
 from tests.attacks.scene import scene
 from tests.report.suites import make_searched, make_trained
 
@@ -35,7 +35,8 @@ def judged(attack: str) -> dict[str, Any]:
 @pytest.mark.parametrize("attack", ["finetune", "stem-finetune", "block-adapter"])
 def test_shares_are_read(attack: str, tmp_path: Path) -> None:
     values = judged(attack)
-    result = AttackResult.model_validate(values)
+    result = AttackResult.check(values)
+    assert json.dumps(result.document()) == json.dumps(values)
     assert with_shares([result]) == [result]
     assert [(line.source, line.share) for line in result.curve] == [
         ("theft", 0.5), ("scratch", 0.5), ("theft", 1.0), ("scratch", 1.0),
@@ -43,7 +44,7 @@ def test_shares_are_read(attack: str, tmp_path: Path) -> None:
     assert set(make_trained(attack, "np-2")) == set(values)
     assert set(make_trained(attack, "np-2")["curve"][0]) == set(values["curve"][0])
     assert result.labelled == values["curve"][-1]["labelled"]
-    spent = spent_text(result.model_dump(mode="json"))
+    spent = spent_text(result.document())
     assert spent.endswith(f" s, {result.labelled} labelled")
     draw_shares([result], tmp_path / "a.png")
 
@@ -51,7 +52,8 @@ def test_shares_are_read(attack: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("attack", ["random-search", "hill-climb", "unsupervised"])
 def test_courses_are_read(attack: str, tmp_path: Path) -> None:
     values = judged(attack)
-    result = AttackResult.model_validate(values)
+    result = AttackResult.check(values)
+    assert json.dumps(result.document()) == json.dumps(values)
     assert with_course([result]) == [result]
     assert result.score == ("signal" if attack == "unsupervised" else "cross-entropy")
     assert set(make_searched(attack, "np-2")) <= set(values)
@@ -65,7 +67,8 @@ def test_proximity_is_read(tmp_path: Path) -> None:
         analysis, made.facts, made.judge(), BUDGET, lock="np-2", correct=made.judge().correct(),
         secret=bytes(32),
     ).published  # fmt: skip
-    found = Analysis.model_validate(json.loads(json.dumps(values)))
+    found = AttackResult.check(json.loads(json.dumps(values)))
+    assert json.dumps(found.document()) == json.dumps(values)
     assert with_changes([found]) == [found]
     assert [(p.changes, p.min, p.max) for p in found.curve] == [
         (line["changes"], line["min"], line["max"]) for line in values["curve"]

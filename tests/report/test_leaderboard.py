@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seglock.errors import ReportError
 from seglock.report.leaderboard import leaderboard
 from seglock.report.numbers import NOTHING
 from seglock.report.page import render_leaderboard
@@ -25,7 +26,7 @@ Make = Callable[..., Path]
 
 
 def results_of(*values: dict[str, Any]) -> list[AttackResult]:
-    return [AttackResult.model_validate(one) for one in values]
+    return [AttackResult.check(one) for one in values]
 
 
 def board_of(*values: dict[str, Any]) -> dict[str, Any]:
@@ -206,5 +207,5 @@ def test_names_stay_text(make_project: Make) -> None:
 def test_an_attack_that_does_not_say_what_it_spent_is_damaged(field: str) -> None:
     values = make_attack("plain", "T0", "np-4")
     del values[field]
-    with pytest.raises(ValueError, match=field):
-        AttackResult.model_validate(values)
+    with pytest.raises(ReportError, match=field):
+        AttackResult.check(values)

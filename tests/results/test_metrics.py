@@ -15,7 +15,7 @@ from seglock.results.metrics import (
     training_metrics,
     trial_metrics,
 )
-from seglock.results.study import BaselineRecord
+from seglock.results.trial import BaselineRecord
 from seglock.search.executor import TrialResult
 from seglock.search.measured import measured_values
 

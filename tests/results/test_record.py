@@ -10,10 +10,12 @@ import pytest
 
 from seglock import files
 from seglock.errors import ReportError
+from seglock.results.attack import AttackResult
 from seglock.results.evaluation import Evaluation
 from seglock.results.record import Record
 from seglock.results.training import Training
 from tests.report.conftest import make_evaluation
+from tests.report.suites import make_suite
 
 TRAINING = {
     "lock": "np-4", "run_id": "a" * 32, "best_epoch": 11, "epochs": 12, "val_loss": 0.52,
@@ -28,6 +30,7 @@ TRAINING = {
         (Evaluation, make_evaluation("baseline", [])),
         (Evaluation, make_evaluation("np-4_shf-4", ["np-4", "shf-4"])),
         (Training, TRAINING),
+        *((AttackResult, values) for values in make_suite(["np-4"])),
     ],
 )
 def test_what_is_read_and_written_again_is_the_same_bytes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from seglock.results.study import BaselineRecord, TrialRecord
+from seglock.results.trial import BaselineRecord, TrialRecord
 
 FLOOR = 0.1
 PLAIN = 0.6

@@ -81,7 +81,7 @@ def test_a_study_ends_with_its_trials_whoever_is_killed(
     outcome = run_search(study_params(TRIALS), study_root, executor=executor, observer=killer)
     assert len(killer.hit) == 2
     assert len(outcome.trials) == TRIALS == outcome.counts.complete
-    assert outcome.running == 0
+    assert outcome.counts.running == 0
     assert len({record.number for record in outcome.trials}) == TRIALS
     lost = [job for job, record in killer.ended if record is None and job.startswith("trial")]
     assert lost == killer.hit

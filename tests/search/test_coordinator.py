@@ -54,7 +54,7 @@ def test_a_grid_ends_with_its_points(study_root: Path) -> None:
 def test_no_trials_begin_no_study(study_root: Path) -> None:
     executor = FakeExecutor()
     outcome, _ = run(study_root, executor, trials=0)
-    assert (outcome.trials, outcome.running, outcome.run_id) == ((), 0, None)
+    assert (outcome.trials, outcome.counts.running, outcome.run_id) == ((), 0, None)
     assert executor.closed == 1
     assert not (study_root / ".seglock").exists()
     assert outcome.recommendation.status == "empty"
@@ -142,7 +142,7 @@ def test_three_failures_in_a_row_stop_the_study(
     assert all(run.ended for run in list_runs(study_root))
     outcome, _ = run(study_root, trials=8)
     assert outcome.counts.complete == 8 - (1 if retries == 0 else 0)
-    assert outcome.running == 0
+    assert outcome.counts.running == 0
 
 
 def test_a_lost_node_with_many_trials_does_not_stop_the_study(study_root: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from seglock.results.study import TrialRecord
+from seglock.results.trial import TrialRecord
 from seglock.search.importance import importances
 from tests.search.records import make_stopped, make_trial
 

@@ -53,7 +53,7 @@ def assert_whole(root: Path, trials: int, **search: Any) -> None:
     """Exactly so many trials count, none twice; nothing is left running, queued or on its way."""
     outcome = read_study(study_params(trials, **search), root)
     assert len(outcome.trials) == trials == outcome.counts.complete
-    assert outcome.running == 0
+    assert outcome.counts.running == 0
     everything = trials_of(root, **search)
     counted = {record.number for record in outcome.trials}
     ends = Counter(line(trial) for trial in everything if trial.number in counted)

@@ -273,7 +273,7 @@ def test_what_is_enqueued_comes_first_and_a_grid_ends(study_root: Path) -> None:
     outcome = run_search(params, study_root, executor=executor, observer=Silent())
     assert [trial.lock for trial in outcome.trials] == ["shf-8", "np-4", "np-2"]
     assert outcome.asked == 3  # all there is
-    assert outcome.running == 0
+    assert outcome.counts.running == 0
     again = run_search(params, study_root, executor=FakeExecutor(), observer=Silent())
     assert len(again.trials) == 3
 

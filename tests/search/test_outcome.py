@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from seglock.results.study import BaselineRecord, Study, TrialRecord
+from seglock.results.study import Study
+from seglock.results.trial import BaselineRecord, TrialRecord
 from seglock.search.measured import point_values, trial_record
 from seglock.search.outcome import asked_in_all, metrics, study_of, write_outputs
 from seglock.search.space import grid

@@ -126,7 +126,7 @@ def test_where_no_lock_keeps_the_limits_the_nearest_is_named() -> None:
     found = recommend(records, BASELINES, LIMITS)
 
     assert (found.status, found.trial, found.lock, found.steps) == ("none", None, None, None)
-    assert found.nearest == {
+    assert found.nearest.document() == {
         "trial": 1,
         "lock": "shf-4",
         "steps": ["shf-4"],

@@ -382,4 +382,4 @@ def test_the_same_study_goes_on_and_another_thief_begins_another(
 
     for tier in ("T2", None):
         other = show_study(searched, overrides={"thief.tier": tier, "thief.attacks": "all"})
-        assert (other.name == again.name, len(other.trials)) == (False, 0)
+        assert (other.study == again.study, len(other.trials)) == (False, 0)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seglock.config import SearchParams
-from seglock.results.study import baseline_for
+from seglock.results.trial import baseline_for
 from seglock.search.tradeoff import (
     dominates,
     hypervolume,

@@ -22,22 +22,22 @@ NAMES = ["plain", "ciphertext-only", "known-plaintext"]
 
 def test_each_attack_leaves_one_file_and_its_figures(project: Path, tracker: MemoryTracker) -> None:
     results = attack_lock("np-2", project)
-    assert [result["attack"] for result in results] == [
+    assert [result.attack for result in results] == [
         "plain",
         "ciphertext-only",
         "known-plaintext",
     ]
     folder = project / "data/attacks/np-2"
-    assert {path.name for path in folder.iterdir()} == {f"{r['attack']}.json" for r in results}
+    assert {path.name for path in folder.iterdir()} == {f"{r.attack}.json" for r in results}
     for result in results:
-        assert files.read_json(folder / f"{result['attack']}.json") == result
-        assert result["lock"] == "np-2"
+        assert files.read_json(folder / f"{result.attack}.json") == result.document()
+        assert result.lock == "np-2"
     summary = files.read_json(project / "data/attacks/np-2.json")
     assert summary["run_id"] == RUN
     assert summary["known-plaintext"]["plan_found"] == 1
     assert "plan_found" not in summary["plain"]
     logged = {name: value for metrics, _ in tracker.metrics for name, value in metrics.items()}
-    assert logged["attack/known-plaintext/miou"] == results[-1]["miou"]
+    assert logged["attack/known-plaintext/miou"] == results[-1].miou
     assert [path.name for path in (project / ".seglock/attacks").iterdir()] == ["exact"]
 
 
@@ -111,7 +111,7 @@ def test_a_stopped_run_goes_on_with_the_next_attack(
 def test_one_attack_leaves_the_others_results(project: Path, tracker: MemoryTracker) -> None:
     attack_lock("np-2", project)
     (result,) = attack_lock("np-2", project, only=["chosen-plaintext"], overrides={"queries": 2})
-    assert result["budget"]["queries"] == 2
+    assert result.budget.queries == 2
     names = {path.stem for path in (project / "data/attacks/np-2").iterdir()}
     assert names == {"plain", "ciphertext-only", "known-plaintext", "chosen-plaintext"}
     assert "chosen-plaintext" in files.read_json(project / "data/attacks/np-2.json")
@@ -121,20 +121,20 @@ def test_one_attack_leaves_the_others_results(project: Path, tracker: MemoryTrac
 
 def test_an_analysis_runs_beside_the_attacks(project: Path, tracker: MemoryTracker) -> None:
     (result,) = attack_lock("np-2", project, only=["key-proximity"])
-    assert result["tier"] == "analysis"
+    assert result.tier == "analysis"
     path = project / "data/attacks/np-2/key-proximity.json"
-    assert files.read_json(path) == result
+    assert files.read_json(path) == result.document()
     assert files.read_json(project / "data/attacks/np-2.json")["key-proximity"]["queries"] == 4
     text = (project / "params.yaml").read_text()
     (project / "params.yaml").write_text(text.replace(f"[{', '.join(NAMES)}]", "all"))
-    names = [result["attack"] for result in attack_lock("np-2", project)]
+    names = [result.attack for result in attack_lock("np-2", project)]
     assert (names[-1], "gradient" in names) == ("key-proximity", True)
 
 
 def test_what_does_not_apply_is_left_out_or_says_why(project: Path, tracker: MemoryTracker) -> None:
     text = (project / "params.yaml").read_text()
     (project / "params.yaml").write_text(text.replace("[plain,", "[plain, exhaustive,"))
-    assert [result["attack"] for result in attack_lock("mixed", project)] == NAMES
+    assert [result.attack for result in attack_lock("mixed", project)] == NAMES
     with pytest.raises(AttackError, match="must apply to the lock, but its key space of"):
         attack_lock("mixed", project, only=["exhaustive"])
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,8 @@ from seglock.threads import give_way
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from seglock.results.attack import AttackResult
 
 
 def attack_command(
@@ -65,7 +67,7 @@ def attack_command(
     )
 
 
-def _table(results: Sequence[dict[str, Any]]) -> Table:
+def _table(results: Sequence[AttackResult]) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -73,7 +75,7 @@ def _table(results: Sequence[dict[str, Any]]) -> Table:
     from seglock.report.numbers import four
 
     first = results[0]
-    title = f"{first['lock']}: owner {four(first['correct'])}, floor {four(first['floor'])}"
+    title = f"{first.lock}: owner {four(first.correct)}, floor {four(first.floor)}"
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Attack", no_wrap=True)
     table.add_column("Tier", no_wrap=True)
@@ -81,13 +83,13 @@ def _table(results: Sequence[dict[str, Any]]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for result in results:
         table.add_row(
-            result["attack"],
-            result["tier"],
-            f"{result['queries']} {result['unit']}",
-            f"{result['seconds']:.1f}",
-            four(result["miou"]),
-            four(result["regained"]),
-            plan_text(result),
+            result.attack,
+            result.tier,
+            f"{result.queries} {result.unit}",
+            f"{result.seconds:.1f}",
+            four(result.miou),
+            four(result.regained),
+            plan_text(result.document()),
         )
     return table
 

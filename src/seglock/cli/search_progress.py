@@ -13,7 +13,7 @@ from seglock.search.observer import Observer, Totals
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
-    from seglock.results.study import TrialRecord
+    from seglock.results.trial import TrialRecord
     from seglock.search.point import Point
     from seglock.training import EpochRow
 
@@ -151,7 +151,7 @@ def running_text(running: dict[str, _Running], front: int) -> str:
 def trial_line(record: TrialRecord) -> str:
     """What a trial came to, in a line; why a trial was stopped is in the report.
 
-    >>> from seglock.results.study import TrialRecord
+    >>> from seglock.results.trial import TrialRecord
     >>> trial_line(TrialRecord(3, "complete", "np-4", ("np-4",), "np", 4, "published", 0.2, 0.0,
     ...     12, 64, owner_miou=0.79, unauthorised=0.19, regained=0.129))
     'trial 3 np-4: owner 0.7900, unauthorised 0.1900, regained 0.1290'

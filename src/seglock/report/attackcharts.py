@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from seglock.report.charts import one_legend
 from seglock.report.method_style import lock_text, look
 from seglock.report.style import LIGHT, Theme, canvas, save
-from seglock.results.attack import Analysis, AttackResult
+from seglock.results.attack import AttackResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,9 +30,9 @@ def with_shares(results: Iterable[AttackResult]) -> list[AttackResult]:
     return [result for result in results if _shares(result, "theft")]
 
 
-def with_changes(analyses: Iterable[Analysis]) -> list[Analysis]:
+def with_changes(results: Iterable[AttackResult]) -> list[AttackResult]:
     """The analyses that changed the right key by more and more."""
-    return [found for found in analyses if any(p.changes is not None for p in found.curve)]
+    return [found for found in results if any(p.changes is not None for p in found.curve)]
 
 
 def draw_shares(results: Sequence[AttackResult], path: Path, *, theme: Theme = LIGHT) -> None:
@@ -67,7 +67,7 @@ def draw_shares(results: Sequence[AttackResult], path: Path, *, theme: Theme = L
         save(figure, path)
 
 
-def draw_proximity(analyses: Sequence[Analysis], path: Path, *, theme: Theme = LIGHT) -> None:
+def draw_proximity(analyses: Sequence[AttackResult], path: Path, *, theme: Theme = LIGHT) -> None:
     """Draw mean IoU over the number of changes from the right key, one panel a lock, as a PNG.
 
     analyses: of `with_changes`. The line is the mean of several keys at each distance, the band
@@ -160,7 +160,7 @@ def _panels(figure: Figure, locks: Sequence[str], x_label: str) -> Iterator[tupl
             axes.tick_params(labelbottom=False)
 
 
-def _draw_levels(axes: Axes, result: AttackResult | Analysis, theme: Theme) -> None:
+def _draw_levels(axes: Axes, result: AttackResult, theme: Theme) -> None:
     axes.axhline(result.correct, color=theme.ink, linestyle="--", linewidth=1.2, label="Owner")
     axes.axhline(
         result.floor, color=theme.faint, linestyle=":", linewidth=1.6, label="Floor (no model)"

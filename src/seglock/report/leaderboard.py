@@ -9,6 +9,10 @@ from seglock.report.countermeasures import MOVED, countermeasures
 from seglock.report.numbers import NOTHING
 from seglock.results.attack import TIERS, AttackResult
 
+_TOLD = (
+    "attack", "tier", "budget", "unit", "queries", "seconds", "miou", "regained", "plan_found",
+    "above_chance", "scratch_miou", "labelled", "cross_entropy", "signal",
+)  # fmt: skip
 _LAST = 2.0
 _NO_LOCK = "no lock: plain images are the right ones"
 _NOT_RUN = "not attacked"
@@ -19,7 +23,7 @@ Figures = Mapping[str, Any]
 def leaderboard(
     results: Sequence[AttackResult], locks: Mapping[str, Figures] | None = None
 ) -> dict[str, Any] | None:
-    """Locks by attacks, and locks by tiers with the best attack of each; None without results.
+    """Locks by attacks, and locks by tiers with the best attack of each; None without attacks.
 
     results: as `read_attacks` has them. locks: summary.json's. ``strongest`` is the attack with
     the most; of equals that of the first tier. ``ranking`` has the attacked locks by what it
@@ -28,6 +32,7 @@ def leaderboard(
 
     >>> leaderboard([])
     """
+    results = [result for result in results if not result.is_analysis]
     if not results:
         return None
     locks = locks or {}
@@ -43,9 +48,8 @@ def leaderboard(
                 "tiers": {},
             },
         )
-        values = result.model_dump(
-            mode="json", exclude={"lock", "correct", "floor", "course", "curve"}
-        )
+        values = {name: getattr(result, name) for name in _TOLD}
+        values["budget"] = result.budget.document()
         lock["attacks"][result.attack] = values
         best = lock["tiers"].get(result.tier)
         if best is None or result.miou > best["miou"]:

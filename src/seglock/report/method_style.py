@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from seglock.report.series import method_label
 from seglock.report.style import Access
-from seglock.results.study import Study, TrialRecord
+from seglock.results.study import Study
+from seglock.results.trial import TrialRecord
 
 # Hues after Okabe and Ito; the shape tells methods apart without any colour.
 _LOOKS = (

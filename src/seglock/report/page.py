@@ -7,7 +7,7 @@ from typing import Any
 
 from seglock.report.columns import COLUMNS
 from seglock.report.findings import findings, warnings
-from seglock.report.illustrations import Illustrations
+from seglock.report.illustrations import Illustration
 from seglock.report.locks import LockResult
 from seglock.report.paper import table1
 from seglock.report.searchsummary import effort_sentence
@@ -31,7 +31,7 @@ def run_url(ui: str, run_id: str) -> str:
 def render_page(
     results: Sequence[LockResult],
     summary: Mapping[str, Any],
-    illustrations: Illustrations,
+    pictures: Mapping[str, Illustration],
     *,
     study: Study | None = None,
     ui: str = LOCAL_UI,
@@ -42,7 +42,8 @@ def render_page(
 
     With a ``study`` it links to pareto.html beside it, with attacks to leaderboard.html.
     """
-    first = results[0].evaluation
+    first, ids = results[0].evaluation, results[0].pictures.ids
+    names = ["predictions", *(f"predictions-{number}" for number in range(2, len(ids) + 1))]
     return render(
         "report.html",
         summary=summary,
@@ -55,8 +56,10 @@ def render_page(
         table=table1(summary),
         findings=findings(summary),
         warnings=warnings(summary),
-        pictures=illustrations,
-        picture_ids=results[0].pictures.ids,
+        pictures=pictures,
+        picture_ids=ids,
+        predictions=[pictures[name] for name, _ in zip(names, ids, strict=False)],
+        lock_pictures=[pictures[name] for name in pictures if name.startswith("lock-")],
         accesses=_per_class(results),
         classes=first.classes,
         image_side=first.image_side,

@@ -15,7 +15,8 @@ from seglock.report.paper import PUBLISHED_DATASET
 from seglock.report.paretopanels import NEAREST, VERDICTS
 from seglock.report.published_html import published_figure
 from seglock.report.style import LIGHT
-from seglock.results.study import MeasuredTrial, Study
+from seglock.results.study import Study
+from seglock.results.trial import MeasuredTrial
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seglock.results.study import MeasuredTrial, Study
+from seglock.results.study import Study
+from seglock.results.trial import MeasuredTrial
 
 _ZOOM_FROM = 0.62  # a second panel is drawn where it shows less than this share of an axis
 _SHOWN_LIMITS = 3.0  # it reaches this many times as far as the limits

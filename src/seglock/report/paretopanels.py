@@ -9,7 +9,8 @@ from seglock.report.method_style import LOOKS_OF_PAPER
 from seglock.report.paper import PAPER_METHODS, published_table
 from seglock.report.pareto_zoom import View
 from seglock.report.style import Access, Theme
-from seglock.results.study import BaselineRecord, MeasuredTrial, Study
+from seglock.results.study import Study
+from seglock.results.trial import BaselineRecord, MeasuredTrial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

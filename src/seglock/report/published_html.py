@@ -11,7 +11,8 @@ from seglock.report.method_style import LOOKS_OF_PAPER, method_looks
 from seglock.report.numbers import four
 from seglock.report.paper import PAPER_METHODS, published_table
 from seglock.report.style import LIGHT
-from seglock.results.study import MeasuredTrial, Study
+from seglock.results.study import Study
+from seglock.results.trial import MeasuredTrial
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -7,7 +7,8 @@ from typing import Any
 
 from seglock.report.method_style import lock_text
 from seglock.report.numbers import duration, four
-from seglock.results.study import Study, TrialRecord
+from seglock.results.study import Study
+from seglock.results.trial import TrialRecord
 
 _FRONT = ("number", "lock", "steps", "owner_miou", "drop", "unauthorised", "regained")
 _VERDICTS = {

@@ -1,30 +1,60 @@
-"""The results of attacks and of analyses, read from data/attacks and checked as they are read."""
+"""attacks/LOCK/NAME.json: what an attack, or an analysis of the owner's, got out of a lock."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import (
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
-from seglock import files
 from seglock.errors import ReportError
 from seglock.results.record import Record
 
-Tier = Literal["T0", "T1", "T2", "T3"]
-Kind = TypeVar("Kind", bound=Record)
+ATTACKS = Path("data/attacks")
+Tier = Literal["T0", "T1", "T2", "T3", "analysis"]
 TIERS: dict[Tier, str] = {
     "T0": "the model and photos without labels",
     "T1": "also labelled plain images",
     "T2": "the model, photos and encrypted images",
     "T3": "also pairs of both, or an oracle that encrypts",
 }
-ANALYSIS = "analysis"
-"""The tier of what knows the secret: it shows how a lock behaves, and is no attack."""
+"""What a thief of each tier has. An ``analysis`` knows the secret: it shows how a lock behaves, and
+is no attack."""
+FIGURES = ("miou", "regained", "plan_found", "above_chance", "queries", "seconds")
+"""The few numbers of a result that are told beside other figures."""
 
 
-class Budget(Record):
+class OpenRecord(Record):
+    """A record that says more than its fields, whatever an attack has to tell: all of it is kept,
+    in its order, and nothing is added."""
+
+    model_config = ConfigDict(extra="allow")
+    _order: tuple[str, ...] = PrivateAttr(())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _as_it_came(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        made = handler(values)
+        if isinstance(values, dict):
+            made._order = tuple(values)
+        return made
+
+    @model_serializer(mode="wrap")
+    def _in_order(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        return {name: values[name] for name in self._order}
+
+
+class SpentBudget(Record):
     """What one attack might spend; ``labelled`` are shares of the task's labelled images."""
 
     queries: int
@@ -32,17 +62,24 @@ class Budget(Record):
     labelled: tuple[float, ...] = ()
 
 
-class Line(Record):
-    """One candidate of an attack; ``source`` is theft or scratch where it was trained."""
+class CurvePoint(OpenRecord):
+    """One candidate of an attack, or the plans at one distance from the right one: their mean IoU.
+
+    source: theft or scratch, where it was trained, on ``labelled`` images, a ``share`` of the
+    task's. changes: of an analysis, how far from the right plan; ``min`` and ``max`` over them.
+    """
 
     miou: float
     source: str | None = Field(default=None, alias="from")
     labelled: int | None = None
     share: float | None = None
+    changes: int | float | None = None
+    min: float | None = None
+    max: float | None = None
 
 
-class AttackResult(Record):
-    """One attack's JSON, as far as the report shows it.
+class AttackResult(OpenRecord):
+    """One result. Mean IoU is of the test split, 0 to 1; ``queries`` count ``unit``.
 
     labelled: how many labelled images the chosen network was trained on, for attacks that train.
     course: (queries, best score so far) at each gain, lower is better; empty for attacks that do
@@ -52,7 +89,7 @@ class AttackResult(Record):
     attack: str
     tier: Tier
     lock: str
-    budget: Budget
+    budget: SpentBudget
     unit: str
     queries: int
     seconds: float
@@ -66,8 +103,13 @@ class AttackResult(Record):
     labelled: int | None = None
     cross_entropy: float | None = None
     signal: float | None = None
-    course: tuple[tuple[float, float], ...] = ()
-    curve: tuple[Line, ...] = ()
+    course: tuple[tuple[int, float], ...] = ()
+    curve: tuple[CurvePoint, ...] = ()
+
+    @property
+    def is_analysis(self) -> bool:
+        """Whether it started from the secret itself."""
+        return self.tier == "analysis"
 
     @property
     def score(self) -> str:
@@ -76,50 +118,29 @@ class AttackResult(Record):
             return "signal"
         return "score" if self.cross_entropy is None else "cross-entropy"
 
-
-class Point(Record):
-    """Plans at one distance from the right one: mean IoU over them, and its range."""
-
-    miou: float
-    changes: float | None = None
-    min: float | None = None
-    max: float | None = None
-
-
-class Analysis(Record):
-    """The JSON of what starts from the secret itself."""
-
-    attack: str
-    tier: Literal["analysis"]
-    lock: str
-    floor: float
-    correct: float
-    curve: tuple[Point, ...] = ()
+    @property
+    def figures(self) -> dict[str, float]:
+        """Those of ``FIGURES`` that there are, by name; 1 for true."""
+        found = {name: getattr(self, name) for name in FIGURES}
+        return {
+            name: int(value) if isinstance(value, bool) else value
+            for name, value in found.items()
+            if value is not None
+        }
 
 
 def read_attacks(root: Path, locks: Iterable[str]) -> list[AttackResult]:
-    """The attacks on ``locks``, by tier, then lock by lock; none where none were attacked.
+    """The results of ``locks``: attacks by tier, then analyses, each lock by lock.
 
     Raises ReportError, naming the stage to run, for a file that is damaged or of another lock.
     """
-    results = list(_read(root, locks, AttackResult, analyses=False))
-    return sorted(results, key=lambda result: list(TIERS).index(result.tier))
-
-
-def read_analyses(root: Path, locks: Iterable[str]) -> list[Analysis]:
-    """The analyses of ``locks``, lock by lock; raises what `read_attacks` raises."""
-    return list(_read(root, locks, Analysis, analyses=True))
-
-
-def _read(root: Path, locks: Iterable[str], kind: type[Kind], *, analyses: bool) -> Iterator[Kind]:
+    results = []
     for lock in locks:
         fix = f"run dvc repro attack@{lock}"
-        for path in sorted((root / "data" / "attacks" / lock).glob("*.json")):
-            value: Any = files.read_json(path, error=ReportError, fix=fix)
-            is_analysis = isinstance(value, dict) and value.get("tier") == ANALYSIS
-            if is_analysis != analyses:
-                continue
-            result = kind.check(value, where=str(path), fix=fix)
-            if value["lock"] != lock:
-                raise ReportError(f"{path} must be about lock {lock}", got=value["lock"], fix=fix)
-            yield result
+        for path in sorted((root / ATTACKS / lock).glob("*.json")):
+            result = AttackResult.read(path, fix=fix)
+            if result.lock != lock:
+                raise ReportError(f"{path} must be about lock {lock}", got=result.lock, fix=fix)
+            results.append(result)
+    order = [*TIERS, "analysis"]
+    return sorted(results, key=lambda result: order.index(result.tier))

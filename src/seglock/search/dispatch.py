@@ -10,7 +10,7 @@ from seglock.search.measured import Cost, baseline_name, cost_of
 
 if TYPE_CHECKING:
     from seglock.config import SearchParams
-    from seglock.results.study import BaselineRecord
+    from seglock.results.trial import BaselineRecord
     from seglock.search.ledger import Ledger
 
 FAILURES_IN_A_ROW = 3

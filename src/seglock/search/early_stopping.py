@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from seglock.results.study import Stopped
+from seglock.results.trial import Stopped
 from seglock.search.tradeoff import dominates, objectives
 
 if TYPE_CHECKING:
     from seglock.config import SearchParams
-    from seglock.results.study import BaselineRecord, TrialRecord
+    from seglock.results.trial import BaselineRecord, TrialRecord
 
 
 def should_stop(

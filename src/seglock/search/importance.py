@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from seglock.search.tradeoff import measured
 
 if TYPE_CHECKING:
-    from seglock.results.study import TrialRecord
+    from seglock.results.trial import TrialRecord
 
 OBJECTIVES = ("owner_miou", "unauthorised")
 PARAMETERS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock.errors import TrainingError
-from seglock.results.study import Stopped
+from seglock.results.trial import Stopped
 from seglock.search.dispatch import FAILURES_IN_A_ROW, Baseline, Dispatch, Work
 from seglock.search.early_stopping import mean_best, should_stop
 from seglock.search.executor import Failed, Finished, TrialJob
@@ -22,7 +22,7 @@ from seglock.search.tradeoff import pareto_front
 
 if TYPE_CHECKING:
     from seglock.config import Params
-    from seglock.results.study import TrialRecord
+    from seglock.results.trial import TrialRecord
     from seglock.search.executor import Executor, Outcome
     from seglock.search.interrupts import Interrupts
     from seglock.search.ledger import Ledger

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from seglock.results.study import BaselineRecord, State, TrialRecord
+from seglock.results.trial import BaselineRecord, State, TrialRecord
 from seglock.search.executor import TrialResult
 from seglock.search.point import Point
 

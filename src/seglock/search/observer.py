@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from seglock.results.study import TrialRecord
+    from seglock.results.trial import TrialRecord
     from seglock.search.point import Point
     from seglock.training import EpochRow
 

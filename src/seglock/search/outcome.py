@@ -9,18 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock.files import write_json, write_text
-from seglock.results.study import (
-    About,
-    BaselineRecord,
-    Counts,
-    Hypervolume,
-    Hypervolumes,
-    Limits,
-    Saved,
-    Study,
-    TrialRecord,
-    baseline_for,
-)
+from seglock.results.study import About, Counts, Hypervolume, Hypervolumes, Limits, Saved, Study
+from seglock.results.trial import BaselineRecord, TrialRecord, baseline_for
 from seglock.search.importance import importances
 from seglock.search.point import Point
 from seglock.search.recommend import recommend

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from seglock.config import BASELINE
 
 if TYPE_CHECKING:
-    from seglock.results.study import TrialRecord
+    from seglock.results.trial import TrialRecord
 
 
 @dataclass(frozen=True)

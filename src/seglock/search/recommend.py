@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seglock.results.study import Nearest, Recommendation, Status, baseline_for
+from seglock.results.study import Nearest, Recommendation, Status
+from seglock.results.trial import baseline_for
 from seglock.search.tradeoff import measured, within_limits
 
 if TYPE_CHECKING:
     from seglock.config import SearchParams
-    from seglock.results.study import BaselineRecord, TrialRecord
+    from seglock.results.trial import BaselineRecord, TrialRecord
 
 _UNIT = 0.01
 """What an excess is counted in where the limit itself is zero: a point of mean IoU."""

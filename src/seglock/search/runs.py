@@ -19,7 +19,8 @@ from seglock.search.study import RUN_ID, StudyLog
 
 if TYPE_CHECKING:
     from seglock.config import TrackingParams
-    from seglock.results.study import Study, TrialRecord
+    from seglock.results.study import Study
+    from seglock.results.trial import TrialRecord
     from seglock.search.point import Point
     from seglock.tracking import Tracker
     from seglock.tracking.guard import Guard

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from seglock.errors import BusyError, ConfigError, StorageError
 from seglock.files import exclusive, write_bytes, write_text
 from seglock.foreign import read_plain
-from seglock.results.study import BaselineRecord, State, TrialRecord
+from seglock.results.trial import BaselineRecord, State, TrialRecord
 from seglock.search.database import ServerLock, sqlite_database, this_process
 from seglock.search.executor import TrialResult
 from seglock.search.measured import Cost, baseline_name, baseline_record, trial_record

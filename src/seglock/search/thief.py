@@ -13,6 +13,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from seglock.errors import ConfigError, DataError, nearest_name
+from seglock.results.attack import AttackResult
 from seglock.results.evaluation import regained
 
 if TYPE_CHECKING:
@@ -121,7 +122,6 @@ def attacked(
     is; ``regained`` follows. Attacks that do not apply to the lock are left out.
     """
     from seglock.attacks import Budget, Facts, Judge, hand_over, run_attack
-    from seglock.attacks.figures import figures
     from seglock.models import pick_device
 
     thief, device = params.search.thief, pick_device(params.train.device)
@@ -149,12 +149,13 @@ def attacked(
             bf16=params.train.bf16,
         )
         budget = Budget(thief.queries, thief.seconds, (thief.labelled / 100,))
-        result = run_attack(
+        verdict = run_attack(
             attack, material, judge, budget, lock=lock, correct=scores["owner_miou"], seed=_SEED
-        ).published
-        found[attack.name] = {"tier": attack.tier, **figures(result)}
-        if "scratch_miou" in result:
-            found[attack.name]["scratch_miou"] = result["scratch_miou"]
+        )
+        result = AttackResult(**verdict.published)
+        found[attack.name] = {"tier": attack.tier, **result.figures}
+        if result.scratch_miou is not None:
+            found[attack.name]["scratch_miou"] = result.scratch_miou
     return scores | {"attacks": found} | strongest(scores, found)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from seglock.config import SearchParams
-    from seglock.results.study import BaselineRecord, TrialRecord
+    from seglock.results.trial import BaselineRecord, TrialRecord
 
 Objectives = tuple[float, float]
 """(owner_miou, unauthorised), 0 to 1."""

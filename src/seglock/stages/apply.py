@@ -10,7 +10,8 @@ from seglock.config import Params, add_lock
 from seglock.errors import ConfigError
 
 if TYPE_CHECKING:
-    from seglock.results.study import Study, TrialRecord
+    from seglock.results.study import Study
+    from seglock.results.trial import TrialRecord
 
 
 @dataclass(frozen=True)

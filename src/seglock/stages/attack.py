@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from seglock import __version__, files
 from seglock.config import AttackParams, Params, load_params, override_attack
 from seglock.errors import AttackError
+from seglock.results.attack import FIGURES, AttackResult
 from seglock.stages.attack_record import record_results, write_results
 from seglock.stages.locks import WEIGHTS, open_lock, read_training
 from seglock.stages.outputs import sole_writer
@@ -38,7 +39,7 @@ def attack_lock(
     only: Iterable[str] = (),
     overrides: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
-) -> list[dict[str, Any]]:
+) -> list[AttackResult]:
     """Attack one lock and write data/attacks/LOCK, one JSON an attack; returns what is published.
 
     The owner's figures, how much of the plan each had, go to .seglock/attacks/exact/LOCK.
@@ -175,7 +176,7 @@ def attack_results(
     exact: Path,
     derive: Callable[[str], bytes],
     progress: Progress | None = None,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[AttackResult]:
     """The published result of each attack in turn, kept in ``work`` as soon as it is there.
 
     What ``work`` has already is not done again. The owner's figures are written to ``exact``.
@@ -203,8 +204,8 @@ def attack_results(
             else:
                 verdict = run_attack(attack, scene.material(attack), judge, budget, **common)
             files.write_json(exact / done.name, verdict.exact, mode=files.PRIVATE)
-            files.write_json(done, verdict.published, mode=files.PRIVATE)
-        yield files.read_json(done, error=AttackError, fix=f"remove {work}")
+            AttackResult(**verdict.published).write(done, mode=files.PRIVATE)
+        yield AttackResult.read(done, error=AttackError, fix=f"remove {work}")
 
 
 def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
@@ -215,8 +216,6 @@ def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] |
 
 def _digest(params: Params, training: Mapping[str, Any], data: PreparedData) -> str:
     """What the results are a function of, but for the attacks' names; and what they tell."""
-    from seglock.attacks.figures import FIGURES
-
     settings = params.attack.model_dump(mode="json", exclude={"names"})
     about = [
         __version__,
@@ -229,7 +228,7 @@ def _digest(params: Params, training: Mapping[str, Any], data: PreparedData) -> 
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _baseline(lock: str, root: Path, only: Iterable[str]) -> list[dict[str, Any]]:
+def _baseline(lock: str, root: Path, only: Iterable[str]) -> list[AttackResult]:
     """No lock, nothing to attack: a note for the pipeline, an error for who asks for an attack."""
     if list(only):
         raise AttackError(

@@ -19,7 +19,7 @@ from seglock.report.page import LOCAL_UI, render_leaderboard, render_page
 from seglock.report.paper import table1
 from seglock.report.pareto_html import write_pareto_html
 from seglock.report.summary import summarise
-from seglock.results.attack import read_analyses, read_attacks
+from seglock.results.attack import read_attacks
 from seglock.results.study import read_study_file, require_same_data
 from seglock.stages.outputs import sole_writer
 
@@ -51,14 +51,14 @@ def write_report(root: Path) -> dict[str, Any]:
     study = read_study_file(root)
     if study:
         require_same_data(study, results[0].evaluation.dataset_digest)
-    attacks, analyses = read_attacks(root, params.locks), read_analyses(root, params.locks)
+    attacks = read_attacks(root, params.locks)
     summary = summarise(results, study, attacks)
     with (
         sole_writer(root, "reports"),
         tempfile.TemporaryDirectory(prefix="seglock-report-") as scratch,
         files.replacing_folder(root / REPORT_FOLDER) as out,
     ):
-        illustrations = illustrate(results, Path(scratch), study, attacks, analyses)
+        illustrations = illustrate(results, Path(scratch), study, attacks)
         own = {} if not os.environ.get("MLFLOW_TRACKING_URI") else {"store": "$MLFLOW_TRACKING_URI"}
         page = render_page(results, summary, illustrations, study=study, ui=mlflow_ui(), **own)
         files.write_text(out / PAGE, page)
