@@ -27,7 +27,7 @@ from benchmarks.protocol_cells import MAIN, Cell
 from benchmarks.results import describe_run
 from seglock import files
 from seglock.config import BASELINE, Params, check_params
-from seglock.stages.attack import Scene, attack_results
+from seglock.stages.attack import attack_results, chosen, open_scene
 from seglock.stages.locks import WEIGHTS
 
 Result = dict[str, Any]
@@ -55,10 +55,10 @@ def attacked(protocol: Protocol, lock: str) -> Iterator[Result]:
     """Train a lock and run each attack that applies; yields each result."""
     cell, params, root = protocol.train(Cell(MAIN, lock))
     weights = root / "data" / "models" / cell.name / WEIGHTS
-    scene = Scene(lock, params, cell.params, cell.transform(), protocol.data(), weights)
+    scene = open_scene(cell, params, protocol.data(), weights)
     work = protocol.folder / "attacks" / _digest(params) / lock
     assert cell.key is not None
-    return attack_results(scene, scene.attacks([]), work, work / "exact", cell.key.derive)
+    return attack_results(lock, scene, chosen(scene), work, work / "exact", cell.key.derive)
 
 
 def _digest(params: Params) -> str:

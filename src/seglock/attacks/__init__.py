@@ -14,6 +14,7 @@ from seglock.attacks.material import hand_over, unseen
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, Pairs
 from seglock.attacks.registry import ANALYSES, ATTACKS, applicable, find_any, find_attack
 from seglock.attacks.run import check_applies, find, run_attack
+from seglock.attacks.scene import Scene
 
 __all__ = [
     "ANALYSES",
@@ -28,6 +29,7 @@ __all__ = [
     "Material",
     "Meter",
     "Pairs",
+    "Scene",
     "Verdict",
     "applicable",
     "check_applies",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from seglock.config import LockParams
 from seglock.errors import ConfigError, DataError, nearest_name
 from seglock.results.attack import AttackResult
 from seglock.results.evaluation import regained
@@ -19,7 +20,7 @@ from seglock.results.evaluation import regained
 if TYPE_CHECKING:
     from torch import nn
 
-    from seglock.attacks import Attack, Judge
+    from seglock.attacks import Attack
     from seglock.config import Params, SearchParams, ThiefParams
     from seglock.data import PreparedData, Split
     from seglock.transforms import Transform
@@ -121,37 +122,23 @@ def attacked(
     their mean IoU and of what it was before; ``strongest`` and ``strongest_tier`` name whose it
     is; ``regained`` follows. Attacks that do not apply to the lock are left out.
     """
-    from seglock.attacks import Budget, Facts, Judge, hand_over, run_attack
-    from seglock.models import pick_device
+    from seglock.attacks import Budget, Scene, run_attack
 
-    thief, device = params.search.thief, pick_device(params.train.device)
+    thief = params.search.thief
+    budget = Budget(thief.queries, thief.seconds, (thief.labelled / 100,))
     images = attacker_images(data, judged, thief.labelled)
-    facts = Facts(
-        transform.steps, params.search.space.ffx_password, None, data.num_classes, data.image_side
-    )
-    judge: Judge = Judge(
-        network, transform, judged, data.num_classes, scores["floors"]["floor"], device,
-        params.evaluate.batch_size, params.train.bf16,
-    )  # fmt: skip
+    steps = [str(step) for step in transform.steps]
+    own = LockParams(steps=steps, ffx_password=params.search.space.ffx_password)
+    scene = Scene(network, transform, own, data, params, images, judged)
+    judge = scene.judge(scores["floors"]["floor"])
     found: dict[str, dict[str, Any]] = {}
     for attack in thief_attacks(thief):
-        if attack.why_not(facts) is not None:
+        if attack.why_not(scene.facts) is not None:
             continue
-        material = hand_over(
-            attack.tier,
-            facts=facts,
-            network=network,
-            split=images,
-            encrypt=transform.encrypt,
-            labelled_of=len(data.train),
-            device=device,
-            batch_size=params.evaluate.batch_size,
-            bf16=params.train.bf16,
-        )
-        budget = Budget(thief.queries, thief.seconds, (thief.labelled / 100,))
         verdict = run_attack(
-            attack, material, judge, budget, lock=lock, correct=scores["owner_miou"], seed=_SEED
-        )
+            attack, scene.material(attack), judge, budget,
+            lock=lock, correct=scores["owner_miou"], seed=_SEED,
+        )  # fmt: skip
         result = AttackResult(**verdict.published)
         found[attack.name] = {"tier": attack.tier, **result.figures}
         if result.scratch_miou is not None:

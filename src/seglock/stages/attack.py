@@ -19,15 +19,13 @@ from seglock.config import AttackParams, Params, load_params, override_attack
 from seglock.errors import AttackError
 from seglock.results.attack import FIGURES, AttackResult
 from seglock.stages.attack_record import record_results, write_results
-from seglock.stages.locks import WEIGHTS, open_lock, read_training
+from seglock.stages.locks import WEIGHTS, OpenLock, open_lock, read_training
 from seglock.stages.outputs import sole_writer
 from seglock.stages.trained_run import trained_run
 
 if TYPE_CHECKING:
-    from seglock.attacks import Analysis, Attack, Facts, Judge, Material
-    from seglock.config import LockParams
-    from seglock.data import PreparedData, Split
-    from seglock.transforms import Transform
+    from seglock.attacks import Analysis, Attack, Scene
+    from seglock.data import PreparedData
 
 Progress = Callable[[str, int, int], None]
 
@@ -62,8 +60,8 @@ def attack_lock(
 
     data = PreparedData.open(root / "data" / "prepared")
     weights = root / "data" / "models" / lock / WEIGHTS
-    scene = Scene(lock, params, opened.params, opened.transform(), data, weights)
-    attacks = scene.attacks(list(only))
+    scene = open_scene(opened, params, data, weights)
+    attacks = chosen(scene, list(only))
     private = root / ".seglock" / "attacks"
     work, exact = private / f"{lock}-{_digest(params, training, data)}", private / "exact" / lock
     with (
@@ -72,7 +70,7 @@ def attack_lock(
     ):
         files.private_folder(work)
         files.private_folder(exact)
-        results = list(attack_results(scene, attacks, work, exact, key.derive, progress))
+        results = list(attack_results(lock, scene, attacks, work, exact, key.derive, progress))
         written = write_results(root, lock, tracker.run_id, results, keep=bool(only))
         record_results(tracker, written, results)
     for path in exact.glob("*.json"):
@@ -86,90 +84,29 @@ def attack_lock(
     return results
 
 
-class Scene:
-    """One trained lock with all that its attacks and their judge need, opened once."""
+def open_scene(lock: OpenLock, params: Params, data: PreparedData, weights: Path) -> Scene:
+    """A lock with its trained network, attacked with the images that ``attack.images`` names."""
+    from seglock.attacks import Scene
+    from seglock.models import load_model
 
-    def __init__(
-        self,
-        lock: str,
-        params: Params,
-        definition: LockParams,
-        transform: Transform,
-        data: PreparedData,
-        weights: Path,
-    ) -> None:
-        from seglock.attacks import Facts
-        from seglock.models import load_model, pick_device
+    attacker = data.val if params.attack.images == "val" else data.train
+    network = load_model(weights, params.model, data.num_classes)
+    return Scene(network, lock.transform(), lock.params, data, params, attacker, data.test)
 
-        self.lock, self.params, self.data = lock, params, data
-        self.device = pick_device(params.train.device)
-        self.network = load_model(weights, params.model, data.num_classes)
-        self.transform = transform
-        self.facts: Facts = Facts(
-            self.transform.steps,
-            definition.ffx_password,
-            definition.ffx_divisor,
-            data.num_classes,
-            data.image_side,
-        )
 
-    @property
-    def attacker(self) -> Split:
-        """The split that the attacker's images come from."""
-        return self.data.val if self.params.attack.images == "val" else self.data.train
+def chosen(scene: Scene, only: Iterable[str] = ()) -> list[Attack | Analysis]:
+    """The attacks and analyses to run; each of ``only`` must apply to the lock."""
+    from seglock.attacks import ANALYSES, ATTACKS, applicable, check_applies, find_any
 
-    @property
-    def _bf16(self) -> bool | None:
-        return self.params.train.bf16
-
-    def attacks(self, only: list[str]) -> list[Attack | Analysis]:
-        """The attacks and analyses to run; each of ``only`` must apply to the lock."""
-        from seglock.attacks import ANALYSES, ATTACKS, applicable, check_applies, find_any
-
-        for name in only:
-            check_applies(find_any(name), self.facts)
-        names = self.params.attack.names
-        every = [*ATTACKS, *ANALYSES]
-        return applicable(only or (every if names == "all" else names), self.facts)
-
-    def material(self, attack: Attack) -> Material:
-        """What a thief of the attack's tier has."""
-        from seglock.attacks import hand_over
-
-        return hand_over(
-            attack.tier,
-            facts=self.facts,
-            network=self.network,
-            split=self.attacker,
-            encrypt=self.transform.encrypt,
-            labelled_of=len(self.data.train),
-            device=self.device,
-            batch_size=self.params.evaluate.batch_size,
-            bf16=self._bf16,
-        )
-
-    def judge(self) -> Judge:
-        """Who measures on the test split, and knows the plan."""
-        import numpy as np
-
-        from seglock.attacks import Judge, Pairs, unseen
-        from seglock.evaluation import floors
-
-        data, plain = self.data, unseen(np.asarray(self.attacker.images))
-        return Judge(
-            self.network,
-            self.transform,
-            data.test,
-            data.num_classes,
-            floors(data.train.masks, data.test.masks, data.num_classes).floor,
-            self.device,
-            self.params.evaluate.batch_size,
-            self._bf16,
-            seen=Pairs(plain, self.transform.encrypt(plain)),
-        )
+    for name in only:
+        check_applies(find_any(name), scene.facts)
+    names = scene.params.attack.names
+    every = [*ATTACKS, *ANALYSES]
+    return applicable(only or (every if names == "all" else names), scene.facts)
 
 
 def attack_results(
+    lock: str,
     scene: Scene,
     attacks: Iterable[Attack | Analysis],
     work: Path,
@@ -182,24 +119,29 @@ def attack_results(
     What ``work`` has already is not done again. The owner's figures are written to ``exact``.
     derive: 32 bytes of the owner's key for a use, which analyses draw from.
     """
-    from seglock.attacks import Analysis, Budget, run_analysis, run_attack
+    import numpy as np
+
+    from seglock.attacks import Analysis, Budget, Pairs, run_analysis, run_attack, unseen
+    from seglock.evaluation import floors
 
     settings: AttackParams = scene.params.attack
     shares = tuple(percent / 100 for percent in settings.labelled)
     budget = Budget(settings.queries, settings.seconds, shares)
-    judge = scene.judge()
+    data, plain = scene.data, unseen(np.asarray(scene.attacker.images))
+    floor = floors(data.train.masks, data.test.masks, data.num_classes).floor
+    judge = scene.judge(floor, Pairs(plain, scene.transform.encrypt(plain)))
     correct = judge.correct()
     for attack in attacks:
         done = work / f"{attack.name}.json"
         if not done.is_file():
             common: dict[str, Any] = {
-                "lock": scene.lock,
+                "lock": lock,
                 "correct": correct,
                 "seed": settings.seed,
                 "progress": _named(progress, attack.name),
             }
             if isinstance(attack, Analysis):
-                common["secret"] = derive(f"{attack.name}/{scene.lock}")
+                common["secret"] = derive(f"{attack.name}/{lock}")
                 verdict = run_analysis(attack, scene.facts, judge, budget, **common)
             else:
                 verdict = run_attack(attack, scene.material(attack), judge, budget, **common)

@@ -6,8 +6,7 @@ result files are written before the run is told of them.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +73,7 @@ def _prepare(
     from seglock.data import open_encrypted
     from seglock.evaluation import judge_lock
     from seglock.models import load_model, pick_device
+    from seglock.training.progress import bar
 
     encrypted = None
     if lock.key is not None:
@@ -86,7 +86,8 @@ def _prepare(
     model = load_model(weights, params.model, data.num_classes)
 
     def measure() -> AccessResult:
-        with _progress(lock.name) as progress:
+        with bar("batches") as progress:
+            task = progress.add_task(f"evaluate {lock.name}")
             return judge_lock(
                 model,
                 data,
@@ -97,36 +98,10 @@ def _prepare(
                 wrong=wrong,
                 encrypted=encrypted,
                 pictures=params.evaluate.pictures,
-                progress=progress,
+                progress=lambda done, total: progress.update(task, completed=done, total=total),
             )
 
     return measure
-
-
-@contextlib.contextmanager
-def _progress(lock: str) -> Iterator[Callable[[int, int], None]]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("batches"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"evaluate {lock}")
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _evaluation(

@@ -10,12 +10,29 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
 from seglock.training.job import EpochRow
+
+
+def bar(unit: str, *more: ProgressColumn, shown: bool = True) -> Progress:
+    """A bar that counts ``unit`` on standard error, where that is a terminal."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        *more,
+        console=console,
+        disable=not (shown and console.is_terminal),
+    )
 
 
 class Display:
@@ -25,19 +42,8 @@ class Display:
         self._lock = lock
         self._epochs = epochs
         self._console = Console(stderr=True)
-        self._shown = shown
         self._lines = shown and not self._console.is_terminal
-        self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("steps"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[scores]}"),
-            console=self._console,
-            disable=not shown or self._lines,
-        )
+        self._progress = bar("steps", TextColumn("{task.fields[scores]}"), shown=shown)
         self._task = self._progress.add_task(
             lock, total=epochs * steps, completed=done * steps, scores=""
         )
