@@ -12,7 +12,6 @@ from seglock.data import (
     Problem,
     check_dataset,
     class_notes,
-    check_dataset,
     require_sound,
     summarise,
 )
@@ -96,7 +95,7 @@ def test_thousands_of_problems_are_summed_up(voc) -> None:
 
 def test_progress_reaches_the_end(voc) -> None:
     seen: list[tuple[str, int, int | None]] = []
-    check_dataset(voc.root, progress=lambda *step: seen.append(step)).problems
+    check_dataset(voc.root, progress=lambda *step: seen.append(step))
     assert seen == [("checking images", done, 6) for done in range(1, 7)]
 
 

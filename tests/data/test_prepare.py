@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import os
 import errno
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 

@@ -14,7 +14,7 @@ from seglock.data.prepare import prepare_dataset
 from seglock.data.prepared import PreparedData, Split
 from seglock.data.problems import Problem, require_sound, summarise
 from seglock.data.synthetic import write_synthetic
-from seglock.data.tally import class_notes
+from seglock.data.remarks import class_notes
 
 __all__ = [
     "NONCE_SIZE",

@@ -16,7 +16,7 @@ from seglock.data.names import IMAGE_SUFFIXES, IMAGES, MASK_SUFFIXES, MASKS, is_
 from seglock.data.pictures import STORED_SIZE, open_image, open_mask
 from seglock.data.problems import Problem
 from seglock.data.splits import SPLITS
-from seglock.data.tally import Pixels, Tally, class_problems, count_labels
+from seglock.data.remarks import Pixels, Remarks, class_problems, count_labels
 from seglock.errors import DataError
 
 _CHUNK = 1024
@@ -73,16 +73,16 @@ def check_dataset(
             notes.append(f"no {CLASSES_FILE}: labels are read as the 21 classes of PASCAL VOC")
     members, images = _check_lists(folder, splits or default_splits(folder), problems)
     problems += _check_files(folder, members)
-    tally = Tally()
+    remarks = Remarks()
     if pixels:
         problems += _check_pixels(
-            folder, members, len(classes) if classes else None, tally, progress
+            folder, members, len(classes) if classes else None, remarks, progress
         )
-        problems += tally.problems
+        problems += remarks.problems
         if classes is not None:
-            problems += class_problems(tally.pixels, classes)
-    notes += tally.notes()
-    return Findings(folder.root, tuple(classes or ()), images, problems, notes, tally.pixels)
+            problems += class_problems(remarks.pixels, classes)
+    notes += remarks.notes()
+    return Findings(folder.root, tuple(classes or ()), images, problems, notes, remarks.pixels)
 
 
 def default_splits(folder: VocFolder) -> list[str]:
@@ -162,10 +162,10 @@ def _check_pixels(
     folder: VocFolder,
     members: Mapping[str, str],
     count: int | None,
-    tally: Tally,
+    remarks: Remarks,
     progress: Progress | None,
 ) -> list[Problem]:
-    """Decode all images and masks, and count in ``tally`` what they hold."""
+    """Decode all images and masks, and count in ``remarks`` what they hold."""
     problems: list[Problem] = []
     ids = list(members)
 
@@ -179,9 +179,9 @@ def _check_pixels(
             for name, pair in zip(chunk, pool.map(check, chunk), strict=True):
                 problems += pair.problems
                 if pair.turned:
-                    tally.turned.append(name)
+                    remarks.turned.append(name)
                 if pair.counts is not None:
-                    tally.add_mask(members[name], name, pair.counts, pair.palette)
+                    remarks.add_mask(members[name], name, pair.counts, pair.palette)
                 done += 1
                 if progress is not None:
                     progress("checking images", done, len(ids))

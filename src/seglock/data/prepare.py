@@ -24,7 +24,7 @@ from seglock.data.splits import (
     selection_notes,
     used_lists,
 )
-from seglock.data.tally import class_notes, class_problems, count_labels
+from seglock.data.remarks import class_notes, class_problems, count_labels
 from seglock.errors import DataError
 from seglock.files import replacing_folder, sha256_file, write_json
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from seglock.config import TrainParams
     from seglock.data import Split
 
-Batch = tuple[Tensor, Tensor]
+Pair = tuple[Tensor, Tensor]
 _AHEAD = 2
 _CHUNK = 64
 _FREE_SHARE = 0.5
@@ -54,7 +54,7 @@ def share_of(count: int, rank: int, size: int) -> slice:
 class Source(Protocol):
     """Where batches come from."""
 
-    def batches(self, numbers: Sequence[np.ndarray]) -> Iterator[Batch]:
+    def batches(self, numbers: Sequence[np.ndarray]) -> Iterator[Pair]:
         """Images (B, 3, S, S) and masks (B, S, S) for each list of numbers, uint8 on the device."""
         ...
 
@@ -67,7 +67,7 @@ class ResidentSource:
         self._masks = _load(split.masks, device)
         self._device = device
 
-    def batches(self, numbers: Sequence[np.ndarray]) -> Iterator[Batch]:
+    def batches(self, numbers: Sequence[np.ndarray]) -> Iterator[Pair]:
         for chosen in numbers:
             index = torch.from_numpy(chosen).to(self._device)
             yield self._images.index_select(0, index), self._masks.index_select(0, index)
@@ -92,8 +92,8 @@ class StreamedSource:
         self._split = split
         self._device = device
 
-    def batches(self, numbers: Sequence[np.ndarray]) -> Iterator[Batch]:
-        waiting: collections.deque[Future[Batch]] = collections.deque()
+    def batches(self, numbers: Sequence[np.ndarray]) -> Iterator[Pair]:
+        waiting: collections.deque[Future[Pair]] = collections.deque()
         with ThreadPoolExecutor(1, thread_name_prefix="seglock-loader") as reader:
             for chosen in numbers:
                 waiting.append(reader.submit(self._read, chosen))
@@ -102,7 +102,7 @@ class StreamedSource:
             while waiting:
                 yield self._send(waiting.popleft().result())
 
-    def _read(self, chosen: np.ndarray) -> Batch:
+    def _read(self, chosen: np.ndarray) -> Pair:
         read_ahead(self._split.images, chosen)
         read_ahead(self._split.masks, chosen)
         images = torch.from_numpy(self._split.images[chosen])
@@ -111,7 +111,7 @@ class StreamedSource:
             return images.pin_memory(), masks.pin_memory()
         return images, masks
 
-    def _send(self, batch: Batch) -> Batch:
+    def _send(self, batch: Pair) -> Pair:
         images, masks = batch
         return (
             images.to(self._device, non_blocking=True),

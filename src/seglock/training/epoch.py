@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from seglock.config import TrainParams
     from seglock.training.average import Average
-    from seglock.training.batches import Batch, Source
+    from seglock.training.batches import Pair, Source
     from seglock.training.distributed import World
     from seglock.training.optimizer import Optimizer
     from seglock.training.runtime import Runtime
@@ -111,7 +111,7 @@ def _own_share(batch: np.ndarray, world: World) -> tuple[np.ndarray, bool]:
     return (own, True) if len(own) else (batch[:1], False)
 
 
-def _augmented(loop: Loop, batch: Batch, whole: int, epoch: int, step: int) -> Batch:
+def _augmented(loop: Loop, batch: Pair, whole: int, epoch: int, step: int) -> Pair:
     recipe = loop.recipe
     draws = draw_augmentation(
         whole,

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from seglock.data.remarks import Remarks, class_notes, class_problems, count_labels
 from seglock.data.synthetic import voc_palette
-from seglock.data.tally import Tally, class_notes, class_problems, count_labels
 
 NAMES = ("background", "cat", "dog")
 
@@ -33,39 +33,39 @@ def test_absent_classes_are_told_by_split() -> None:
 
 
 def test_masks_that_are_void_everywhere_are_named() -> None:
-    tally = Tally()
+    remarks = Remarks()
     for number, labels in enumerate([(0, 1), (255, 255), (2, 255), (255,)]):
-        tally.add_mask("train", f"m{number}", _counts(*labels), None)
-    assert tally.notes() == ["masks that are void everywhere (2): m1, m3"]
+        remarks.add_mask("train", f"m{number}", _counts(*labels), None)
+    assert remarks.notes() == ["masks that are void everywhere (2): m1, m3"]
 
 
 def test_palettes_that_disagree_are_named() -> None:
     palette = voc_palette()
     other = [*palette[:3], 1, 2, 3, *palette[6:]]
-    tally = Tally()
-    tally.add_mask("train", "first", _counts(0, 1, 2), palette)
-    tally.add_mask("train", "same", _counts(0, 2, 255), palette)
-    tally.add_mask("train", "grey", _counts(0, 1), None)
-    tally.add_mask("train", "other", _counts(0, 1), other)
-    tally.add_mask("train", "unused", _counts(0), other)
-    (note,) = tally.notes()
+    remarks = Remarks()
+    remarks.add_mask("train", "first", _counts(0, 1, 2), palette)
+    remarks.add_mask("train", "same", _counts(0, 2, 255), palette)
+    remarks.add_mask("train", "grey", _counts(0, 1), None)
+    remarks.add_mask("train", "other", _counts(0, 1), other)
+    remarks.add_mask("train", "unused", _counts(0), other)
+    (note,) = remarks.notes()
     assert note.endswith("are their labels class indices? (1): other")
-    assert tally.problems == []
+    assert remarks.problems == []
 
 
 def test_one_colour_at_two_labels_is_a_problem() -> None:
     palette = voc_palette()
     turned = [*palette[:3], *palette[6:9], *palette[3:6], *palette[9:]]
-    tally = Tally()
-    tally.add_mask("train", "first", _counts(0, 1, 2), palette)
-    tally.add_mask("train", "turned", _counts(0, 1), turned)
-    (problem,) = tally.problems
+    remarks = Remarks()
+    remarks.add_mask("train", "first", _counts(0, 1, 2), palette)
+    remarks.add_mask("train", "turned", _counts(0, 1), turned)
+    (problem,) = remarks.problems
     assert str(problem).startswith("turned: colour (0, 128, 0) is label 1 here and 2 in masks")
 
 
 def test_what_fills_up_a_palette_is_no_colour_of_a_class() -> None:
-    tally = Tally()
-    tally.add_mask("train", "first", _counts(0, 1), [0, 0, 0, 9, 9, 9, *[0] * 750])
-    tally.add_mask("train", "second", _counts(1, 2), [5, 5, 5, 9, 9, 9, *[0] * 750])
-    assert tally.problems == []
-    assert tally.notes() == []
+    remarks = Remarks()
+    remarks.add_mask("train", "first", _counts(0, 1), [0, 0, 0, 9, 9, 9, *[0] * 750])
+    remarks.add_mask("train", "second", _counts(1, 2), [5, 5, 5, 9, 9, 9, *[0] * 750])
+    assert remarks.problems == []
+    assert remarks.notes() == []

@@ -53,7 +53,7 @@ def class_notes(pixels: Pixels, classes: Sequence[str]) -> list[str]:
 
 
 @dataclass
-class Tally:
+class Remarks:
     """What was seen in a dataset that is no fault by itself, but may not be what was meant."""
 
     pixels: dict[str, np.ndarray] = field(default_factory=dict)
