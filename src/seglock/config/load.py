@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Mapping
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any, get_args
 
@@ -103,11 +105,8 @@ def override_attack(params: Params, **values: Any) -> Params:
 def _override(params: Params, section: str, values: dict[str, Any]) -> Params:
     plain = params.model_dump()
     for name, value in values.items():
-        *parts, last = name.split(".")
-        place = plain[section]
-        for part in parts:
-            place = place[part]
-        place[last] = value
+        *parts, last = section, *name.split(".")
+        reduce(getitem, parts, plain)[last] = value
     return check_params(plain, where=section)
 
 

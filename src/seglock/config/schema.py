@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from seglock.config.attack import AttackParams
 from seglock.config.rules import (
@@ -33,7 +33,7 @@ from seglock.config.section import (
     Seconds,
     Section,
     Seed,
-    refuse,
+    without,
 )
 from seglock.steps import FfxPassword, Step, parse_step
 
@@ -45,12 +45,7 @@ def _check_step(name: str) -> str:
     return name
 
 
-def _check_device(name: str) -> str:
-    refuse(device_faults(name))
-    return name
-
-
-DeviceName = Annotated[str, AfterValidator(_check_device)]
+DeviceName = Annotated[str, AfterValidator(without(device_faults))]
 StepName = Annotated[str, AfterValidator(_check_step)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Auto = Literal["auto"] | bool
@@ -87,10 +82,8 @@ class DataParams(Section):
     image_side: PositiveInt = 64
     synthetic: SyntheticParams = SyntheticParams()
 
-    @model_validator(mode="after")
-    def _values_agree(self) -> Self:
-        refuse(data_faults(dict(self)))
-        return self
+    def faults(self) -> list[str]:
+        return data_faults(dict(self))
 
 
 class KeysParams(Section):
@@ -110,10 +103,8 @@ class LockParams(Section):
     ffx_password: FfxPassword = "from_key"  # noqa: S105 - a choice, not a password
     ffx_divisor: PositiveInt | None = None
 
-    @model_validator(mode="after")
-    def _steps_fit(self) -> Self:
-        refuse(order_faults(self.steps))
-        return self
+    def faults(self) -> list[str]:
+        return order_faults(self.steps)
 
     @property
     def parsed_steps(self) -> list[Step]:
@@ -141,10 +132,8 @@ class ModelParams(Section):
     norm: Literal["batch", "frozen", "group"] = "batch"
     zero_init_residual: bool = False
 
-    @model_validator(mode="after")
-    def _values_agree(self) -> Self:
-        refuse(model_faults(dict(self)))
-        return self
+    def faults(self) -> list[str]:
+        return model_faults(dict(self))
 
 
 class TrainParams(Section):
@@ -181,10 +170,8 @@ class TrainParams(Section):
     data_on_device: Auto = "auto"
     checkpoint_seconds: NotNegative = 0.0
 
-    @model_validator(mode="after")
-    def _values_agree(self) -> Self:
-        refuse(train_faults(dict(self)))
-        return self
+    def faults(self) -> list[str]:
+        return train_faults(dict(self))
 
     @property
     def bf16(self) -> bool | None:
@@ -221,10 +208,8 @@ class Params(Section):
     search: SearchParams = SearchParams()
     attack: AttackParams = AttackParams()
 
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def faults(self) -> list[str]:
         locks = {name: dict(lock) for name, lock in self.locks.items()}
         faults = lock_faults(locks, self.data.image_side)
         faults += recipe_faults(dict(self.model), dict(self.train))
-        refuse(faults + study_faults(dict(self.search), dict(self.data), dict(self.train)))
-        return self
+        return faults + study_faults(dict(self.search), dict(self.data), dict(self.train))

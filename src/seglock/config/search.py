@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -11,7 +11,6 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
-    model_validator,
 )
 
 from seglock.config.attack import Percent
@@ -34,35 +33,14 @@ from seglock.config.section import (
     Seconds,
     Section,
     Seed,
-    refuse,
+    without,
 )
 from seglock.steps import METHODS, FfxPassword
 
-
-def _check_pattern(pattern: str) -> str:
-    refuse(pattern_faults(pattern))
-    return pattern
-
-
-def _check_fraction(fraction: Any) -> Any:
-    refuse(fraction_faults(fraction))
-    return fraction
-
-
-def _check_enqueue(enqueue: Any) -> Any:
-    refuse(enqueue_faults(enqueue))
-    return enqueue
-
-
-def _check_attacks(attacks: Any) -> Any:
-    refuse(thief_faults(attacks))
-    return attacks
-
-
-Pattern = Annotated[str, AfterValidator(_check_pattern)]
-Fraction = Annotated[int | Literal["published"], BeforeValidator(_check_fraction)]
-Enqueue = Annotated[list[str] | Literal["published"], BeforeValidator(_check_enqueue)]
-Attacks = Annotated[list[str] | Literal["all"], BeforeValidator(_check_attacks)]
+Pattern = Annotated[str, AfterValidator(without(pattern_faults))]
+Fraction = Annotated[int | Literal["published"], BeforeValidator(without(fraction_faults))]
+Enqueue = Annotated[list[str] | Literal["published"], BeforeValidator(without(enqueue_faults))]
+Attacks = Annotated[list[str] | Literal["all"], BeforeValidator(without(thief_faults))]
 
 
 class RangeParams(Section):
@@ -71,10 +49,8 @@ class RangeParams(Section):
     low: Positive
     high: Positive
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        refuse(range_faults(self.low, self.high))
-        return self
+    def faults(self) -> list[str]:
+        return range_faults(self.low, self.high)
 
 
 def _list_or_range(value: Any) -> str:
@@ -168,7 +144,5 @@ class SearchParams(Section):
     storage_timeout_seconds: Seconds = 60.0
     resources: ResourceParams = ResourceParams()
 
-    @model_validator(mode="after")
-    def _values_agree(self) -> Self:
-        refuse(search_faults(dict(self)))
-        return self
+    def faults(self) -> list[str]:
+        return search_faults(dict(self))

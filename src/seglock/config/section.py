@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from seglock.foreign import is_name
 
@@ -19,11 +20,30 @@ class Section(BaseModel):
         frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, allow_inf_nan=False
     )
 
+    def faults(self) -> list[str]:
+        """What is wrong between its values, one line each."""
+        return []
+
+    @model_validator(mode="after")
+    def _values_agree(self) -> Self:
+        refuse(self.faults())
+        return self
+
 
 def refuse(faults: list[str]) -> None:
     """Raise ValueError with all faults, one a line; nothing without any."""
     if faults:
         raise ValueError("\n".join(faults))
+
+
+def without(faults: Callable[[Any], list[str]]) -> Callable[[Any], Any]:
+    """A validator that takes a value in which a rule finds no faults."""
+
+    def check(value: Any) -> Any:
+        refuse(faults(value))
+        return value
+
+    return check
 
 
 def _check_name(name: str) -> str:
