@@ -1,10 +1,11 @@
-"""The house: what each room may not import, no circles, the public names."""
+"""The house: what each room may not import, no circles, no long files, the public names."""
 
 from __future__ import annotations
 
 import graphlib
 import subprocess
 import sys
+from pathlib import Path
 
 import grimp
 import pytest
@@ -52,6 +53,12 @@ def test_no_imports_go_in_a_circle() -> None:
     except graphlib.CycleError as error:
         circle = error.args[1]
     assert circle == []
+
+
+def test_no_file_has_more_than_300_lines() -> None:
+    source = Path(seglock.__file__).parent
+    lines = {path: len(path.read_text().splitlines()) for path in source.rglob("*.py")}
+    assert {str(path.relative_to(source)): n for path, n in lines.items() if n > 300} == {}
 
 
 def test_public_names_are_these() -> None:
