@@ -64,6 +64,11 @@ def change(root: Path, **sections: Mapping[str, Any]) -> None:
         YAML(typ="safe", pure=True).dump(merged, file)
 
 
+def run_id(number: int) -> str:
+    """As MLflow's runs are called."""
+    return f"{number:032x}"
+
+
 class Runs:
     """Stands in for ``open_run``: keeps the trackers, may stop one of them."""
 
@@ -82,7 +87,7 @@ class Runs:
                     os.kill(os.getpid(), signal.SIGTERM)
                 super().log_metrics(metrics, step)
 
-        tracker = Tracker(about["run_id"] or f"run-{len(self.trackers)}")
+        tracker = Tracker(about["run_id"] or run_id(len(self.trackers)))
         tracker.set_tags(about["tags"])
         self.trackers.append(tracker)
         self.asked.append(about)
@@ -118,7 +123,7 @@ def test_outputs_run_and_nothing_left_behind(root: Path, runs: Runs) -> None:
     key = load_key("main")
     assert training["weights_sha256"] == files.sha256_file(model)
     assert (training["lock"], training["key_id"], training["epochs"]) == ("np-4", key.id, 3)
-    assert (training["run_id"], training["resumed_from"]) == ("run-0", None)
+    assert (training["run_id"], training["resumed_from"]) == (run_id(0), None)
     assert set(training) == {
         "lock", "run_id", "best_epoch", "epochs", "val_loss", "val_miou", "seconds", "device",
         "parameters", "weights_sha256", "key_id", "resumed_from",
@@ -131,7 +136,7 @@ def test_outputs_run_and_nothing_left_behind(root: Path, runs: Runs) -> None:
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     best = rows[training["best_epoch"] - 1]
     assert float(best["val_loss"]) == training["val_loss"]
-    assert json.loads(outputs(root)["metrics.json"])["run_id"] == "run-0"
+    assert json.loads(outputs(root)["metrics.json"])["run_id"] == run_id(0)
     assert folders(root) == []
 
 
@@ -193,9 +198,9 @@ def test_a_stop_keeps_the_checkpoint_and_the_run(
     assert runs.trackers[1].status == "KILLED"
     assert outputs(root) == whole
     train_locks(["np-4"], root)
-    assert [asked["run_id"] for asked in runs.asked] == [None, None, "run-1"]
+    assert [asked["run_id"] for asked in runs.asked] == [None, None, run_id(1)]
     training = json.loads(outputs(root)["training.json"])
-    assert (training["resumed_from"], training["run_id"]) == (2, "run-1")
+    assert (training["resumed_from"], training["run_id"]) == (2, run_id(1))
     assert outputs(root)["model.safetensors"] == whole["model.safetensors"]
     assert folders(root) == []
 

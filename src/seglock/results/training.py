@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from seglock.errors import ReportError
 from seglock.foreign import read_plain
@@ -20,7 +20,7 @@ class Training(Record):
     """training.json. ``best_epoch``, from 1, is the one whose weights were kept."""
 
     lock: str | None = None
-    run_id: RunId | None = None
+    run_id: RunId
     best_epoch: int
     epochs: int
     val_loss: float | None = None
@@ -28,8 +28,8 @@ class Training(Record):
     seconds: float | None = None
     device: str | None = None
     parameters: int | None = None
-    weights_sha256: str | None = None
-    key_id: str | None = None
+    weights_sha256: str
+    key_id: str | None
     resumed_from: int | None = None
 
 
@@ -41,6 +41,14 @@ class Epoch(NamedTuple):
     train_loss: float
     val_loss: float
     val_miou: float
+
+
+def write_history(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Write the rows of a curve, one an epoch, with the names of `Epoch`."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, fieldnames=Epoch._fields, lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
 
 
 def read_history(path: Path, fix: str) -> tuple[Epoch, ...]:

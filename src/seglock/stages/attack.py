@@ -18,6 +18,7 @@ from seglock import __version__, files
 from seglock.config import AttackParams, Params, load_params, override_attack
 from seglock.errors import AttackError
 from seglock.results.attack import FIGURES, AttackResult
+from seglock.results.training import Training
 from seglock.stages.attack_record import record_results, write_results
 from seglock.stages.locks import WEIGHTS, OpenLock, open_lock, read_training
 from seglock.stages.outputs import sole_writer
@@ -156,15 +157,15 @@ def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] |
     return lambda done, total: progress(name, done, total)
 
 
-def _digest(params: Params, training: Mapping[str, Any], data: PreparedData) -> str:
+def _digest(params: Params, training: Training, data: PreparedData) -> str:
     """What the results are a function of, but for the attacks' names; and what they tell."""
     settings = params.attack.model_dump(mode="json", exclude={"names"})
     about = [
         __version__,
         FIGURES,
         settings,
-        training["weights_sha256"],
-        training["key_id"],
+        training.weights_sha256,
+        training.key_id,
         data.digest,
     ]
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]

@@ -53,7 +53,7 @@ def evaluate_opened(
         sole_writer(root, "evaluations", lock.name),
         trained_run(lock.name, params, data, lock.record, training, root)
         if tracked
-        else MemoryTracker(training["run_id"]) as tracker,
+        else MemoryTracker(training.run_id) as tracker,
     ):
         if lock.key is not None:  # a tag: MLflow's params never change, and a second evaluation may
             tracker.set_tags({"wrong_keys": str(params.evaluate.wrong_keys)})

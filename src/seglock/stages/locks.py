@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seglock import files
 from seglock.config import find_lock
 from seglock.errors import KeyRefusedError, ModelError
-from seglock.foreign import is_run_id
 from seglock.keys import PublicRecord, SecretKey, load_key
+from seglock.results.training import MODELS, Training
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,16 +79,12 @@ def open_lock(name: str, params: Params, root: Path) -> OpenLock:
     return OpenLock(name, lock, load_key(lock.key, record=record), record)
 
 
-def read_training(lock: OpenLock, root: Path) -> dict[str, Any]:
+def read_training(lock: OpenLock, root: Path) -> Training:
     """training.json of a lock, checked against its key and the weights beside it."""
-    folder = root / "data" / "models" / lock.name
+    folder = root / MODELS / lock.name
     fix = f"run dvc repro train@{lock.name}"
-    path = folder / "training.json"
-    fields = {"run_id": str, "key_id": str | None, "weights_sha256": str}
-    training = files.read_object(path, fields, error=ModelError, fix=fix)
-    if not is_run_id(training["run_id"]):
-        raise ModelError(f"{path} must name a run by its id", got=repr(training["run_id"]), fix=fix)
-    own, trained = lock.key_id, training["key_id"]
+    training = Training.read(folder / "training.json", error=ModelError, fix=fix)
+    own, trained = lock.key_id, training.key_id
     if own != trained:
         raise KeyRefusedError(
             f"lock {lock.name} must be evaluated with the key its model was trained under",
@@ -100,7 +96,7 @@ def read_training(lock: OpenLock, root: Path) -> dict[str, Any]:
     path = folder / WEIGHTS
     if not path.is_file():
         raise ModelError(f"{path} must exist", got="no such file", fix=f"{fix}, or dvc pull it")
-    if files.sha256_file(path) != training["weights_sha256"]:
+    if files.sha256_file(path) != training.weights_sha256:
         raise ModelError(
             f"{path} must be the weights that training.json tells of",
             got="other bytes",

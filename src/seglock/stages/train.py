@@ -6,7 +6,6 @@ The key is checked before torch is imported, the tracking server before anything
 from __future__ import annotations
 
 import contextlib
-import csv
 import hashlib
 import json
 import shutil
@@ -21,6 +20,7 @@ from seglock import __version__, files
 from seglock.config import BASELINE, LockParams, Params, load_params
 from seglock.keys import DERIVATION_VERSION
 from seglock.results.metrics import training_metrics
+from seglock.results.training import Training, write_history
 from seglock.stages.locks import WEIGHTS, OpenLock, open_lock
 from seglock.stages.outputs import sole_writer
 from seglock.stages.run import lock_tags, machine_tags, run_name, run_params
@@ -209,20 +209,20 @@ def _tracked(
 
 def _write(target: Path, lock: OpenLock, tracker: Tracker, result: TrainResult) -> None:
     """Put the outputs in place as a whole, then record them in the run."""
-    training = {
-        "lock": lock.name,
-        "run_id": tracker.run_id,
-        "best_epoch": result.best_epoch,
-        "epochs": len(result.history),
-        "val_loss": result.val_loss,
-        "val_miou": result.val_miou,
-        "seconds": round(result.seconds, 3),
-        "device": result.device,
-        "parameters": result.parameters,
-        "weights_sha256": files.sha256_file(result.weights),
-        "key_id": lock.key_id,
-        "resumed_from": result.resumed_from,
-    }
+    training = Training(
+        lock=lock.name,
+        run_id=tracker.run_id,
+        best_epoch=result.best_epoch,
+        epochs=len(result.history),
+        val_loss=result.val_loss,
+        val_miou=result.val_miou,
+        seconds=round(result.seconds, 3),
+        device=result.device,
+        parameters=result.parameters,
+        weights_sha256=files.sha256_file(result.weights),
+        key_id=lock.key_id,
+        resumed_from=result.resumed_from,
+    )
     best = result.history[result.best_epoch - 1]
     figures = {
         "run_id": tracker.run_id,
@@ -233,12 +233,9 @@ def _write(target: Path, lock: OpenLock, tracker: Tracker, result: TrainResult) 
     }
     with files.replacing_folder(target) as out:
         shutil.copyfile(result.weights, out / WEIGHTS)
-        files.write_json(out / "training.json", training)
+        training.write(out / "training.json")
         files.write_json(out / "metrics.json", figures)
-        with (out / "history.csv").open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, fieldnames=list(best), lineterminator="\n")
-            table.writeheader()
-            table.writerows(result.history)
-    tracker.log_metrics(training_metrics(training))
+        write_history(result.history, out / "history.csv")
+    tracker.log_metrics(training_metrics(training.document()))
     for name in (WEIGHTS, "training.json", "history.csv"):
         tracker.log_artifact(target / name, "training")

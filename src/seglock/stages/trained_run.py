@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seglock.stages.evaluate_record import retell_training
 from seglock.stages.run import lock_tags, machine_tags, run_name
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from seglock.config import Params
     from seglock.data import PreparedData
     from seglock.keys import PublicRecord
+    from seglock.results.training import Training
     from seglock.tracking import Tracker
 
 
@@ -23,7 +24,7 @@ def trained_run(
     params: Params,
     data: PreparedData,
     record: PublicRecord | None,
-    training: Mapping[str, Any],
+    training: Training,
     root: Path,
 ) -> Iterator[Tracker]:
     """Open the run that training.json names; where this store lacks it, one that tells its story.
@@ -37,9 +38,9 @@ def trained_run(
         name=run_name(lock, params, data),
         tags=lock_tags(lock, params, data, record, root),
         root=project_root(),
-        run_id=training["run_id"],
+        run_id=training.run_id,
     ) as tracker:
-        if tracker.run_id != training["run_id"]:
+        if tracker.run_id != training.run_id:
             tracker.set_tags(machine_tags(root))
             retell_training(tracker, params, lock, root / "data" / "models" / lock)
         yield tracker
