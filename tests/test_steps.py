@@ -7,17 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seglock.errors import ConfigError, TransformError
-from seglock.steps import (
-    METHODS,
-    Step,
-    check_block_divides,
-    check_sequence,
-    divisors,
-    parse_step,
-)
+from seglock.methods import METHODS
+from seglock.steps import Step, check_block_divides, check_sequence, divisors, parse_step
 
 steps = st.builds(
-    Step, st.sampled_from(METHODS), st.integers(1, 256), st.none() | st.integers(0, 100)
+    Step, st.sampled_from([*METHODS]), st.integers(1, 256), st.none() | st.integers(0, 100)
 )
 
 

@@ -1,4 +1,5 @@
-"""The name of a transform step, ``METHOD-BLOCK[-fPERCENT]``, and which steps may follow each other.
+"""The name of a transform step, ``METHOD-BLOCK[-fPERCENT]``, which steps may follow each other, and
+how many plans they have. What a method is stands in ``seglock.methods``.
 
 Pure text and numbers: the transforms themselves are built from these in ``seglock.transforms``.
 """
@@ -7,18 +8,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from seglock.errors import ConfigError, TransformError, nearest_name
+from seglock.methods import LEVELS, METHODS
+from seglock.methods.method import CAP
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
-Method = Literal["shf", "np", "ffx"]
-FfxPassword = Literal["from_key", "fixed"]
-METHODS: tuple[Method, ...] = get_args(Method)
+    from seglock.methods import FfxPassword
+
 CHANNELS = 3
 SEARCHABLE_BITS = 64
 """Key spaces below it a determined attacker can try out whole."""
@@ -29,11 +31,11 @@ _STEP = re.compile(r"(?P<method>[a-z]+)-(?P<block>[0-9]+)(?:-f(?P<percent>[0-9]+
 class Step:
     """One transform step: a method, its block side in pixels, and how many positions it touches.
 
-    ``percent`` is None for the paper's share: all positions for SHF, half for NP and FFX. A name
-    has whole percents; code may use any fraction of one.
+    ``percent`` is None for the method's own share: all positions for SHF, half for NP and FFX. A
+    name has whole percents; code may use any fraction of one.
     """
 
-    method: Method
+    method: str
     block_size: int
     percent: int | Fraction | None = None
 
@@ -49,9 +51,8 @@ class Step:
         >>> parse_step("np-2").count, parse_step("shf-2").count, parse_step("np-4-f25").count
         (6, 12, 12)
         """
-        if self.percent is None:
-            return self.positions if self.method == "shf" else self.positions // 2
-        return self.positions * self.percent // 100
+        percent = METHODS[self.method].percent if self.percent is None else self.percent
+        return self.positions * percent // 100
 
     def __str__(self) -> str:
         text = f"{self.method}-{self.block_size}"
@@ -96,7 +97,8 @@ def parse_step(name: object) -> Step:
 def check_sequence(steps: Iterable[Step]) -> None:
     """Check that steps, applied from left to right, stay inside the one formula.
 
-    Allowed: any SHF and NP, then at most one FFX, then SHF only; all with the same block side.
+    Allowed: any that stay in 0..255, then at most one that does not (FFX), then only such as move
+    values (SHF); all with the same block side.
     Raises TransformError naming the order to use.
     """
     for fault in sequence_faults(steps):
@@ -117,21 +119,27 @@ def sequence_faults(steps: Iterable[Step]) -> list[TransformError]:
                 fix=f"use one of {', '.join(map(str, sorted(sides)))} for all of them",
             )
         )
-    methods = [step.method for step in steps]
-    if methods.count("ffx") > 1:
+    wide = [step for step in steps if is_wide([step])]
+    if not wide:
+        return faults
+    name, top = wide[0].method.upper(), METHODS[wide[0].method].reach - 1
+    if len(wide) > 1:
         faults.append(
             TransformError(
-                "a lock may have at most one FFX step, since FFX takes 0..255 and gives 0..999",
+                f"a lock may have at most one {name} step, since {name} takes 0..255 and gives "
+                f"0..{top}",
                 got=f"[{names}]",
-                fix="keep one ffx step, after every np step",
+                fix=f"keep one {wide[0].method} step, and only shf after it",
             )
         )
-    if "ffx" in methods and "np" in methods[methods.index("ffx") :]:
-        first = [s for s in steps if s.method != "ffx"]
-        order = ", ".join(map(str, [*first, *(s for s in steps if s.method == "ffx")]))
+    behind = steps[steps.index(wide[0]) :]
+    late = [s.method.upper() for s in behind if not (METHODS[s.method].moves or is_wide([s]))]
+    if late:
+        order = ", ".join(map(str, [*(s for s in steps if not is_wide([s])), *wide]))
         faults.append(
             TransformError(
-                "NP must come before FFX, since NP is defined on 0..255 and FFX gives 0..999",
+                f"{late[0]} must come before {name}, since {late[0]} is defined on 0..255 and "
+                f"{name} gives 0..{top}",
                 got=f"[{names}]",
                 fix=f"write [{order}]",
             )
@@ -139,25 +147,44 @@ def sequence_faults(steps: Iterable[Step]) -> list[TransformError]:
     return faults
 
 
-def has_one_plan(steps: Iterable[Step], ffx_password: FfxPassword) -> bool:
+def is_wide(steps: Iterable[Step]) -> bool:
+    """Whether encrypted values leave 0..255: then they take two bytes.
+
+    >>> is_wide([parse_step("np-4")]), is_wide([parse_step("np-4"), parse_step("ffx-4")])
+    (False, True)
+    """
+    return any(METHODS[step.method].reach > LEVELS for step in steps)
+
+
+def plan_count(steps: Sequence[Step], ffx_password: FfxPassword) -> int:
+    """The number of distinct plans, 2**256 at most.
+
+    A plan is a permutation and a mask for each method, each free of the others wherever the steps
+    stand: a permutation between two masks only relabels the positions of one. Exact for one step,
+    and for any sequence of NP, full SHF and FFX with the fixed password. An upper bound where
+    several partial SHF meet (their product need not reach every permutation that moves so few
+    points), and where a method's own count is one.
+    """
+    counts: dict[str, list[int]] = {}
+    for step in steps:
+        counts.setdefault(step.method, []).append(step.count)
+    found = (
+        METHODS[method].plan_count(steps[0].positions, each, ffx_password)
+        for method, each in counts.items()
+    )
+    return min(CAP, math.prod(found))
+
+
+def has_one_plan(steps: Sequence[Step], ffx_password: FfxPassword) -> bool:
     """Whether every key gives the same plan, so that none is wrong.
 
     SHF of fewer than two positions moves nothing; NP of none or all of them has one mask, and so
-    has FFX, where only a password from the key could still differ. A sequence has one plan where
-    each of its steps has.
+    has FFX, where only a password from the key could still differ.
 
     >>> has_one_plan([parse_step("np-4-f100")], "from_key"), has_one_plan([], "fixed")
     (True, True)
     """
-    return all(_has_one_plan(step, ffx_password) for step in steps)
-
-
-def _has_one_plan(step: Step, ffx_password: FfxPassword) -> bool:
-    if step.method == "shf":
-        return step.count < 2
-    if step.method == "ffx" and ffx_password == "from_key":  # noqa: S105 - a choice
-        return step.count == 0
-    return step.count in (0, step.positions)
+    return plan_count(steps, ffx_password) == 1
 
 
 def divisors(side: int) -> list[int]:

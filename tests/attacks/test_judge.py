@@ -8,7 +8,7 @@ import pytest
 from seglock.attacks import Budget, Candidate, Finding, Judge, Meter, Verdict, find_attack
 from seglock.attacks.agreement import agreement, read_images, read_levels
 from seglock.attacks.blocks import block_grid, block_rows, images_of
-from seglock.attacks.estimates import AS_IS, ENCRYPTED, NEGATED, estimated_plan
+from seglock.attacks.estimates import AS_IS, ENCRYPTED, NEGATED, estimated_plan, ffx_kinds
 from seglock.attacks.quality import psnr, ssim
 from seglock.evaluation import evaluate_lock
 from seglock.results.evaluation import Floors
@@ -89,7 +89,7 @@ def test_decrypted_images_are_measured_for_ciphertexts_only() -> None:
 def test_agreement_of_masks_is_up_to_the_complement() -> None:
     truth = compose(["np-2"], KEY)._plan
     facts = scene("np-2").facts
-    turned = estimated_plan(facts, np.arange(12), 1 - truth.selector)
+    turned = estimated_plan(facts, np.arange(12), 1 - truth.selector, ffx_kinds())
     found = agreement(turned, truth, EVEN)
     assert (found.share, found.best, found.chance, found.whole) == (0, 1, 0.5, False)
     told = found.to_dict()
@@ -104,7 +104,7 @@ def test_agreement_of_permutations() -> None:
     facts = scene("shf-2").facts
     order = truth.permutation.astype(int)
     order[[0, 1]] = order[[1, 0]]
-    found = agreement(estimated_plan(facts, order, np.zeros(12, int)), truth, EVEN)
+    found = agreement(estimated_plan(facts, order, np.zeros(12, int), ffx_kinds()), truth, EVEN)
     assert found.share == pytest.approx(10 / 12)
     assert found.chance == pytest.approx(1 / 12)
 
@@ -123,14 +123,16 @@ def test_a_table_is_judged_by_the_levels_it_reads() -> None:
     wide = truth.tables[truth.tables.max(axis=1) >= 256][0]
     mask = truth.selector == int(truth.tables[1].max() >= 256)
     kinds = np.where(mask, ENCRYPTED, AS_IS)
-    assert agreement(estimated_plan(facts, np.arange(12), kinds, wide), truth, EVEN).whole
-    rolled = estimated_plan(facts, np.arange(12), kinds, np.roll(wide, 1))
+    assert agreement(
+        estimated_plan(facts, np.arange(12), kinds, ffx_kinds(wide)), truth, EVEN
+    ).whole
+    rolled = estimated_plan(facts, np.arange(12), kinds, ffx_kinds(np.roll(wide, 1)))
     found = agreement(rolled, truth, np.eye(256)[:255].sum(0))
     assert found.share == 1
     assert found.table_error == pytest.approx(1)
     assert not found.whole
     assert found.is_found
-    off = estimated_plan(facts, np.arange(12), kinds, np.roll(wide, 2))
+    off = estimated_plan(facts, np.arange(12), kinds, ffx_kinds(np.roll(wide, 2)))
     assert not agreement(off, truth, np.eye(256)[:254].sum(0)).is_found
 
 
@@ -158,7 +160,7 @@ def test_blocks_are_cut_as_the_formula_has_them() -> None:
 
 
 def test_estimates_are_whole_plans() -> None:
-    plan = estimated_plan(scene("shf-2").facts, np.full(12, 3), np.full(12, NEGATED))
+    plan = estimated_plan(scene("shf-2").facts, np.full(12, 3), np.full(12, NEGATED), ffx_kinds())
     assert sorted(plan.permutation) == list(range(12))
     assert plan.permutation[0] == 3
 

@@ -9,25 +9,25 @@ from hypothesis import strategies as st
 
 from seglock.attacks import Budget, Facts, Meter
 from seglock.attacks.climb import Found
-from seglock.attacks.estimates import NEGATED
-from seglock.attacks.guesses import Guess, guess
+from seglock.attacks.guesses import guess, touched
 from seglock.attacks.regression import gains, regress_masks
 from seglock.steps import parse_step
+from seglock.transforms.plan import Plan
 
 FACTS = Facts((parse_step("np-4"),), "from_key", None, 3, 16)
-TRUTH = guess(FACTS, 5, 0).kinds == NEGATED
+TRUTH = touched(guess(FACTS, 5, 0))
 
 
-def linear(guesses: Sequence[Guess]) -> torch.Tensor:
+def linear(guesses: Sequence[Plan]) -> torch.Tensor:
     """A score that falls with every position that is right."""
-    return torch.tensor([float(((one.kinds == NEGATED) != TRUTH).sum()) for one in guesses])
+    return torch.tensor([float((touched(one) != TRUTH).sum()) for one in guesses])
 
 
 def test_a_linear_score_gives_the_whole_mask() -> None:
     meter = Meter(Budget(400, 600.0), clock=lambda: 0.0)
     start = Found(guess(FACTS, 0, 0), 1e9, ())
     found, gain = regress_masks(FACTS, linear, meter, 0, start, share=0.5)
-    assert ((found.guess.kinds == NEGATED) == TRUTH).all()
+    assert (touched(found.plan) == TRUTH).all()
     assert ((gain > 0) == TRUTH).all()
     assert meter.queries == 201
     assert found.course[-1] == (201, 0.0)

@@ -141,7 +141,7 @@ def test_a_plan_is_found_in_every_form_and_another_keys_is_not(steps: tuple[str,
 def test_a_plan_that_chance_gives_is_not_looked_for(steps: tuple[str, ...]) -> None:
     forms = dict(leaks(compose(steps, KEY)))
     assert [name for name, form in forms.items() if found(form)] == []
-    assert bool(too_short(compose(steps, KEY))) != has_one_plan(map(parse_step, steps), "fixed")
+    assert bool(too_short(compose(steps, KEY))) != has_one_plan([*map(parse_step, steps)], "fixed")
     for counted in (np.arange(768), np.arange(768)[::-1], np.zeros(768, int), np.ones(768, int)):
         assert not any(found(form) for _, form in number_forms(counted))
 

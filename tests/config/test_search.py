@@ -20,7 +20,8 @@ from seglock.config import (
 from seglock.config.search_locks import LockChoice, enqueued_locks, parse_lock, published_locks
 from seglock.config.search_rules import hide_password, storage_faults
 from seglock.errors import ConfigError, TransformError
-from seglock.steps import METHODS, check_sequence, parse_step
+from seglock.methods import METHODS
+from seglock.steps import check_sequence, parse_step
 
 ROOT = Path(__file__).parents[2]
 LOCKS: dict[str, Any] = {"baseline": {"steps": []}, "shf-4": {"steps": ["shf-4"]}}
@@ -304,7 +305,7 @@ def test_a_section_of_the_wrong_shape_is_one_message(search: Any) -> None:
     assert faults(search)
 
 
-patterns = st.lists(st.sampled_from(METHODS), min_size=1, max_size=4).map("+".join)
+patterns = st.lists(st.sampled_from([*METHODS]), min_size=1, max_size=4).map("+".join)
 
 
 @given(patterns, st.integers(1, 64), st.none() | st.integers(0, 100))

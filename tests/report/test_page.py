@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from seglock.methods import METHODS
 from seglock.report.numbers import NOTHING
 from seglock.stages.report import write_report
-from seglock.transforms.methods import PLANNERS
 
 Make = Callable[..., Path]
 VOID = {"meta", "img", "source", "link", "br", "hr", "input"}
@@ -151,12 +151,7 @@ def test_both_floors_are_the_table_s_footer(demo: Path) -> None:
 def test_a_fourth_method_needs_no_change_here(
     make_project: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    methods = ("shf", "np", "ffx", "inv")
-    monkeypatch.setattr("seglock.steps.METHODS", methods)
-    monkeypatch.setattr("seglock.transforms.checks.METHODS", methods)
-    monkeypatch.setattr("seglock.report.paper.METHODS", methods)
-    monkeypatch.setattr("seglock.report.gallery.METHODS", methods)
-    monkeypatch.setitem(PLANNERS, "inv", PLANNERS["np"])
+    monkeypatch.setitem(METHODS, "inv", METHODS["np"])
     root = make_project({"baseline": [], "inv-4": ["inv-4"], "np-4": ["np-4"]}, pictures=1)
     write_report(root)
     page = read_page(root)

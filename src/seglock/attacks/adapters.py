@@ -1,22 +1,23 @@
-"""Learnable layers before a frozen network: a map of blocks, a soft FFX table and mask."""
+"""Learnable layers before a frozen network: a map of blocks, a soft table and mask."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from seglock.attacks.blocks import from_rows, to_rows
+from seglock.attacks.guesses import touched
+from seglock.methods import LEVELS
 from seglock.transforms import INPUT_MEAN, INPUT_STD
-from seglock.transforms.plan import LEVELS
 
 if TYPE_CHECKING:
-    from seglock.attacks.guesses import Guess
     from seglock.attacks.protocol import Facts
+    from seglock.transforms.plan import Plan
 
 _MASK_FASTER, _TABLE_FASTER = 10.0, 3.0
-_FFX_SCALE = 999.0
 
 
 class Adapted(nn.Module):
@@ -40,14 +41,14 @@ class Adapted(nn.Module):
 class BlockMap(nn.Module):
     """One n x n map and bias for all blocks; it begins as a guessed NP and SHF plan, or as none."""
 
-    def __init__(self, facts: Facts, start: Guess | None = None) -> None:
+    def __init__(self, facts: Facts, start: Plan | None = None) -> None:
         super().__init__()
         self._side = facts.block_size
         weight, bias = torch.eye(facts.positions), torch.zeros(facts.positions)
         if start is not None:
             # x -> (255 - x) / 255 of another channel, both in units of the network's input.
-            sign = torch.from_numpy(1.0 - 2 * (start.kinds % 2)).float()
-            source = torch.from_numpy(start.permutation)
+            sign = torch.from_numpy(1.0 - 2 * touched(start)).float()
+            source = torch.from_numpy(start.permutation.astype(np.int64))
             mean, std = (
                 torch.tensor(v).repeat(facts.positions // 3) for v in (INPUT_MEAN, INPUT_STD)
             )
@@ -62,15 +63,16 @@ class BlockMap(nn.Module):
 class SoftTable(nn.Module):
     """A 256-entry table mixed, position by position, with the value as it is.
 
-    Both in units of the network's input before normalisation: 0 to 1 for the table, 0 to 0.26 for
-    plain values, divided by what FFX values are divided by. The mask's logits must move by whole
-    units where the scale moves by hundredths: what is trained are fractions of them.
+    Both in units of the network's input before normalisation: 0 to 1, where a table leaves 0..255
+    0 to 0.26 for plain values, divided as its own are. The mask's logits must move by whole units
+    where the scale moves by hundredths: what is trained are fractions of them.
     """
 
     def __init__(self, facts: Facts) -> None:
         super().__init__()
         self._side = facts.block_size
-        self._divided = (LEVELS - 1) / (facts.ffx_divisor or _FFX_SCALE)
+        divisor = facts.ffx_divisor if facts.reach > LEVELS else None
+        self._divided = (LEVELS - 1) / (divisor or facts.reach - 1)
         self.table = nn.Parameter(torch.linspace(0, self._divided, LEVELS) / _TABLE_FASTER)
         self.mask = nn.Parameter(torch.zeros(facts.positions))
         self.scale = nn.Parameter(torch.ones(()))

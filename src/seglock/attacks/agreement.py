@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seglock.transforms.plan import COMPLEMENT, IDENTITY, LEVELS, Plan
+from seglock.methods import LEVELS
+from seglock.transforms.plan import COMPLEMENT, IDENTITY, Plan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

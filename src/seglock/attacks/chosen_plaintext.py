@@ -9,9 +9,16 @@ import numpy as np
 from seglock.attacks.blocks import block_rows, images_of
 from seglock.attacks.budget import Meter
 from seglock.attacks.correspondence import correspond
-from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material
-from seglock.transforms.ffx import FIXED_PASSWORD, ffx_table
-from seglock.transforms.plan import LEVELS
+from seglock.attacks.protocol import (
+    Attack,
+    Candidate,
+    Facts,
+    Finding,
+    Material,
+    needs_one_table,
+)
+from seglock.methods import LEVELS
+from seglock.transforms.sequence import public_tables
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,8 +27,8 @@ if TYPE_CHECKING:
 def chosen_blocks(facts: Facts) -> NDArray[np.uint8]:
     """The blocks (K, n) to have encrypted, the most telling first.
 
-    For the tables: one constant block tells an NP mask, and an FFX mask whose password is public;
-    256 constant blocks, one of each level, tell an FFX table as well. For SHF: each position's
+    For the tables: one constant block, or a few, tells masks of tables that everyone knows; 256
+    constant blocks, one of each level, tell a secret table as well. For SHF: each position's
     number in digits of base 256, one block a digit, ceil(log256 n) in all.
 
     >>> from seglock.steps import parse_step
@@ -29,7 +36,7 @@ def chosen_blocks(facts: Facts) -> NDArray[np.uint8]:
     2
     """
     constants = np.repeat(_constants(facts)[:, None], facts.positions, axis=1)
-    if "shf" not in facts.methods:
+    if not facts.shuffles:
         return constants
     numbers = np.arange(facts.positions)
     digits: list[NDArray[np.uint8]] = []
@@ -40,14 +47,14 @@ def chosen_blocks(facts: Facts) -> NDArray[np.uint8]:
 
 def _constants(facts: Facts) -> NDArray[np.uint8]:
     levels = np.arange(LEVELS, dtype=np.uint8)
-    if "ffx" not in facts.methods:
-        return levels[:1] if "np" in facts.methods else levels[:0]
-    if facts.ffx_password == "from_key":  # noqa: S105 - a choice, not a password
+    if facts.secret_tables:
         return levels
-    table = ffx_table(FIXED_PASSWORD)
-    outcomes = np.stack([levels, 255 - levels, table, table[::-1]])
-    telling = [len(np.unique(column)) == len(outcomes) for column in outcomes.T]
-    return levels[telling.index(True), None]
+    outcomes, chosen = public_tables(facts.steps, facts.ffx_password), list[int]()
+    told = [1]
+    while max(told) < len(outcomes):
+        told = [len(np.unique(outcomes[:, [*chosen, x]], axis=0)) for x in range(LEVELS)]
+        chosen.append(int(np.argmax(told)))
+    return np.array(chosen, np.uint8)
 
 
 def run(material: Material, meter: Meter, seed: int) -> Finding:
@@ -71,4 +78,4 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     return Finding((Candidate(found.plan),), about=about, exact={"determined": found.determined})
 
 
-ATTACK = Attack("chosen-plaintext", "T3", "images", run)
+ATTACK = Attack("chosen-plaintext", "T3", "images", run, needs_one_table)

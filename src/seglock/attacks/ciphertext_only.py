@@ -7,21 +7,28 @@ takes them as they are. What the plan adds is the pictures, and the network's us
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seglock.attacks.blocks import block_grid, block_rows
-from seglock.attacks.estimates import AS_IS, ENCRYPTED, NEGATED, UNKNOWN, estimated_plan
+from seglock.attacks.estimates import (
+    AS_IS,
+    ENCRYPTED,
+    NEGATED,
+    UNKNOWN,
+    estimated_plan,
+    ffx_kinds,
+)
 from seglock.attacks.ffx_company import kinds_and_table, read_rows
 from seglock.attacks.ffx_levels import mask_by_range, table_by_neighbours
-from seglock.attacks.guesses import Guess
 from seglock.attacks.np_mask import mask_by_correlation, settle_complement
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, needs_steps
 from seglock.attacks.shf_matching import match, statistics
 from seglock.attacks.unlabelled import Signals
-from seglock.transforms.ffx import FIXED_PASSWORD, ffx_table
+from seglock.methods import METHODS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +36,8 @@ if TYPE_CHECKING:
     from seglock.attacks.budget import Meter
     from seglock.transforms.plan import Plan
 
+READ = {"shf", "np", "ffx"}
+"""Methods whose traces in ciphertexts are known here."""
 MATCHED_LIMIT = 768
 """Positions of a block whose correlations can be matched: n = 768 is M = 16."""
 
@@ -46,6 +55,8 @@ def why_not(facts: Facts) -> str | None:
     """Shuffled large blocks are left out, and large ones of FFX in company."""
     if needs_steps(facts):
         return needs_steps(facts)
+    for method in sorted(facts.methods - READ):
+        return f"nobody has read {method} from ciphertexts alone"
     company = "ffx" in facts.methods and facts.methods != {"ffx"}
     if company and facts.positions > MATCHED_LIMIT:
         return (
@@ -89,9 +100,10 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
             np.random.default_rng(seed),
             lambda least: least > _GOOD_MATCH and not meter.exhausted,
         )
-        order = _settle_channels(material, grid, read, public, Guess(order, kinds, table))
+        found = estimated_plan(facts, order, kinds, ffx_kinds(table))
+        order = _settle_channels(material, grid, read, public, found)
         exact = {"matching_error": error}
-    plan = estimated_plan(facts, order, kinds, table)
+    plan = estimated_plan(facts, order, kinds, ffx_kinds(table))
     return Finding((Candidate(plan),), about={"ciphertexts": len(seen)}, exact=exact)
 
 
@@ -100,7 +112,7 @@ def _settle_channels(
     grid: NDArray[np.uint8],
     seen: NDArray[np.float64],
     public: NDArray[np.float64],
-    found: Guess,
+    found: Plan,
 ) -> NDArray[np.int64]:
     """The order of colour channels: of those as bright as photos the best match, or the network's.
 
@@ -108,7 +120,8 @@ def _settle_channels(
     that were matched. Channels are alike in how they rise and fall together, so that any order of
     them may match; in brightness they seldom are.
     """
-    place, channel = found.permutation // 3 * 3, found.permutation % 3
+    source = found.permutation.astype(np.int64)
+    place, channel = source // 3 * 3, source % 3
     orders: list[NDArray[np.int64]] = [
         place + np.array(turn)[channel] for turn in permutations(range(3))
     ]
@@ -120,7 +133,7 @@ def _settle_channels(
     near = [p for p, error in zip(bright, errors, strict=True) if error <= _NEAR * min(errors)]
     if len(near) == 1:
         return near[0]
-    guesses = [Guess(p, found.kinds, found.table) for p in near]
+    guesses = [replace(found, permutation=p) for p in near]
     judged = Signals(material, guesses)(guesses)
     return near[int(judged.argmin())]
 
@@ -147,15 +160,13 @@ def _distance(seen: NDArray[np.float64], public: NDArray[np.float64]) -> float:
 def _ffx(seen: NDArray[Any], facts: Facts) -> Plan:
     rows = block_rows(seen, facts.block_size)
     mask = mask_by_range(rows)
-    if facts.ffx_password == "fixed":  # noqa: S105 - a choice, not a password
-        table = ffx_table(FIXED_PASSWORD)
-    elif mask.any() and not mask.all():
+    table = METHODS["ffx"].public_table(facts.ffx_password)
+    if table is None and mask.any() and not mask.all():
         table = table_by_neighbours(rows, mask, facts.block_size)
-    else:  # every position hidden: nothing plain to read them by
+    elif table is None:  # every position hidden: nothing plain to read them by
         table = np.full(256, UNKNOWN, np.int16)
-    return estimated_plan(
-        facts, np.arange(facts.positions), np.where(mask, ENCRYPTED, AS_IS), table
-    )
+    kinds = np.where(mask, ENCRYPTED, AS_IS)
+    return estimated_plan(facts, np.arange(facts.positions), kinds, ffx_kinds(table))
 
 
 ATTACK = Attack("ciphertext-only", "T2", "ciphertexts", run, why_not)

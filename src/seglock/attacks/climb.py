@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seglock.attacks.guesses import Guess, guess, neighbour
+from seglock.attacks.guesses import guess, neighbour
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from seglock.attacks.budget import Meter
     from seglock.attacks.protocol import Facts
+    from seglock.transforms.plan import Plan
 
-Judged = Callable[[Sequence[Guess]], "Tensor"]
+Judged = Callable[[Sequence["Plan"]], "Tensor"]
 """Scores guesses (K,), the lower the better; on the thief's own data."""
-Moves = Callable[[Guess, int], Sequence[Guess]]
+Moves = Callable[["Plan", int], Sequence["Plan"]]
 """At most so many guesses that change the one that is given; none where there is nothing left."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """The best guess, its score, and how the best score fell: (queries, score) at each gain."""
+    """The best plan, its score, and how the best score fell: (queries, score) at each gain."""
 
-    guess: Guess
+    plan: Plan
     score: float
     course: tuple[tuple[int, float], ...]
 
     @classmethod
-    def after(cls, before: Found | None, guess: Guess, score: float, meter: Meter) -> Found:
+    def after(cls, before: Found | None, plan: Plan, score: float, meter: Meter) -> Found:
         """A gain over what was best before."""
         course = () if before is None else before.course
-        return cls(guess, score, (*course, (meter.queries, score)))
+        return cls(plan, score, (*course, (meter.queries, score)))
 
 
 def draw_best(
@@ -81,9 +82,9 @@ def climb(
     while not meter.exhausted:
         count = max(1, min(at_once, meter.left))
         guesses = (
-            [neighbour(facts, best.guess, rng) for _ in range(count)]
+            [neighbour(facts, best.plan, rng) for _ in range(count)]
             if moves is None
-            else moves(best.guess, count)
+            else moves(best.plan, count)
         )
         if not guesses:
             break
@@ -93,7 +94,7 @@ def climb(
         if better:
             taken, least = guesses[better[0]], float(scores[better[0]])
             if len(better) > 1 and not meter.exhausted:
-                joined = _joined(best.guess, [guesses[i] for i in better])
+                joined = _joined(best.plan, [guesses[i] for i in better])
                 (together,) = judged([joined]).tolist()
                 meter.spend()
                 if together < least:
@@ -102,13 +103,13 @@ def climb(
     return best
 
 
-def _joined(start: Guess, changed: Sequence[Guess]) -> Guess:
+def _joined(start: Plan, changed: Sequence[Plan]) -> Plan:
     """All exchanges that touch no position twice, the most helpful first."""
-    permutation, kinds = start.permutation.copy(), start.kinds.copy()
-    touched = np.zeros(len(kinds), bool)
+    permutation, selector = start.permutation.copy(), start.selector.copy()
+    touched = np.zeros(len(selector), bool)
     for other in changed:
-        moved = (other.permutation != start.permutation) | (other.kinds != start.kinds)
+        moved = (other.permutation != start.permutation) | (other.selector != start.selector)
         if not (moved & touched).any():
-            permutation[moved], kinds[moved] = other.permutation[moved], other.kinds[moved]
+            permutation[moved], selector[moved] = other.permutation[moved], other.selector[moved]
             touched |= moved
-    return Guess(permutation, kinds, start.table)
+    return replace(start, permutation=permutation, selector=selector)

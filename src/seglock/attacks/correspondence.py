@@ -7,16 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seglock.attacks.estimates import (
-    AS_IS,
-    ENCRYPTED,
-    NEGATED,
-    NEGATED_ENCRYPTED,
-    UNKNOWN,
-    estimated_plan,
-)
-from seglock.transforms.ffx import FIXED_PASSWORD, ffx_table
-from seglock.transforms.plan import LEVELS
+from seglock.attacks.estimates import UNKNOWN, estimated_plan, filled_table
+from seglock.methods import LEVELS
+from seglock.transforms.sequence import public_tables
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,70 +29,61 @@ class Correspondence:
 def correspond(plain: NDArray[np.uint8], encrypted: NDArray[Any], facts: Facts) -> Correspondence:
     """Read the plan from blocks (B, n) in both forms.
 
-    A plain value that is shuffled, negated or both keeps its series over the blocks, or its
-    negative; one under FFX keeps the pattern of which blocks have equal values. Two positions
-    with the same series cannot be told apart: then more blocks are needed.
+    A plain value that only moves, or goes through a table that everyone knows, keeps its series
+    over the blocks, or what the table makes of it; one whose table is secret (FFX) keeps the
+    pattern of which blocks have equal values. Two positions with the same series cannot be told
+    apart: then more blocks are needed.
     """
-    table = _public_table(facts)
-    source, kinds, certain = _match(plain, encrypted, facts, table)
-    if "ffx" in facts.methods and table is None:
-        table, kinds = _read_table(plain, encrypted, facts, source, np.where(certain, kinds, AS_IS))
-        if (table != UNKNOWN).all():
-            source, kinds, certain = _match(plain, encrypted, facts, table)
+    known = tables = public_tables(facts.steps, facts.ffx_password)
+    if not facts.secret_tables:
+        source, kinds, certain = _match(plain, encrypted, facts, known)
+    else:
+        source, kinds, certain = _match(plain, encrypted, facts, known, is_whole=False)
+        read = np.where(certain, kinds, 0)
+        table, kinds = _read_table(plain, encrypted, known, source, read)
+        is_read = bool((table != UNKNOWN).all())
+        tables = np.concatenate([known, filled_table(table, facts.reach)[known]])
+        if is_read:
+            source, kinds, certain = _match(plain, encrypted, facts, tables)
         else:
-            certain &= kinds == AS_IS
-    plan = estimated_plan(facts, source, kinds, table)
+            certain &= kinds == 0
+    plan = estimated_plan(facts, source, kinds, tables)
     return Correspondence(plan, float(certain.mean()))
-
-
-def _public_table(facts: Facts) -> NDArray[np.int16] | None:
-    known = facts.ffx_password == "fixed"  # noqa: S105 - a choice, not a password
-    return ffx_table(FIXED_PASSWORD) if known else None
 
 
 def _match(
     plain: NDArray[np.uint8],
     encrypted: NDArray[Any],
     facts: Facts,
-    table: NDArray[np.int16] | None,
+    tables: NDArray[np.int16],
+    *,
+    is_whole: bool = True,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """The source (-1 unknown), kind and certainty of each encrypted position."""
+    """The source (-1 unknown), kind and certainty of each encrypted position.
+
+    A kind is a row of ``tables``, or the number after the last for a table that is not among them,
+    where they are not all.
+    """
     size = facts.positions
     source = np.full(size, UNKNOWN, np.int64)
-    kinds = np.full(size, AS_IS, np.int64)
+    kinds = np.zeros(size, np.int64)
     certain = np.zeros(size, bool)
-    shuffled = "shf" in facts.methods
-    for kind, series in _possible(plain, facts, table):
-        find = _find_anywhere if shuffled else _find_in_place
-        found, alone = find(series, encrypted.astype(np.int16))
+    for kind, table in enumerate(tables):
+        find = _find_anywhere if facts.shuffles else _find_in_place
+        found, alone = find(table[plain], encrypted.astype(np.int16))
         # A series that two kinds explain leaves a choice; the first of them stays.
         certain &= ~(found >= 0)
         new = (source < 0) & (found >= 0)
         source[new], kinds[new], certain[new] = found[new], kind, alone[new]
-    if "ffx" in facts.methods and table is None:
+    if not is_whole:
         left = np.flatnonzero(source < 0)
-        kinds[left] = ENCRYPTED
-        if not shuffled:
+        kinds[left] = len(tables)
+        if not facts.shuffles:
             source[left], certain[left] = left, True
         elif len(left):
             pattern, seen = _patterns(plain), _patterns(encrypted[:, left])
             source[left], certain[left] = _find_anywhere(pattern, seen)
     return source, kinds, certain
-
-
-def _possible(
-    plain: NDArray[np.uint8], facts: Facts, table: NDArray[np.int16] | None
-) -> list[tuple[int, NDArray[np.int16]]]:
-    """What the positions of a block may have become under each known kind of table."""
-    as_is = plain.astype(np.int16)
-    series = [(AS_IS, as_is)]
-    if "np" in facts.methods:
-        series.append((NEGATED, 255 - as_is))
-    if table is not None and "ffx" in facts.methods:
-        series.append((ENCRYPTED, table[plain]))
-        if "np" in facts.methods:
-            series.append((NEGATED_ENCRYPTED, table[255 - plain]))
-    return series
 
 
 def _find_in_place(
@@ -147,31 +131,27 @@ def _patterns(series: NDArray[Any]) -> NDArray[np.int64]:
 def _read_table(
     plain: NDArray[np.uint8],
     encrypted: NDArray[Any],
-    facts: Facts,
+    known: NDArray[np.int16],
     source: NDArray[np.int64],
     kinds: NDArray[np.int64],
 ) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
-    """The FFX table as far as it was seen, and which positions were negated before it.
+    """The secret table as far as it was seen, and the kinds with what came before it.
 
-    Where NP comes before FFX there are two tables, one the mirror of the other: a position joins
-    the one that it has values in common with. Which of the two is called the mirror changes
-    nothing: the plan is the same.
+    kinds: rows of ``known``, or the number after the last for the positions to read. Where others
+    of ``known`` come before it (NP before FFX) there are several tables, each of the same values:
+    a position joins the one that it has values in common with. Which of them is called the first
+    changes nothing: the plan is the same.
     """
     table, kinds = np.full(LEVELS, UNKNOWN, np.int16), kinds.copy()
-    waiting = np.flatnonzero(kinds == ENCRYPTED)
+    waiting = np.flatnonzero(kinds == len(known))
     while len(waiting):
         levels, values = plain[:, source[waiting]], encrypted[:, waiting]
-        straight = (table[levels] == values).sum(axis=0)
-        mirrored = (table[255 - levels] == values).sum(axis=0)
-        if "np" not in facts.methods:
-            joins = np.ones(len(waiting), bool)
-        else:
-            joins = straight != mirrored
-            if not joins.any():  # the first of all, or one that shares no value with the rest
-                joins[0] = True
-        turned = joins & (mirrored > straight)
-        kinds[waiting[turned]] = NEGATED_ENCRYPTED
-        levels[:, turned] = 255 - levels[:, turned]
-        table[levels[:, joins]] = values[:, joins]
+        common = np.stack([(table[before[levels]] == values).sum(axis=0) for before in known])
+        best = common.argmax(axis=0)
+        joins = (common == common.max(axis=0)).sum(axis=0) == 1
+        if not joins.any():  # the first of all, or one that shares no value with the rest
+            joins[0] = True
+        kinds[waiting[joins]] = len(known) + best[joins]
+        table[known[best[joins], levels[:, joins]]] = values[:, joins]
         waiting = waiting[~joins]
     return table, kinds

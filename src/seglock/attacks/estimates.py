@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seglock.transforms.ffx import FFX_RANGE
-from seglock.transforms.plan import COMPLEMENT, IDENTITY, LEVELS, Plan
+from seglock.methods.ffx import FFX_RANGE
+from seglock.transforms.build import with_divisor
+from seglock.transforms.plan import COMPLEMENT, IDENTITY, Plan, dtype_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,33 +17,34 @@ if TYPE_CHECKING:
 
 UNKNOWN = -1
 AS_IS, NEGATED, ENCRYPTED, NEGATED_ENCRYPTED = range(4)
-"""The kinds of table that the formula allows a position: x, 255 - x, FFX(x), FFX(255 - x)."""
+"""The kinds of table that NP and FFX leave a position: x, 255 - x, FFX(x), FFX(255 - x)."""
 
 
 def estimated_plan(
     facts: Facts,
     permutation: NDArray[np.integer[Any]],
     kinds: NDArray[np.integer[Any]],
-    ffx: NDArray[np.int16] | None = None,
+    tables: NDArray[np.int16],
 ) -> Plan:
-    """The plan of a permutation (n,), a kind of table for each position (n,) and the FFX table.
+    """The plan of a permutation (n,) and a row (n,) of ``tables`` (K, 256) for each position.
 
-    Entries of ``permutation`` that are unknown, or claimed twice, get the sources left over;
-    unknown levels of ``ffx`` (256,) get values that no level has.
+    Entries of ``permutation`` that are unknown, or claimed twice, get the sources left over.
     """
-    table = filled_table(np.full(LEVELS, UNKNOWN, np.int16) if ffx is None else ffx)
-    tables = np.stack([IDENTITY, COMPLEMENT, table, table[::-1]])
-    wide = "ffx" in facts.methods
-    if not wide:
-        tables = tables[:2]
-    plan = Plan(
-        facts.block_size,
-        filled_permutation(permutation),
-        tables,
-        kinds.astype(np.uint8),
-        "int16" if wide else "uint8",
-    )
-    return replace(plan, divisor=facts.ffx_divisor) if wide and facts.ffx_divisor else plan
+    order, selector = filled_permutation(permutation), kinds.astype(np.uint8)
+    plan = Plan(facts.block_size, order, tables, selector, dtype_of(facts.reach))
+    return with_divisor(plan, facts.ffx_divisor)
+
+
+def ffx_kinds(table: NDArray[np.int16] | None = None) -> NDArray[np.int16]:
+    """The tables of the four kinds, (4, 256), for an FFX table as far as it is known.
+
+    None, where there is none: of the first two.
+    """
+    plain = [IDENTITY, COMPLEMENT]
+    if table is None:
+        return np.stack(plain)
+    whole = filled_table(table, FFX_RANGE)
+    return np.stack([*plain, whole, whole[::-1]])
 
 
 def filled_permutation(permutation: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
@@ -61,10 +62,11 @@ def filled_permutation(permutation: NDArray[np.integer[Any]]) -> NDArray[np.int6
     return whole
 
 
-def filled_table(table: NDArray[np.int16]) -> NDArray[np.int16]:
-    """A one-to-one table that keeps every known level; the others get values nobody has."""
+def filled_table(table: NDArray[np.int16], reach: int) -> NDArray[np.int16]:
+    """A one-to-one table into 0 .. reach - 1 that keeps every known level; the others get values
+    that no level has."""
     whole = table.astype(np.int16)
-    free = np.setdiff1d(np.arange(FFX_RANGE, dtype=np.int16), whole)
+    free = np.setdiff1d(np.arange(reach, dtype=np.int16), whole)
     unknown = np.flatnonzero(whole == UNKNOWN)
     whole[unknown] = free[: len(unknown)]
     return whole

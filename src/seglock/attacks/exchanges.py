@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seglock.attacks.blocks import from_rows
-from seglock.attacks.guesses import Guess, neighbour
-from seglock.attacks.soft_plan import inputs_under, parts_of
+from seglock.attacks.guesses import exchanged, neighbour
+from seglock.attacks.soft_plan import inputs_under, kinds_of, soft_plan
 from seglock.data import VOID
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from seglock.attacks.budget import Meter
     from seglock.attacks.protocol import Facts
+    from seglock.transforms.plan import Plan
 
 _SIDE = 128
 """Positions of each kind among whose pairs exchanges of kinds are ranked."""
@@ -31,7 +32,7 @@ _KICKS = (2, 5)
 """Exchanges made at once where none helps by itself: from, and below."""
 
 Exchange = tuple[float, bool, int, int]
-"""The change of the loss to expect, whether kinds change places or sources do, two positions."""
+"""The change of the loss to expect, whether tables change places or sources do, two positions."""
 
 
 class GuidedMoves:
@@ -47,55 +48,43 @@ class GuidedMoves:
         self._facts, self._network, self._meter = facts, network, meter
         self._rows, self._masks = rows, masks
         self._rng = np.random.default_rng([seed, 3])
-        self._of: Guess | None = None
+        self._of: Plan | None = None
         self._ranked: list[Exchange] = []
 
-    def __call__(self, best: Guess, count: int) -> Sequence[Guess]:
+    def __call__(self, best: Plan, count: int) -> Sequence[Plan]:
         """Up to ``count`` changed guesses; none where the gradient took the last query."""
         if best is not self._of:
             self._of, self._ranked = best, self._rank(best)
             count = min(count, self._meter.left)
         some, self._ranked = self._ranked[:count], self._ranked[count:]
-        return [_exchanged(best, move) for move in some] or [
+        return [exchanged(best, *pair, tables=tables) for _, tables, *pair in some] or [
             self._kicked(best) for _ in range(count)
         ]
 
-    def _kicked(self, best: Guess) -> Guess:
+    def _kicked(self, best: Plan) -> Plan:
         for _ in range(self._rng.integers(*_KICKS)):
             best = neighbour(self._facts, best, self._rng)
         return best
 
-    def _rank(self, best: Guess) -> list[Exchange]:
-        parts = parts_of(best, self._facts, self._rows.device)
-        own = [part for part in (parts.order, parts.negated, parts.encrypted) if part is not None]
+    def _rank(self, best: Plan) -> list[Exchange]:
+        plan = soft_plan(best, self._facts, self._rows.device)
+        own = [*plan.masks, *([] if plan.order is None else [plan.order])]
         total = [torch.zeros_like(part) for part in own]
         batches = [torch.split(some, _BATCH) for some in (self._rows, self._masks)]
         for rows, masks in zip(*batches, strict=True):
-            inputs = from_rows(inputs_under(parts, rows, self._facts), self._facts.block_size)
+            inputs = from_rows(inputs_under(plan, rows, self._facts), self._facts.block_size)
             logits = self._network(inputs)["out"].float()
             loss = F.cross_entropy(logits, masks.long(), ignore_index=VOID, reduction="sum")
-            for slope, more in zip(total, torch.autograd.grad(loss, own), strict=True):
+            slopes = torch.autograd.grad(loss, own, allow_unused=True, materialize_grads=True)
+            for slope, more in zip(total, slopes, strict=True):
                 slope += more
         self._meter.spend()
-        found = iter(total)
-        order, negated, encrypted = (
-            None if part is None else next(found).double().cpu().numpy()
-            for part in (parts.order, parts.negated, parts.encrypted)
-        )
-        moves = [] if order is None else _sources(best, order[0])
-        moves += _kinds(best, negated, encrypted)
-        return sorted(moves)
+        found = [part.double().cpu().numpy() for part in total]
+        moves = [] if plan.order is None else _sources(best, found.pop()[0])
+        return sorted(moves + _kinds(kinds_of(best, self._facts)[0], found))
 
 
-def _exchanged(of: Guess, move: Exchange) -> Guess:
-    _, is_kind, *pair = move
-    permutation, kinds = of.permutation.copy(), of.kinds.copy()
-    changed = kinds if is_kind else permutation
-    changed[pair] = changed[pair[::-1]]
-    return Guess(permutation, kinds, of.table)
-
-
-def _sources(of: Guess, slope: NDArray[np.float64]) -> list[Exchange]:
+def _sources(of: Plan, slope: NDArray[np.float64]) -> list[Exchange]:
     """The best exchanges of sources; slope: (n, n), of the loss by position and source."""
     other = slope[:, of.permutation]
     own = other.diagonal()
@@ -105,16 +94,14 @@ def _sources(of: Guess, slope: NDArray[np.float64]) -> list[Exchange]:
     return [(float(change[i]), False, int(first[i]), int(second[i])) for i in kept]
 
 
-def _kinds(
-    of: Guess, negated: NDArray[np.float64] | None, encrypted: NDArray[np.float64] | None
-) -> list[Exchange]:
-    """The best exchanges of kinds of table, from slopes (n,) of the loss by each mask."""
+def _kinds(of: NDArray[np.int64], slopes: Sequence[NDArray[np.float64]]) -> list[Exchange]:
+    """The best exchanges of kinds of table (n,), from slopes (n,) of the loss by each mask."""
     moves: list[Exchange] = []
-    zero = np.zeros(len(of.kinds))
-    first, second = (zero if slope is None else slope for slope in (negated, encrypted))
-    for one, other in combinations(np.unique(of.kinds).tolist(), 2):
-        toward = (other % 2 - one % 2) * first + (other // 2 - one // 2) * second
-        sides = [np.flatnonzero(of.kinds == kind) for kind in (one, other)]
+    for one, other in combinations(np.unique(of).tolist(), 2):
+        toward = np.zeros(len(of))
+        for bit, slope in enumerate(slopes):
+            toward += ((other >> bit & 1) - (one >> bit & 1)) * slope
+        sides = [np.flatnonzero(of == kind) for kind in (one, other)]
         a = sides[0][np.argsort(toward[sides[0]], kind="stable")[:_SIDE]]
         b = sides[1][np.argsort(-toward[sides[1]], kind="stable")[:_SIDE]]
         change = toward[a][:, None] - toward[b][None]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from seglock.attacks.budget import Meter
-from seglock.attacks.guesses import as_guess
 from seglock.attacks.labels import by_labels
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, needs_steps
+from seglock.transforms.build import with_divisor
 from seglock.transforms.key_space import key_space_bits, small_space
 
 LIMIT_BITS = 16
@@ -27,20 +27,20 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     """All plans, or as many as the budget lasts for; ``share`` says how many of them."""
     del seed  # nothing is drawn
     facts = material.facts
-    plans = small_space(facts.steps, facts.ffx_password, 2**LIMIT_BITS)
-    assert plans is not None
+    every = small_space(facts.steps, facts.ffx_password, 2**LIMIT_BITS)
+    assert every is not None
+    plans = [with_divisor(plan, facts.ffx_divisor) for plan in every]
     judged = by_labels(material, max(meter.budget.labelled))
     best, least, done = 0, float("inf"), 0
     while done < len(plans) and (not done or not meter.exhausted):
         some = plans[done : done + max(1, min(_AT_ONCE, meter.left))]
-        scores = judged([as_guess(plan) for plan in some])
+        scores = judged(some)
         meter.spend(len(some))
         if float(scores.min()) < least:
             best, least = done + int(scores.argmin()), float(scores.min())
         done += len(some)
-    # As an estimate like all others, so that a divisor that is public is used.
     about = {"plans": len(plans), "share": done / len(plans), "cross_entropy": least}
-    return Finding((Candidate(as_guess(plans[best]).plan(facts)),), about=about)
+    return Finding((Candidate(plans[best]),), about=about)
 
 
 ATTACK = Attack("exhaustive", "T1", "keys", run, why_not)

@@ -15,8 +15,8 @@ from seglock.attacks.estimates import AS_IS, ENCRYPTED, NEGATED, UNKNOWN
 from seglock.attacks.ffx_levels import mask_by_range, table_by_neighbours
 from seglock.attacks.np_mask import mask_by_pairs, nearer_to_photos
 from seglock.evaluation.tally import spread
-from seglock.transforms.ffx import FFX_RANGE, FIXED_PASSWORD, ffx_table
-from seglock.transforms.plan import LEVELS
+from seglock.methods import LEVELS, METHODS
+from seglock.methods.ffx import FFX_RANGE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,8 +35,8 @@ def kinds_and_table(
     and the same one reversed, with the opposite kinds, are one plan: either may come.
     """
     encrypted = mask_by_range(rows)
-    known = facts.ffx_password == "fixed"  # noqa: S105 - a choice, not a password
-    table = ffx_table(FIXED_PASSWORD) if known else np.full(LEVELS, UNKNOWN, np.int16)
+    public = METHODS["ffx"].public_table(facts.ffx_password)
+    table = np.full(LEVELS, UNKNOWN, np.int16) if public is None else public
     negated = np.zeros(len(encrypted), bool)
     if encrypted.all():  # nothing plain to read them by
         return np.where(encrypted, ENCRYPTED, AS_IS), table
@@ -46,8 +46,8 @@ def kinds_and_table(
     read = np.where(negated, LEVELS - 1 - rows, rows)
     if encrypted.any():
         if "np" in facts.methods:
-            negated[encrypted] = _falling(read, encrypted, table if known else None)
-        if not known:
+            negated[encrypted] = _falling(read, encrypted, public)
+        if public is None:
             table = table_by_neighbours(read, encrypted, facts.block_size, negated)
     return np.where(encrypted, ENCRYPTED, AS_IS) + NEGATED * negated, table
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from seglock.attacks.estimates import UNKNOWN
 from seglock.evaluation.tally import spread
-from seglock.transforms.plan import LEVELS
+from seglock.methods import LEVELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -2,7 +2,8 @@
 
 Masks and permutation are relaxed to logits, hardened again and again, and the hardened plan with
 the least cross-entropy kept. Then it is improved by exchanges that the gradient at it proposes. For
-NP alone a linear regression of the score on random masks says where the logits begin.
+one mask of a public table (NP) a linear regression of the score on random masks says where the
+logits begin.
 """
 
 from __future__ import annotations
@@ -17,7 +18,14 @@ from seglock.attacks.budget import Meter
 from seglock.attacks.climb import Found, Judged, climb, draw_best
 from seglock.attacks.exchanges import GuidedMoves
 from seglock.attacks.labels import by_labels, labelled
-from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, needs_steps
+from seglock.attacks.protocol import (
+    Attack,
+    Candidate,
+    Facts,
+    Finding,
+    Material,
+    needs_one_table,
+)
 from seglock.attacks.regression import regress_masks
 from seglock.attacks.relaxed import RelaxedPlan
 from seglock.attacks.soft_plan import inputs_under
@@ -25,6 +33,7 @@ from seglock.attacks.tuning import drawn
 from seglock.config import TrainParams
 from seglock.data import VOID
 from seglock.evaluation.tally import spread
+from seglock.methods import LEVELS
 from seglock.training.optimizer import Optimizer
 
 SHUFFLED_LIMIT = 3072
@@ -41,9 +50,9 @@ _WARM, _COLD = 1.0, 0.2
 
 def why_not(facts: Facts) -> str | None:
     """Shuffled blocks too large for one logit for each position and source."""
-    if needs_steps(facts):
-        return needs_steps(facts)
-    if "shf" in facts.methods and facts.positions > SHUFFLED_LIMIT:
+    if needs_one_table(facts):
+        return needs_one_table(facts)
+    if facts.shuffles and facts.positions > SHUFFLED_LIMIT:
         n = facts.positions
         return f"a relaxed permutation of {n} positions has {n**2} logits"
     return None
@@ -56,9 +65,10 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     judged = by_labels(material, share, SCORED)
     found = draw_best(facts, judged, meter, seed, share=_RANDOM_SHARE)
     plan = RelaxedPlan(facts).to(material.device)
-    if facts.methods == {"np"} and len(facts.steps) == 1:
+    is_mask = not (facts.shuffles or facts.secret_tables or facts.reach > LEVELS)
+    if is_mask and len(facts.steps) == 1:
         found, gain = regress_masks(facts, judged, meter, seed, found, share=_REGRESSED_SHARE)
-        plan.begin_negated(gain)
+        plan.begin_touched(gain)
     images, masks = (torch.from_numpy(a).to(material.device) for a in labelled(material, share))
     found = _descended(material, meter, seed, images, masks, judged, found, plan)
     some = torch.tensor(spread(len(images), SCORED, middle=False), device=material.device)
@@ -66,7 +76,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     moves = GuidedMoves(facts, material.network, rows, masks[some], meter, seed)
     found = climb(facts, judged, meter, seed, found, moves=moves)
     about = {"cross_entropy": found.score, "course": [list(point) for point in found.course]}
-    return Finding((Candidate(found.guess.plan(facts)),), about=about)
+    return Finding((Candidate(found.plan),), about=about)
 
 
 def _descended(

@@ -22,10 +22,10 @@ from seglock.attacks.quality import psnr, ssim
 from seglock.evaluation import confusion_matrix, mean_iou
 from seglock.evaluation.predict import Predictor
 from seglock.keys import demonstration_key
+from seglock.methods import LEVELS
 from seglock.steps import SEARCHABLE_BITS
 from seglock.transforms import Transform, compose, identity
 from seglock.transforms.key_space import key_space_bits
-from seglock.transforms.plan import LEVELS
 
 if TYPE_CHECKING:
     from torch import nn

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seglock.attacks.analysis import Analysis, Measured
-from seglock.attacks.guesses import as_guess, guess, neighbour
+from seglock.attacks.guesses import guess, neighbour
 from seglock.attacks.protocol import needs_steps
 
 if TYPE_CHECKING:
     from seglock.attacks.budget import Meter
-    from seglock.attacks.guesses import Guess
     from seglock.attacks.judge import Judge
     from seglock.attacks.protocol import Facts
     from seglock.transforms.plan import Plan
@@ -31,7 +30,7 @@ def why_not(facts: Facts) -> str | None:
     """Locks whose plans differ in nothing that an exchange changes."""
     if needs_steps(facts):
         return needs_steps(facts)
-    if "shf" not in facts.methods and len(np.unique(guess(facts, 0, 0).kinds)) == 1:
+    if not facts.shuffles and len(guess(facts, 0, 0).tables) == 1:
         return "it treats all positions alike, and no exchange of two changes its plan"
     return None
 
@@ -91,22 +90,12 @@ def _drawn(
     """Another plan, so many exchanges from the right one; None where chance gives only that one."""
     rng = np.random.default_rng([*seed, number, changes or 0])
     for _ in range(_TRIES):
-        other = _random(facts, rng) if changes is None else _changed(facts, truth, changes, rng)
-        plan = other.plan(facts)
-        if not plan.equals(truth):
-            return plan
+        other = truth if changes else guess(facts, int(rng.integers(1 << 32)), 0)
+        for _ in range(changes or 0):
+            other = neighbour(facts, other, rng)
+        if not other.equals(truth):
+            return other
     return None
-
-
-def _random(facts: Facts, rng: np.random.Generator) -> Guess:
-    return guess(facts, int(rng.integers(1 << 32)), 0)
-
-
-def _changed(facts: Facts, truth: Plan, changes: int, rng: np.random.Generator) -> Guess:
-    other = as_guess(truth)
-    for _ in range(changes):
-        other = neighbour(facts, other, rng)
-    return other
 
 
 ANALYSIS = Analysis("key-proximity", "analysis", "keys", run, why_not)

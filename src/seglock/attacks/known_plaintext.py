@@ -5,7 +5,7 @@ from __future__ import annotations
 from seglock.attacks.blocks import block_rows
 from seglock.attacks.budget import Meter
 from seglock.attacks.correspondence import correspond
-from seglock.attacks.protocol import Attack, Candidate, Finding, Material
+from seglock.attacks.protocol import Attack, Candidate, Finding, Material, needs_one_table
 
 
 def run(material: Material, meter: Meter, seed: int) -> Finding:
@@ -33,4 +33,4 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     return Finding(tuple(candidates), len(candidates) - 1)
 
 
-ATTACK = Attack("known-plaintext", "T3", "pairs", run)
+ATTACK = Attack("known-plaintext", "T3", "pairs", run, needs_one_table)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from seglock.attacks.climb import Judged
-from seglock.attacks.guesses import Guess
 from seglock.attacks.protocol import Material
 from seglock.attacks.score_guesses import Photos, scores
 from seglock.attacks.signals import cross_entropy
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from seglock.transforms.plan import Plan
 
 SCORED = 16
 """Labelled images that a search scores each key on, at most: more would cost it keys."""
@@ -45,7 +46,7 @@ def by_labels(material: Material, share: float, most: int = SCORED) -> Judged:
     photos = Photos(images[some], material.facts, material.device)
     score = cross_entropy(torch.from_numpy(masks[some]).to(material.device))
 
-    def judged(guesses: Sequence[Guess]) -> Tensor:
+    def judged(guesses: Sequence[Plan]) -> Tensor:
         return scores(material.network, photos, guesses, score, material.batch_size)
 
     return judged

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from seglock.attacks.budget import Meter
+from seglock.methods import LEVELS, METHODS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from seglock.steps import FfxPassword, Method, Step
+    from seglock.methods import FfxPassword, Method
+    from seglock.steps import Step
     from seglock.transforms.plan import Plan
 
 Tier = Literal["T0", "T1", "T2", "T3"]
@@ -50,9 +52,30 @@ class Facts:
         return (self.image_side // self.block_size) ** 2
 
     @property
-    def methods(self) -> frozenset[Method]:
-        """The methods among the steps."""
+    def methods(self) -> frozenset[str]:
+        """The methods among the steps, by name."""
         return frozenset(step.method for step in self.steps)
+
+    @property
+    def shuffles(self) -> bool:
+        """Whether any step moves values."""
+        return any(METHODS[method].moves for method in self.methods)
+
+    @property
+    def substitutes(self) -> list[Method]:
+        """The methods that send values through a table, in the order of their first steps."""
+        methods = (METHODS[name] for name in dict.fromkeys(step.method for step in self.steps))
+        return [method for method in methods if not method.moves]
+
+    @property
+    def secret_tables(self) -> list[Method]:
+        """Those of `substitutes` whose table the key decides."""
+        return [m for m in self.substitutes if m.public_table(self.ffx_password) is None]
+
+    @property
+    def reach(self) -> int:
+        """How many values encrypted images have, from 0 on: 256, or what FFX gives."""
+        return max((method.reach for method in self.substitutes), default=LEVELS)
 
 
 @dataclass(frozen=True)
@@ -124,6 +147,18 @@ class Finding:
 def needs_steps(facts: Facts) -> str | None:
     """What every attack says to the baseline."""
     return None if facts.steps else "the baseline has no lock: its plain images are the right ones"
+
+
+def needs_one_table(facts: Facts) -> str | None:
+    """What an attack says that tells positions by their tables: one from the key, and none behind.
+
+    FFX never has more; other methods may.
+    """
+    secret = facts.secret_tables
+    known = [step.method for step in facts.steps if not METHODS[step.method].moves]
+    if secret and known.index(secret[0].name) < len(known) - 1:
+        return f"it reads one table from the key, and none behind {secret[0].name}"
+    return needs_steps(facts)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     """Each key is a candidate; the figure is the 95th percentile over them, what luck gives."""
     candidates: list[Candidate] = []
     while not candidates or (len(candidates) < KEYS and not meter.exhausted):
-        plan = guess(material.facts, seed, len(candidates)).plan(material.facts)
+        plan = guess(material.facts, seed, len(candidates))
         candidates.append(Candidate(plan, about={"key": len(candidates)}))
         meter.spend()
     return Finding(tuple(candidates), None)

@@ -13,7 +13,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     judged = by_labels(material, max(meter.budget.labelled))
     found = draw_best(material.facts, judged, meter, seed)
     about = {"cross_entropy": found.score, "course": [list(point) for point in found.course]}
-    return Finding((Candidate(found.guess.plan(material.facts)),), about=about)
+    return Finding((Candidate(found.plan),), about=about)
 
 
 ATTACK = Attack("random-search", "T1", "keys", run)

@@ -1,4 +1,4 @@
-"""A linear regression of score on mask: which positions a network would rather have negated."""
+"""A linear regression of score on mask: which positions a network would rather have touched."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seglock.attacks.climb import Found, Judged
-from seglock.attacks.estimates import AS_IS, NEGATED
-from seglock.attacks.guesses import Guess, guess
+from seglock.attacks.guesses import guess, touched
+from seglock.methods import METHODS
+from seglock.methods.method import Change
+from seglock.transforms.sequence import changed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,10 +27,11 @@ _RIDGE = 1.0
 def regress_masks(
     facts: Facts, judged: Judged, meter: Meter, seed: int, start: Found, *, share: float
 ) -> tuple[Found, NDArray[np.float64]]:
-    """How much each position's negation lowers the score (n,), in standard deviations of all.
+    """How much touching each position lowers the score (n,), in standard deviations of all.
 
-    Random masks of an NP lock are scored until ``share`` of the budget is spent. The mask of the
-    positions that gain most is scored as well: the first result is the better of it and ``start``.
+    Random masks of a lock of one step, whose table everyone knows, are scored until ``share`` of
+    the budget is spent. The mask of the positions that gain most is scored as well: the first
+    result is the better of it and ``start``.
     """
     masks: list[NDArray[np.bool_]] = []
     scores: list[float] = []
@@ -36,14 +39,15 @@ def regress_masks(
         count = max(1, min(_AT_ONCE, meter.left))
         drawn = [guess(facts, seed, _FIRST + len(masks) + i) for i in range(count)]
         scores += judged(drawn).tolist()
-        masks += [one.kinds == NEGATED for one in drawn]
+        masks += [touched(one) for one in drawn]
         meter.spend(count)
     gain = gains(np.array(masks, float), np.array(scores), facts.positions)
     found = start
     if not meter.exhausted:
-        kinds = np.full(facts.positions, AS_IS)
-        kinds[np.argsort(-gain, kind="stable")[: facts.steps[0].count]] = NEGATED
-        likeliest = Guess(np.arange(facts.positions), kinds, None)
+        (step,) = facts.steps
+        table = METHODS[step.method].public_table(facts.ffx_password)
+        chosen = np.argsort(-gain, kind="stable")[: step.count]
+        likeliest = changed(step, Change(chosen, table=table))
         (score,) = judged([likeliest]).tolist()
         meter.spend()
         if score < found.score:

@@ -8,99 +8,94 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seglock.attacks.estimates import ENCRYPTED, NEGATED
+from seglock.attacks.estimates import estimated_plan
 from seglock.attacks.ffx_levels import increasing
-from seglock.attacks.guesses import Guess
 from seglock.attacks.gumbel import assigned, draw_masks, draw_orders
-from seglock.attacks.soft_plan import TOP, Parts
-from seglock.transforms.ffx import FFX_RANGE, FIXED_PASSWORD, ffx_table
-from seglock.transforms.plan import LEVELS
+from seglock.attacks.soft_plan import SoftPlan, kind_tables, learnt
+from seglock.methods import LEVELS, METHODS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seglock.attacks.protocol import Facts
-    from seglock.steps import Method
+    from seglock.transforms.plan import Plan
 
 _SURE = 1e-3
 
 
 class RelaxedPlan(nn.Module):
-    """Logits of the masks and sources of every position, and of the FFX value of every level.
+    """Logits of the masks and sources of every position, and of every level's value in a table.
 
     They begin at what is public: the share of positions that a step touches, the middle of the
-    range for an FFX value; the table of the fixed password is known and stays.
+    range for a secret value; a table that everyone knows stays.
     """
 
     def __init__(self, facts: Facts) -> None:
         super().__init__()
         self._facts = facts
-        self.negated = _mask_logits(facts, "np")
-        self.encrypted = _mask_logits(facts, "ffx")
-        self.order = _order_logits(facts) if "shf" in facts.methods else None
+        self.masks = nn.ParameterList(_mask_logits(facts, m.name) for m in facts.substitutes)
+        self.order = _order_logits(facts) if facts.shuffles else None
         self.table: nn.Parameter | None = None
-        if "ffx" in facts.methods:
-            known = facts.ffx_password == "fixed"  # noqa: S105 - a choice, not a password
-            share = ffx_table(FIXED_PASSWORD) / TOP if known else np.full(LEVELS, 0.5)
+        method = learnt(facts)
+        if method is not None:
+            known = method.public_table(facts.ffx_password)
+            share = np.full(LEVELS, 0.5) if known is None else known / (method.reach - 1)
             start = torch.logit(torch.from_numpy(share).float(), eps=_SURE)
-            self.table = nn.Parameter(start, requires_grad=not known)
+            self.table = nn.Parameter(start, requires_grad=known is None)
 
     @torch.no_grad()
-    def begin_negated(self, gain: NDArray[np.float64]) -> None:
-        """Move the mask's logits to what each position is known to gain (n,), of deviation 1."""
-        assert self.negated is not None
-        self.negated.add_(torch.from_numpy(gain).to(self.negated))
+    def begin_touched(self, gain: NDArray[np.float64]) -> None:
+        """Move the one mask's logits to what each position gains (n,), of deviation 1."""
+        (logits,) = self.masks
+        logits.add_(torch.from_numpy(gain).to(logits))
 
-    def draw(self, count: int, temperature: float) -> Parts:
+    def draw(self, count: int, temperature: float) -> SoftPlan:
         """Plans for ``count`` images, the nearer to the likeliest the lower the temperature."""
         order = None if self.order is None else draw_orders(self.order, count, temperature)
-        negated, encrypted = (
-            None if logits is None else draw_masks(logits, count, temperature)
-            for logits in (self.negated, self.encrypted)
-        )
-        if self.table is None:
-            return Parts(order, negated, encrypted, None, LEVELS - 1)
-        table = torch.sigmoid(self.table)
-        return Parts(order, negated, encrypted, table, self._facts.ffx_divisor or TOP)
+        masks = [draw_masks(logits, count, temperature) for logits in self.masks]
+        table = None if self.table is None else torch.sigmoid(self.table)
+        top = self._facts.reach - 1
+        divisor = (self._facts.ffx_divisor or top) if top >= LEVELS else top
+        return SoftPlan(order, masks, table, divisor)
 
-    def hardened(self) -> Guess:
+    def hardened(self) -> Plan:
         """The nearest plan of the lock: whole masks, one source a position, one-to-one values."""
-        n = self._facts.positions
-        order = np.arange(n) if self.order is None else assigned(self.order).cpu().numpy()
-        kinds = np.zeros(n, np.int64)
-        if self.negated is not None:
-            kinds += NEGATED * _likeliest(self._facts, "np", self.negated)
-        if self.encrypted is not None:
-            kinds += ENCRYPTED * _likeliest(self._facts, "ffx", self.encrypted)
-        return Guess(order.astype(np.int64), kinds, self._hard_table())
+        facts = self._facts
+        order = np.arange(facts.positions)
+        if self.order is not None:
+            order = assigned(self.order).cpu().numpy()
+        kinds = np.zeros(facts.positions, np.int64)
+        for bit, (method, logits) in enumerate(zip(facts.substitutes, self.masks, strict=True)):
+            kinds += _likeliest(facts, method.name, logits) << bit
+        return estimated_plan(facts, order, kinds, kind_tables(facts, self._hard_table()))
 
     def _hard_table(self) -> NDArray[np.int16] | None:
-        if self.table is None:
+        method = learnt(self._facts)
+        if self.table is None or method is None:
             return None
-        if not self.table.requires_grad:
-            return ffx_table(FIXED_PASSWORD)
-        return permissible(torch.sigmoid(self.table.detach()).double().cpu().numpy())
+        known = method.public_table(self._facts.ffx_password)
+        if known is not None:
+            return known
+        return permissible(torch.sigmoid(self.table.detach()).double().cpu().numpy(), method.reach)
 
 
-def permissible(shares: NDArray[np.float64]) -> NDArray[np.int16]:
-    """A one-to-one FFX table (256,) near shares, 0 to 1, of the range.
+def permissible(shares: NDArray[np.float64], reach: int) -> NDArray[np.int16]:
+    """A one-to-one table (256,) into 0 .. reach - 1 near shares, 0 to 1, of that range.
 
-    Its largest value is 999: real tables come near it, and it is what values are divided by.
+    Its largest value is the last: real tables come near it, and it is what values are divided by.
 
-    >>> permissible(np.linspace(0, 0.5, 256))[[0, 1, 255]].tolist()
+    >>> permissible(np.linspace(0, 0.5, 256), 1000)[[0, 1, 255]].tolist()
     [0, 2, 999]
     """
     rank = np.argsort(shares, kind="stable")
     table = np.empty(LEVELS, np.int16)
-    table[rank] = increasing(shares[rank] * TOP, FFX_RANGE)
-    table[rank[-1]] = TOP
+    table[rank] = increasing(shares[rank] * (reach - 1), reach)
+    table[rank[-1]] = reach - 1
     return table
 
 
-def _mask_logits(facts: Facts, method: Method) -> nn.Parameter | None:
+def _mask_logits(facts: Facts, method: str) -> nn.Parameter:
     counts = [step.count for step in facts.steps if step.method == method]
-    if not counts:
-        return None
     share = counts[0] / facts.positions if len(counts) == 1 else 0.5
     return nn.Parameter(torch.logit(torch.full((facts.positions,), share), eps=_SURE))
 
@@ -108,13 +103,13 @@ def _mask_logits(facts: Facts, method: Method) -> nn.Parameter | None:
 def _order_logits(facts: Facts) -> nn.Parameter:
     """Even odds under a full shuffle; under partial ones a position is likelier to stay."""
     n = facts.positions
-    moved = [step.count / n for step in facts.steps if step.method == "shf"]
+    moved = [step.count / n for step in facts.steps if METHODS[step.method].moves]
     stays = float(np.prod([1 - share for share in moved]))
     odds = 1 + stays * n / max(_SURE, 1 - stays)
     return nn.Parameter(torch.eye(n) * float(np.log(odds)))
 
 
-def _likeliest(facts: Facts, method: Method, logits: Tensor) -> NDArray[np.int64]:
+def _likeliest(facts: Facts, method: str, logits: Tensor) -> NDArray[np.int64]:
     """1 at as many positions as the one step touches; of several steps, where 1 is likelier."""
     values = logits.detach().double().cpu().numpy()
     counts = [step.count for step in facts.steps if step.method == method]

@@ -10,15 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from seglock.attacks.blocks import block_grid
-from seglock.attacks.estimates import filled_table
+from seglock.methods import LEVELS
 from seglock.transforms.input_values import input_values
-from seglock.transforms.plan import COMPLEMENT, IDENTITY, LEVELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from seglock.attacks.guesses import Guess
     from seglock.attacks.protocol import Facts
+    from seglock.transforms.plan import Plan
 
 Score = Callable[[Tensor, int], Tensor]
 """From logits (K * B, C, H, W) of K guesses to a score of each (K,), the lower the better."""
@@ -35,38 +34,37 @@ class Photos:
         self._grid = self._grid.to(device)
         self._channel = torch.arange(facts.positions, device=device) % 3
 
-    def inputs(self, guesses: Sequence[Guess]) -> Tensor:
+    def inputs(self, guesses: Sequence[Plan]) -> Tensor:
         """What the network sees under each guess: (K * B, 3, S, S) float32, guess by guess.
 
         Equal to ``Transform.to_input`` of the guessed plans.
         """
         return torch.cat([self._inputs(guess) for guess in guesses])
 
-    def _inputs(self, guess: Guess) -> Tensor:
+    def _inputs(self, guess: Plan) -> Tensor:
         values = torch.from_numpy(self._values(guess)).to(self.device)
-        kinds = torch.from_numpy(guess.kinds).to(self.device)
+        kinds, sources = (
+            torch.from_numpy(array.astype(np.int64)).to(self.device)
+            for array in (guess.selector, guess.permutation)
+        )
         first = (kinds * 3 + self._channel) * LEVELS
-        sources = torch.from_numpy(guess.permutation).to(self.device)
         rows = torch.take(values, self._grid[..., sources] + first)
         count, down, right, _ = rows.shape
         m = self.facts.block_size
         blocks = rows.view(count, down, right, m, m, 3).permute(0, 5, 1, 3, 2, 4)
         return blocks.reshape(count, 3, down * m, right * m)
 
-    def _values(self, guess: Guess) -> NDArray[np.float32]:
-        """The network's input for each kind of table, channel and level: (kinds, 3, 256)."""
-        tables = [IDENTITY, COMPLEMENT]
-        divisor = LEVELS - 1
-        if guess.table is not None:
-            table = filled_table(guess.table)
-            tables += [table, table[::-1]]
-            divisor = self.facts.ffx_divisor or int(table.max())
-        exact = [[input_values(row, channel, divisor) for channel in range(3)] for row in tables]
+    def _values(self, guess: Plan) -> NDArray[np.float32]:
+        """The network's input for each table, channel and level: (tables, 3, 256)."""
+        exact = [
+            [input_values(row, channel, guess.max_value) for channel in range(3)]
+            for row in guess.tables
+        ]
         return np.array(exact).astype(np.float32)
 
 
 def scores(
-    network: nn.Module, photos: Photos, guesses: Sequence[Guess], score: Score, batch_size: int
+    network: nn.Module, photos: Photos, guesses: Sequence[Plan], score: Score, batch_size: int
 ) -> Tensor:
     """The score of each guess, on the CPU; as many guesses a pass as a batch holds, at least one.
 
@@ -81,6 +79,6 @@ def scores(
     return torch.cat(parts)
 
 
-def _parts(guesses: Sequence[Guess], size: int) -> Iterator[Sequence[Guess]]:
+def _parts(guesses: Sequence[Plan], size: int) -> Iterator[Sequence[Plan]]:
     for start in range(0, len(guesses), size):
         yield guesses[start : start + size]

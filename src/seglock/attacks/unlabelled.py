@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seglock.attacks.guesses import Guess
 from seglock.attacks.protocol import Material
 from seglock.attacks.score_guesses import Photos
 from seglock.attacks.signals import Statistics, disagreement, entropy
 from seglock.evaluation.tally import spread
+from seglock.transforms.plan import Plan
 
 PHOTOS = 16
 _WEIGHTS = {"statistics": 1.0, "entropy": 0.3, "flips": 0.3}
@@ -23,7 +23,7 @@ wrong, and only settle what statistics leave open."""
 class Signals:
     """The three signals of guesses on some photos, each beside its size for ``usual`` guesses."""
 
-    def __init__(self, material: Material, usual: Sequence[Guess]) -> None:
+    def __init__(self, material: Material, usual: Sequence[Plan]) -> None:
         photos = material.photos
         images = photos[list(spread(len(photos), PHOTOS))]
         self._straight, self._mirrored = (
@@ -35,14 +35,14 @@ class Signals:
         sizes = self._signals(usual)
         self._usual = {name: float(values.mean()) or 1.0 for name, values in sizes.items()}
 
-    def __call__(self, guesses: Sequence[Guess]) -> Tensor:
+    def __call__(self, guesses: Sequence[Plan]) -> Tensor:
         """The weighted signals of each guess, (K,): about 1.6 for usual ones."""
         found = self._signals(guesses)
         total = sum(_WEIGHTS[name] * found[name] / self._usual[name] for name in found)
         assert isinstance(total, Tensor)
         return total.cpu()
 
-    def _signals(self, guesses: Sequence[Guess]) -> dict[str, Tensor]:
+    def _signals(self, guesses: Sequence[Plan]) -> dict[str, Tensor]:
         parts = [
             self._measure(guesses[i : i + self._at_once])
             for i in range(0, len(guesses), self._at_once)
@@ -50,7 +50,7 @@ class Signals:
         return {name: torch.cat([part[name] for part in parts]).double() for name in parts[0]}
 
     @torch.inference_mode()
-    def _measure(self, guesses: Sequence[Guess]) -> dict[str, Tensor]:
+    def _measure(self, guesses: Sequence[Plan]) -> dict[str, Tensor]:
         found, count = {}, len(guesses)
         with Statistics(self._network) as statistics:
             statistics.guesses = count

@@ -18,7 +18,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     start = draw_best(material.facts, judged, meter, seed, share=_RANDOM_SHARE)
     found = climb(material.facts, judged, meter, seed, start)
     about = {"signal": found.score, "course": [list(point) for point in found.course]}
-    return Finding((Candidate(found.guess.plan(material.facts)),), about=about)
+    return Finding((Candidate(found.plan),), about=about)
 
 
 ATTACK = Attack("unsupervised", "T0", "keys", run)

@@ -105,9 +105,8 @@ def plan_needles(transform: Transform, owner: str) -> Iterator[Needle]:
     Masks and positions stand in the order of a block's values as they are encrypted, as they were
     before a shuffle, and channel by channel.
     """
-    from seglock.transforms.ffx import FIXED_PASSWORD, ffx_table
-    from seglock.transforms.plan import COMPLEMENT, IDENTITY
     from seglock.transforms.recipe import inverse_tables
+    from seglock.transforms.sequence import public_tables
 
     plan = transform._plan
     for order in (plan.permutation, np.argsort(plan.permutation)):
@@ -119,13 +118,12 @@ def plan_needles(transform: Transform, owner: str) -> Iterator[Needle]:
     for mask in (block == row for block in (*blocks, *channels) for row in range(len(plan.tables))):
         yield from mask_needles("plan", owner, mask)
         yield from _arrays("plan", owner, np.flatnonzero(mask), _spread(len(mask), mask.sum()))
-    fixed = ffx_table(FIXED_PASSWORD)
-    public = [IDENTITY, COMPLEMENT, fixed, fixed[::-1]]
+    public = public_tables(transform.steps, transform.ffx_password)
     for table in plan.tables:
-        if not any(np.array_equal(table, known) for known in public):
-            yield from _arrays("FFX table", owner, table, _moved)
+        if not (public == table).all(axis=1).any():
+            yield from _arrays("secret table", owner, table, _moved)
             inverse = inverse_tables(table[None])[0, : len(table)]
-            yield from _arrays("FFX table", owner, inverse, _moved)
+            yield from _arrays("secret table", owner, inverse, _moved)
 
 
 def mask_needles(what: str, owner: str, mask: NDArray[np.bool_]) -> Iterator[Needle]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from seglock import files
 from seglock.config.load import check_params, read_yaml
 from seglock.errors import ConfigError
-from seglock.steps import FfxPassword
+from seglock.methods import FfxPassword
 
 if TYPE_CHECKING:
     from seglock.config.schema import LockParams

@@ -35,7 +35,8 @@ from seglock.config.section import (
     Seed,
     without,
 )
-from seglock.steps import FfxPassword, Step, parse_step
+from seglock.methods import FfxPassword
+from seglock.steps import Step, parse_step
 
 NETWORKS = tuple(PUBLISHED_WEIGHTS)
 

@@ -35,7 +35,7 @@ from seglock.config.section import (
     Seed,
     without,
 )
-from seglock.steps import METHODS, FfxPassword
+from seglock.methods import METHODS, FfxPassword
 
 Pattern = Annotated[str, AfterValidator(without(pattern_faults))]
 Fraction = Annotated[int | Literal["published"], BeforeValidator(without(fraction_faults))]

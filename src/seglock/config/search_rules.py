@@ -20,7 +20,8 @@ from seglock.config.search_locks import (
     parse_lock,
 )
 from seglock.errors import ConfigError, SeglockError, nearest_name
-from seglock.steps import METHODS, check_block_divides, has_one_plan, parse_step
+from seglock.methods import LEVELS, METHODS
+from seglock.steps import check_block_divides, has_one_plan, parse_step
 from seglock.steps import sequence_faults as order_of
 
 SCALAR_PRUNERS = ("median", "successive_halving", "hyperband")
@@ -45,7 +46,8 @@ def pattern_faults(pattern: str) -> list[str]:
     if len(methods) > MOST_STEPS:
         return [as_fault(f"a lock to try must have at most {MOST_STEPS} methods", repr(pattern))]
     found = order_of(parse_step(f"{method}-2") for method in methods)
-    ordered = [m for m in methods if m != "ffx"] + ["ffx"]
+    wide = [m for m in methods if METHODS[m].reach > LEVELS]
+    ordered = [m for m in methods if m not in wide] + wide[:1]
     return [as_fault(fault.rule, repr(pattern), f"write {'+'.join(ordered)}") for fault in found]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seglock.errors import ReportError
+from seglock.methods import METHODS
 from seglock.report.locks import LockResult
 from seglock.report.series import baseline_of
 from seglock.report.style import (
@@ -34,7 +35,6 @@ from seglock.report.tiles import (
     tile_dpi,
 )
 from seglock.results.pictures import VOID
-from seglock.steps import METHODS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from seglock.steps import METHODS, parse_step
+from seglock.methods import METHODS
+from seglock.steps import parse_step
 
 Cells = Mapping[tuple[int, str], float]
 PUBLISHED_DATASET = "voc2012"
@@ -81,7 +82,7 @@ def table1(summary: Mapping[str, Any]) -> Table1:
     floors = next(iter(summary["locks"].values()))  # of the data, so every lock's are the same
     sides = {side for side, _ in measured} | {side for side, _ in published}
     return Table1(
-        methods=METHODS,
+        methods=tuple(METHODS),
         paper_methods=PAPER_METHODS,
         block_sizes=tuple(sorted(sides)),
         measured=measured,

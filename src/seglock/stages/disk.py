@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seglock.config import DataParams, ModelParams, Params
+from seglock.steps import is_wide
 
 if TYPE_CHECKING:
     from seglock.data import VocFolder
@@ -39,7 +40,7 @@ def estimate_disk(params: Params, root: Path | None = None) -> dict[str, int]:
     side = params.data.image_side
     pixels = CHANNELS * side * side
     encrypted = sum(
-        test * pixels * (2 if "ffx" in lock.method else 1)
+        test * pixels * (2 if is_wide(lock.parsed_steps) else 1)
         for lock in params.locks.values()
         if lock.steps
     )

@@ -1,7 +1,7 @@
 """Block-wise transforms of images under a key: SHF, NP, FFX and their compositions.
 
-Methods make plans (`methods`), one kernel applies any plan (`apply`), a transform is a thin class
-over both.
+Steps become one plan (`sequence`), one kernel applies any plan (`apply`), a transform is a thin
+class over both.
 Uses NumPy, pyffx, and torch once a tensor is passed. No files, no clock, no random numbers: the
 same key gives the same plan everywhere.
 """

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from seglock.errors import TransformError
+from seglock.methods.ffx import FFX_RANGE
 from seglock.transforms import apply_compiled, apply_numpy
-from seglock.transforms.ffx import FFX_RANGE
 from seglock.transforms.input_values import FLOATS
+from seglock.transforms.plan import inverse_plan
 from seglock.transforms.recipe import prepare
 from seglock.transforms.rows import array_images, array_rows, tensor_images, tensor_rows
 
@@ -42,6 +43,8 @@ def apply_plan(plan: Plan, images: Any) -> Any:
 
 def undo_plan(plan: Plan, encrypted: Any) -> tuple[Any, int]:
     """Decrypt: uint8 ``(B, 3, H, W)``, and how many values the plan gives for no pixel."""
+    if plan.dtype_name == "uint8":
+        return apply_plan(inverse_plan(plan), encrypted), 0
     if on_accelerator(encrypted):
         from seglock.transforms import apply_torch
 
@@ -50,9 +53,7 @@ def undo_plan(plan: Plan, encrypted: Any) -> tuple[Any, int]:
         return tensor_images(images, shape), bad
     values, shape = array_rows(encrypted)
     recipe = prepare(plan, "decrypt", shape)
-    plain, bad = _flipped(recipe, encrypted, values), 0
-    if plain is None:
-        plain, bad = _cpu_kernel(recipe, values).apply_inverse(recipe, values)
+    plain, bad = _cpu_kernel(recipe, values).apply_inverse(recipe, values)
     return _like(encrypted, array_images(plain, shape)), bad
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from seglock.methods import LEVELS
 from seglock.transforms import apply_numpy
 from seglock.transforms.fused import LARGEST, ROW_BITS, fuse, fuse_inverse
 from seglock.transforms.parallel import Tile, run_tiles
-from seglock.transforms.plan import LEVELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,8 +54,6 @@ def apply(recipe: Recipe, rows: NDArray[Any]) -> NDArray[Any]:
 
 def apply_inverse(recipe: Recipe, rows: NDArray[Any]) -> tuple[NDArray[Any], int]:
     """As `apply_numpy.apply_inverse`, bit for bit."""
-    if recipe.lookup is None:
-        return apply(recipe, rows), 0
     fused = fuse_inverse(recipe, rows.shape[1])
     kernel = compiled(undo)
     out = np.empty(rows.shape, np.uint8)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seglock.methods import LEVELS
 from seglock.transforms.parallel import Tile, run_tiles
-from seglock.transforms.plan import LEVELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,12 +48,11 @@ def apply(recipe: Recipe, rows: NDArray[Any]) -> NDArray[Any]:
 def apply_inverse(recipe: Recipe, rows: NDArray[Any]) -> tuple[NDArray[Any], int]:
     """Apply a recipe that begins with its lookup (decrypt).
 
-    Shape: rows ``(B, N)`` contiguous uint8, or int16 where the recipe has a lookup. Returns uint8
-    ``(B, N)`` and how many values no pixel could have given (then the array means nothing).
+    Shape: rows ``(B, N)`` contiguous int16. Returns uint8 ``(B, N)`` and how many values no pixel
+    could have given (then the array means nothing).
     """
     lookup = recipe.lookup
-    if lookup is None:
-        return apply(recipe, rows), 0
+    assert lookup is not None
     out = np.empty(rows.shape, dtype=np.uint8)
     bad: list[int] = []
 

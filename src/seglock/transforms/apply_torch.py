@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seglock.methods import LEVELS
 from seglock.transforms import apply_triton
-from seglock.transforms.plan import LEVELS
 from seglock.transforms.recipe import prepare
 
 if TYPE_CHECKING:
@@ -109,8 +109,6 @@ def apply_inverse(recipe: DeviceRecipe, rows: Tensor) -> tuple[Tensor, int]:
 
     Returns uint8 ``(B, N)`` and how many values no pixel could have given.
     """
-    if recipe.table is None:
-        return apply(recipe, rows), 0
     inside = (rows >= 0) & (rows < recipe.width)
     plain = _look_up(recipe, rows.clamp(0, recipe.width - 1))
     bad = int((~inside | (plain >= LEVELS)).sum())

@@ -107,9 +107,6 @@ def apply(placed: Placed, rows: Tensor, shape: Shape, dtype: torch.dtype) -> Ten
 def apply_inverse(placed: Placed, rows: Tensor, shape: Shape) -> tuple[Tensor, int]:
     """Decrypt: uint8 ``(B, N)``, and how many values no pixel could have given."""
     out = torch.empty(rows.shape, dtype=torch.uint8, device=rows.device)
-    if placed.tables is None:
-        _launch(placed, rows, out, None, shape)
-        return out, 0
     bad = torch.zeros(1, dtype=torch.int64, device=rows.device)
     _launch(placed, rows, out, bad, shape)
     return out, int(bad)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seglock.methods import LEVELS
+from seglock.methods.ffx import FFX_RANGE
 from seglock.steps import CHANNELS
-from seglock.transforms.ffx import FFX_RANGE
 from seglock.transforms.input_values import affine_input, input_words
-from seglock.transforms.plan import IDENTITY, LEVELS
+from seglock.transforms.plan import IDENTITY
 from seglock.transforms.recipe import inverse_tables, split_tables
 
 if TYPE_CHECKING:
@@ -66,8 +67,6 @@ def block_recipe(plan: Plan, work: Work, float_name: FloatName = "float32") -> B
     unchanged = same[0] if same else -1
     base = None if same and len(tables) == 1 else tables
     if work == "decrypt":
-        if plan.dtype_name == "uint8":
-            return BlockRecipe(words, moves=moves)
         inverse = np.pad(inverse_tables(tables), ((0, 0), (0, 1)), constant_values=LEVELS)
         return BlockRecipe(words, inverse, moves=moves)
     if work == "encrypt":

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from seglock.errors import TransformError
 from seglock.steps import Step, check_sequence, parse_step
 from seglock.transforms.checks import check_ffx_divisor, check_ffx_password, check_step
-from seglock.transforms.methods import plan_sequence
 from seglock.transforms.plan import Plan, identity_plan
+from seglock.transforms.sequence import plan_sequence
 from seglock.transforms.transform import Transform
 
 if TYPE_CHECKING:
     from seglock.keys import SecretKey
-    from seglock.steps import FfxPassword
+    from seglock.methods import FfxPassword
 
 
 def build_transform(

@@ -10,14 +10,9 @@ from typing import Any, cast, get_args
 import numpy as np
 
 from seglock.errors import TransformError
-from seglock.steps import (
-    CHANNELS,
-    METHODS,
-    FfxPassword,
-    Step,
-    check_block_divides,
-)
-from seglock.transforms.ffx import FROM_KEY
+from seglock.methods import METHODS, FfxPassword
+from seglock.methods.ffx import FROM_KEY
+from seglock.steps import CHANNELS, Step, check_block_divides
 
 _FINEST = 10**7  # a float holds any fraction k/n exactly enough up to this n
 
@@ -65,7 +60,7 @@ def _dtype_fix(dtype: str, wanted: str, encrypted: bool) -> str:
 
 def check_step(method: str, block_size: int, fraction: float | None) -> Step:
     """The step that ``build_transform``'s arguments name."""
-    if method not in METHODS:
+    if method not in [*METHODS]:
         raise TransformError(
             f"method must be one of {', '.join(METHODS)}",
             got=repr(method),

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seglock.transforms.plan import IDENTITY, LEVELS
+from seglock.methods import LEVELS
+from seglock.transforms.plan import IDENTITY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

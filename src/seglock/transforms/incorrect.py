@@ -15,7 +15,7 @@ from seglock.transforms.transform import Transform
 
 if TYPE_CHECKING:
     from seglock.keys import SecretKey
-    from seglock.steps import FfxPassword
+    from seglock.methods import FfxPassword
 
 
 def incorrect_transforms(

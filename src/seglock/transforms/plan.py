@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import numpy as np
 
 from seglock.errors import TransformError
+from seglock.methods import LEVELS
 from seglock.steps import CHANNELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DTypeName = Literal["uint8", "int16"]
-LEVELS = 256
 IDENTITY: NDArray[np.int16] = np.arange(LEVELS, dtype=np.int16)
 COMPLEMENT: NDArray[np.int16] = IDENTITY[::-1].copy()
 
@@ -117,6 +117,11 @@ def refuse_to_write(kind: str) -> NoReturn:
     )
 
 
+def dtype_of(reach: int) -> DTypeName:
+    """The type of images whose values lie in 0 .. reach - 1."""
+    return "int16" if reach > LEVELS else "uint8"
+
+
 def identity_plan(block_size: int) -> Plan:
     """The plan that changes nothing."""
     size = CHANNELS * block_size**2
@@ -126,6 +131,14 @@ def identity_plan(block_size: int) -> Plan:
         IDENTITY[None],
         np.zeros(size, dtype=np.uint8),
     )
+
+
+@lru_cache(maxsize=8)
+def inverse_plan(plan: Plan) -> Plan:
+    """The plan that undoes one whose values stay in 0..255; the last few are kept."""
+    order = np.argsort(plan.permutation)
+    tables = np.argsort(plan.tables, axis=1).astype(np.int16)
+    return Plan(plan.block_size, order, tables, plan.selector[order])
 
 
 def compose_plans(first: Plan, then: Plan) -> Plan:

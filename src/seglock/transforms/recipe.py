@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from seglock.methods import LEVELS
+from seglock.methods.ffx import FFX_RANGE
 from seglock.steps import CHANNELS
-from seglock.transforms.ffx import FFX_RANGE
 from seglock.transforms.input_values import input_words
 from seglock.transforms.layout import Layout, channel_index, source_index, tile
 from seglock.transforms.lookup import Lookup
-from seglock.transforms.plan import IDENTITY, LEVELS
+from seglock.transforms.plan import IDENTITY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +30,7 @@ IMPOSSIBLE = LEVELS
 """What the inverse tables give for a value that no pixel can have."""
 
 Work = Literal["encrypt", "decrypt", "to_input", "encrypted_to_input"]
+"""To decrypt so is for plans that leave 0..255; others are undone by their inverse."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,9 +70,7 @@ def prepare(plan: Plan, work: Work, shape: Shape, float_name: FloatName = "float
         return Recipe(
             _source(inverse, m, shape),
             _flip(flips[inverse], m, shape),
-            Lookup(inverse_tables(tables), tile(rows, m, h, w, shape.read))
-            if plan.dtype_name == "int16"
-            else None,
+            Lookup(inverse_tables(tables), tile(rows, m, h, w, shape.read)),
         )
     source, flip = _source(plan.permutation, m, shape), _flip(flips, m, shape)
     kinds = tile(rows, m, h, w, shape.write)

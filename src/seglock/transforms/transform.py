@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import numpy as np
 
 from seglock.errors import TransformError
-from seglock.steps import FfxPassword, Step
+from seglock.methods import FfxPassword
+from seglock.methods.ffx import FFX_RANGE, FROM_KEY
+from seglock.steps import Step
 from seglock.transforms.apply import apply_plan, count_outside, input_of, undo_plan
 from seglock.transforms.checks import check_images
-from seglock.transforms.ffx import FFX_RANGE, FROM_KEY
 from seglock.transforms.key_space import key_space_bits
 from seglock.transforms.plan import DTypeName, Plan, refuse_to_write
 
@@ -49,6 +50,11 @@ class Transform:
     def steps(self) -> tuple[Step, ...]:
         """The steps, applied from left to right; empty for the identity."""
         return self._steps
+
+    @property
+    def ffx_password(self) -> FfxPassword:
+        """Where the password of an FFX step comes from."""
+        return self._ffx_password
 
     @property
     def block_size(self) -> int:

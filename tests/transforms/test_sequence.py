@@ -1,4 +1,4 @@
-"""Methods: what each touches, pinned by vectors: the same key gives the same images for ever."""
+"""What each step touches, pinned by vectors: the same key gives the same images for ever."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from seglock.keys import SecretKey, derive_positions
-from seglock.steps import METHODS, Step, parse_step
+from seglock.methods import METHODS
+from seglock.steps import Step, parse_step
 from seglock.transforms import build_transform, compose
-from seglock.transforms.methods import DRAWS, plan_use
 from seglock.transforms.plan import COMPLEMENT, IDENTITY
+from seglock.transforms.sequence import plan_use
 
 KEY = SecretKey.from_bytes(bytes(range(32)))
 IMAGES = (np.arange(2 * 3 * 32 * 32, dtype=np.int64) * 167 % 251).astype(np.uint8)
@@ -98,7 +99,7 @@ def identity(steps: Sequence, password: str) -> tuple[object, ...]:
 steps_of_a_lock = st.lists(
     st.builds(
         lambda method, side, percent: Step(method, side, percent),
-        st.sampled_from(METHODS),
+        st.sampled_from([*METHODS]),
         st.integers(1, 123),
         st.none() | st.integers(0, 100),
     ),
@@ -114,7 +115,7 @@ def test_a_use_is_of_one_draw_of_one_step_of_one_sequence(
     wanted: dict[str, object] = {}
     for steps, password in locks:
         for position in range(len(steps)):
-            for draw in DRAWS:
+            for draw in ("positions", "order", "password"):
                 use = plan_use(draw, position, steps, password)  # type: ignore[arg-type]
                 meaning = (draw, position, identity(steps, password))
                 assert wanted.setdefault(use, meaning) == meaning

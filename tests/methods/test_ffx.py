@@ -6,7 +6,7 @@ import numpy as np
 import pyffx
 import pytest
 
-from seglock.transforms.ffx import FFX_RANGE, FIXED_PASSWORD, ffx_table
+from seglock.methods.ffx import FFX_RANGE, FIXED_PASSWORD, ffx_table
 
 
 @pytest.mark.parametrize("password", [b"x", b"secret-key", bytes(range(32)), FIXED_PASSWORD])

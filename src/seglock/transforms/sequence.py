@@ -1,0 +1,116 @@
+"""From the steps of a lock and a key to one plan: what each step draws, and in which company."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seglock.keys import derive_permutation, derive_positions
+from seglock.methods import METHODS
+from seglock.transforms.plan import IDENTITY, Plan, compose_plans, dtype_of, identity_plan
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from seglock.keys import SecretKey
+    from seglock.methods import FfxPassword
+    from seglock.methods.method import Change
+    from seglock.steps import Step
+
+
+def plan_use(draw: str, position: int, steps: Sequence[Step], ffx_password: FfxPassword) -> str:
+    """The use under which the step at ``position`` (from 0) draws from its key.
+
+    It names the whole sequence and, where a step has a password, where that comes from: what two
+    different sequences draw from one key has nothing in common, and an option that a lock has no
+    use for changes nothing.
+
+    >>> from seglock.steps import parse_step
+    >>> plan_use("positions", 1, [parse_step("shf-4"), parse_step("ffx-4-f25")], "fixed")
+    'plan/positions/1/shf-4-48+ffx-4-12-fixed'
+    """
+    names = (f"{step.method}-{step.block_size}-{step.count}" for step in steps)
+    kinds = (f"-{ffx_password}" if METHODS[step.method].has_password else "" for step in steps)
+    sequence = "+".join(name + kind for name, kind in zip(names, kinds, strict=True))
+    return f"plan/{draw}/{position}/{sequence}"
+
+
+@dataclass(frozen=True)
+class StepDraws:
+    """What one step of a sequence draws from the key, as `methods.method.Draws` has it."""
+
+    key: SecretKey
+    steps: Sequence[Step]
+    position: int
+    ffx_password: FfxPassword
+
+    @property
+    def size(self) -> int:
+        return self.steps[self.position].positions
+
+    @property
+    def count(self) -> int:
+        return self.steps[self.position].count
+
+    def positions(self) -> NDArray[np.int64]:
+        return derive_positions(self.key, self._use("positions"), self.size, self.count)
+
+    def permutation(self, draw: str, size: int) -> NDArray[np.int64]:
+        return derive_permutation(self.key, self._use(draw), size)
+
+    def secret(self, draw: str) -> bytes:
+        return self.key.derive(self._use(draw))
+
+    def _use(self, draw: str) -> str:
+        return plan_use(draw, self.position, self.steps, self.ffx_password)
+
+
+def plan_sequence(steps: Sequence[Step], key: SecretKey, ffx_password: FfxPassword) -> Plan:
+    """One plan for all steps, applied from left to right; each draws from its own derived key."""
+    plans = [
+        changed(step, METHODS[step.method].draw(StepDraws(key, steps, position, ffx_password)))
+        for position, step in enumerate(steps)
+    ]
+    return reduce(compose_plans, plans)
+
+
+def every_plan(step: Step, ffx_password: FfxPassword) -> Iterator[Plan]:
+    """Every plan that one step can have, each once."""
+    changes = METHODS[step.method].every_change(step.positions, step.count, ffx_password)
+    return (changed(step, change) for change in changes)
+
+
+def changed(step: Step, change: Change) -> Plan:
+    """The plan of one step that makes this change."""
+    plan = identity_plan(step.block_size)
+    positions = np.array(change.positions, dtype=np.int64)
+    permutation, selector = plan.permutation.copy(), plan.selector.copy()
+    if change.order is not None:
+        permutation[positions] = positions[np.array(change.order, dtype=np.int64)]
+    tables = [IDENTITY]
+    if change.table is not None:
+        tables.append(change.table)
+        selector[positions] = 1
+    dtype = dtype_of(METHODS[step.method].reach)
+    return Plan(step.block_size, permutation, np.stack(tables), selector, dtype)
+
+
+def public_tables(steps: Sequence[Step], ffx_password: FfxPassword) -> NDArray[np.int16]:
+    """The tables that a position may have as far as everyone knows them, (K, 256): x first.
+
+    Each is what some of the steps whose table is public make of a value, one after the other.
+
+    >>> from seglock.steps import parse_step
+    >>> public_tables([parse_step("np-4"), parse_step("np-4")], "from_key")[:, 0].tolist()
+    [0, 255]
+    """
+    found = [IDENTITY]
+    for step in steps:
+        table = METHODS[step.method].public_table(ffx_password)
+        after = [] if table is None else [table[known] for known in found]
+        found += [t for t in after if not any(np.array_equal(t, known) for known in found)]
+    return np.stack(found)
