@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from seglock.config import Params, check_params
 from seglock.data import PreparedData, get_dataset, prepare_dataset, write_encrypted
 from seglock.data.encrypted import open_encrypted
-from seglock.evaluation import evaluate_lock, floors
+from seglock.evaluation import judge_lock
 from seglock.keys import demonstration_key
 from seglock.training.batches import open_source
 from seglock.training.distributed import World
@@ -65,6 +65,7 @@ def many(folder: Path, images: int) -> Params:
         "data": {"val_split": 2 * BATCH, "image_side": SIDE, "synthetic": made},
         "locks": {"baseline": {"steps": []}, "np-4": {"steps": LOCK}},
         "train": {"epochs": 1, "batch_size": BATCH, "lr": 0.01, "device": "cpu"},
+        "evaluate": {"batch_size": BATCH},
     }
     params = check_params(values)
     get_dataset(params.data, folder)
@@ -106,17 +107,15 @@ def stages(folder: Path, images: int) -> Iterator[tuple[str, int, Callable[[], o
 
     def evaluate() -> None:
         data = opened()
-        evaluate_lock(
+        judge_lock(
             OneConvolution(data.num_classes),
+            data,
+            params,
             test=data.test,
             unlabelled=data.val.images,
             transform=transform,
             wrong=incorrect_transforms(LOCK, key, 1),
             encrypted=open_encrypted(folder / "test.enc", nonce=NONCE),
-            classes=data.classes,
-            floors=floors(data.train.masks, data.test.masks, data.num_classes),
-            device="cpu",
-            batch_size=BATCH,
         )
 
     prepare = lambda: prepare_dataset(params.data, folder / "raw", folder / "prepared")  # noqa: E731

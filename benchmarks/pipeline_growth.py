@@ -10,9 +10,9 @@ from benchmarks.clock import timed
 from benchmarks.results import Row
 from seglock.config import Params, check_params
 from seglock.data import PreparedData, get_dataset, prepare_dataset, write_encrypted
-from seglock.evaluation import evaluate_lock, floors
+from seglock.evaluation import judge_lock
 from seglock.keys import demonstration_key
-from seglock.models import build_model, pick_device
+from seglock.models import build_model
 from seglock.tracking import MemoryTracker
 from seglock.training import TrainJob, train
 from seglock.transforms import compose, incorrect_transforms
@@ -45,6 +45,7 @@ class Sizes:
                 "locks": {"baseline": {"steps": []}, "np-4": {"steps": LOCK}},
                 "model": {"width": self.width},
                 "train": {"epochs": 1, "batch_size": 16, "lr": 0.05},
+                "evaluate": {"batch_size": 16},
             }
         )
 
@@ -104,17 +105,15 @@ def _epoch(params: Params, data: PreparedData, folder: Path) -> float:
 
 def _evaluate(sizes: Sizes, data: PreparedData, keys: int) -> None:
     key = demonstration_key()
-    evaluate_lock(
-        build_model(sizes.params(1).model, data.num_classes, aux=False),
+    params = sizes.params(1)
+    judge_lock(
+        build_model(params.model, data.num_classes, aux=False),
+        data,
+        params,
         test=data.test,
         unlabelled=data.val.images,
         transform=compose(LOCK, key),
         wrong=incorrect_transforms(LOCK, key, keys),
-        encrypted=None,
-        classes=data.classes,
-        floors=floors(data.train.masks, data.test.masks, data.num_classes),
-        device=pick_device("auto"),
-        batch_size=16,
     )
 
 

@@ -11,9 +11,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from seglock.data.archive_members import Archive, Limit, opened
-from seglock.data.layout import CLASSES_FILE, LISTS, PLACES, VocFolder, by_id
+from seglock.data.layout import CLASSES_FILE, LISTS, VocFolder, by_id, only_place
 from seglock.data.names import IMAGES, MASKS, is_id
-from seglock.errors import DataError
 
 _MOST_TEXT = 16 << 20
 _MOST_PICTURE = 512 << 20
@@ -79,18 +78,4 @@ def _root(archive: Archive, path: Path) -> str:
         and bool(root) == bool(place)
         and fnmatchcase(root, place)
     )
-    for place in PLACES:
-        found = sorted(root for root in roots if fits(root, place))
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise DataError(
-                f"{path} must hold one dataset",
-                got=", ".join(found),
-                fix="unpack it, and name one of these folders",
-            )
-    raise DataError(
-        f"{path} must hold a folder in the PASCAL VOC layout",
-        got=f"no {LISTS} folder in it",
-        fix=f"it needs {IMAGES}/, {MASKS}/ and {LISTS}/*.txt",
-    )
+    return only_place(path, lambda place: sorted(root for root in roots if fits(root, place)))

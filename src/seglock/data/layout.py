@@ -30,7 +30,7 @@ from seglock.errors import DataError
 from seglock.foreign import read_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 _MOST_TEXT = 16 << 20
 VOID = 255
@@ -122,16 +122,28 @@ def find_voc_folder(path: Path) -> VocFolder:
         raise DataError(
             "a dataset's folder must exist", got=str(path), fix="check data.source in params.yaml"
         )
-    for pattern in PLACES:
-        candidates = sorted(path.glob(pattern)) if pattern else [path]
-        found = [folder for folder in candidates if (folder / LISTS).is_dir()]
+
+    def fitting(place: str) -> list[str]:
+        folders = sorted(path.glob(place)) if place else [path]
+        return [str(f.relative_to(path)) for f in folders if (f / LISTS).is_dir()]
+
+    return VocFolder(path / only_place(path, fitting))
+
+
+def only_place(path: Path, fitting: Callable[[str], list[str]]) -> str:
+    """Where in ``path``, a folder or an archive, the dataset is.
+
+    ``fitting`` gives what is one at each of ``PLACES``. Raises DataError for none, or several.
+    """
+    for place in PLACES:
+        found = fitting(place)
         if len(found) == 1:
-            return VocFolder(found[0])
+            return found[0]
         if found:
             raise DataError(
                 f"{path} must hold one dataset",
-                got=", ".join(str(folder.relative_to(path)) for folder in found),
-                fix="name one of these folders",
+                got=", ".join(found),
+                fix="name one of these folders, those of an archive once it is unpacked",
             )
     raise DataError(
         f"{path} must be in the PASCAL VOC layout",
