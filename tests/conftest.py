@@ -21,8 +21,15 @@ ROOT = Path(__file__).parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest story first, so that no process is left with it when the others are done."""
-    items.sort(key=lambda item: item.path.parent.name != "e2e")
+    """The long files first, and of them the longest story, so that no process is left with one
+    when the others are done."""
+    slow = (ROOT / "tests" / "slow.txt").read_text(encoding="utf-8").split()
+
+    def place(item: pytest.Item) -> tuple[bool, bool]:
+        name = os.path.relpath(item.path, ROOT / "tests")
+        return item.path.parent.name != "e2e", not any(name.startswith(entry) for entry in slow)
+
+    items.sort(key=place)
 
 
 @pytest.fixture
