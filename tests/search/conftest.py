@@ -12,7 +12,12 @@ import pytest
 from seglock.search import interrupts
 from tests.postgres import _server, postgres  # noqa: F401 - fixtures
 from tests.search.project import make_root
-from tests.search.small_study import AWAY
+from tests.search.small_study import AWAY, without_waiting_for_the_disk
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fast_sqlite() -> None:
+    without_waiting_for_the_disk()
 
 
 @pytest.fixture(scope="session")

@@ -17,26 +17,17 @@ from seglock.search.measured import constraints, point_values
 from seglock.search.point import Point
 from seglock.search.samplers import make_pruner, make_sampler
 from seglock.search.space import suggest, to_suggestions
-from seglock.search.study import (
-    ATTEMPT,
-    FAILURES,
-    LINE,
-    LOCK,
-    MEASURED,
-    POINT,
-    REASON,
-    RETRY_OF,
-    RUN_ID,
-    SUPERSEDED,
-    TICKET,
-    StudyLog,
-)
+from seglock.search.study import MEASURED, POINT, RUN_ID, SUPERSEDED, StudyLog
 
 if TYPE_CHECKING:
     from optuna import Trial
     from optuna.trial import FrozenTrial
 
     from seglock.config import Params
+
+# Names of a trial's user attributes, beside those that the study reads.
+LOCK, TICKET, REASON = "lock", "ticket", "reason"
+RETRY_OF, LINE, ATTEMPT, FAILURES = "retry_of", "line", "attempt", "failures"
 
 
 @dataclass(frozen=True)
@@ -87,12 +78,13 @@ class Ledger:
             if not any(trial.state.name == "WAITING" for trial in trials):
                 chosen = next_point(self.log, trials, self.params)
                 if chosen is not None:
-                    self._enqueue(chosen, to_suggestions(chosen, self.params), {})
+                    known = {POINT: point_values(chosen), LOCK: chosen.lock}
+                    self._enqueue(to_suggestions(chosen, self.params), known)
                 elif self.search.sampler == "grid":
                     return None
             self.log.study.sampler = make_sampler(self.search, len(trials))
             trial = self.log.study.ask()
-            if self._is_twice(trial):
+            if _is_twice(trial, trials):
                 self._supersede(trial)
                 continue
             values = trial.user_attrs.get(POINT)
@@ -182,28 +174,10 @@ class Ledger:
             ATTEMPT: attributes.get(ATTEMPT, 1) + 1,
             FAILURES: attributes.get(FAILURES, 0) + failed,
         }
-        self._enqueue(None, params, kept)
+        self._enqueue(params, kept)
 
-    def _enqueue(
-        self, point: Point | None, params: dict[str, Any], attributes: dict[str, Any]
-    ) -> None:
-        if point is not None:
-            attributes |= {POINT: point_values(point), LOCK: point.lock}
+    def _enqueue(self, params: dict[str, Any], attributes: dict[str, Any]) -> None:
         self.log.study.enqueue_trial(params, user_attrs=attributes | {TICKET: uuid.uuid4().hex})
-
-    def _is_twice(self, trial: Trial) -> bool:
-        """Whether a queued trial was queued twice, as when the first answer was lost."""
-        mine = trial.user_attrs
-        return any(
-            other.number != trial.number
-            and not other.user_attrs.get(SUPERSEDED)
-            and (
-                (TICKET in mine and other.user_attrs.get(TICKET) == mine[TICKET])
-                or (RETRY_OF in mine and other.user_attrs.get(RETRY_OF) == mine[RETRY_OF])
-            )
-            and other.state.name != "WAITING"
-            for other in self.log.trials()
-        )
 
     def _end(
         self,
@@ -256,6 +230,18 @@ def _asked(trial: Trial | FrozenTrial) -> Asked:
         attributes.get(LINE, trial.number),
         attributes.get(ATTEMPT, 1),
         attributes.get(FAILURES, 0),
+    )
+
+
+def _is_twice(trial: Trial, before: list[FrozenTrial]) -> bool:
+    """Whether a queued trial was queued twice, as when the first answer was lost, and the other
+    one was asked ``before``."""
+    mine = {name: v for name, v in trial.user_attrs.items() if name in (TICKET, RETRY_OF)}
+    asked = (t for t in before if t.number != trial.number and t.state.name != "WAITING")
+    return any(
+        t.user_attrs.get(name) == value and not t.user_attrs.get(SUPERSEDED)
+        for t in asked
+        for name, value in mine.items()
     )
 
 

@@ -34,9 +34,7 @@ if TYPE_CHECKING:
 
 # Names of user attributes: the study's, its trials', and one of both.
 FINGERPRINT, STUDY_ID = "fingerprint", "id"
-POINT, LOCK, TICKET, SUPERSEDED = "point", "lock", "ticket", "superseded"
-RETRY_OF, LINE, ATTEMPT, FAILURES = "retry_of", "line", "attempt", "failures"
-MEASURED, REASON = "measured", "reason"
+POINT, MEASURED, SUPERSEDED = "point", "measured", "superseded"
 RUN_ID = "run_id"
 _COUNTING: dict[str, State] = {"COMPLETE": "complete", "PRUNED": "stopped", "FAIL": "failed"}
 OTHER_SECONDS, OWN_SECONDS = 2.0, 30.0
