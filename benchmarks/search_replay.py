@@ -25,7 +25,6 @@ from seglock.search.tradeoff import (
     hypervolume,
     hypervolume_history,
     measured,
-    objectives,
     pareto_front,
     references,
     within_limits,
@@ -66,7 +65,7 @@ class Table:
 
     def hypervolumes(self, trials: Sequence[TrialRecord]) -> dict[str, float]:
         """Of these trials, from both corners."""
-        points = [point for trial in trials if (point := objectives(trial))]
+        points = [point for trial in trials if (point := trial.objectives)]
         return {name: hypervolume(points, corner) for name, corner in self.references.items()}
 
 

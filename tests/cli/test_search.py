@@ -136,7 +136,7 @@ def test_the_dashboards_command_can_be_pasted(
 def test_where_none_is_recommended_the_nearest_is_shown(found: dict[str, Any]) -> None:
     found["outcome"] = make_outcome(search={"max_regained": 0.01})
     output = " ".join(invoke("--show").output.split())
-    assert "None recommended: no lock keeps both limits. The nearest is" in output
+    assert "No recommendation: no lock keeps both limits. The nearest is" in output
     assert "--apply" not in output
 
 

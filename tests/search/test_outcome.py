@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from seglock.errors import StorageError
 from seglock.results.study import Study
 from seglock.results.trial import BaselineRecord, TrialRecord
 from seglock.search.measured import point_values, trial_record
 from seglock.search.outcome import asked_in_all, metrics, study_of, write_outputs
+from seglock.search.point import Point
 from seglock.search.space import grid
 from tests.search.project import small_params
 from tests.search.records import EPOCHS, FLOOR, PLAIN, SIDE, make_baseline, make_stopped, make_trial
@@ -176,6 +178,13 @@ def test_the_outputs_are_five_files_that_agree(tmp_path: Path) -> None:
         float(history[-1]["floor"]) == outcome().document()["hypervolume"]["floor"]["values"][-1][1]
     )
     assert json.loads((folder / "metrics.json").read_text()) == metrics(outcome())
+
+
+def test_a_trial_that_something_else_changed_is_one_message() -> None:
+    (record,) = grid_records("np-4")
+    values = {"point": point_values(Point.of(record)), "measured": {"owner_miou": "high"}}
+    with pytest.raises(StorageError, match=r"trial 7 of the study .* owner_miou: .*search\.study"):
+        trial_record(7, "complete", values)
 
 
 def test_every_field_of_a_record_is_in_the_table_but_curve_and_attacks(tmp_path: Path) -> None:

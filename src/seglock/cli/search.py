@@ -126,30 +126,17 @@ def search_command(
 def _line(study: Study) -> str:
     if not study.trials:
         return "search: no trial is asked for (search.trials)"
-    return f"search: {len(study.trials)} trials; {_verdict(study)}"
+    from seglock.report.searchsummary import advice_sentence
 
-
-def _verdict(study: Study) -> str:
-    """The recommendation and its reason, in a sentence."""
-    advice = study.recommendation
-    reason = advice.reason.rstrip(".")
-    if advice.status == "recommended" and advice.lock:
-        return f"recommended: {_text(advice.lock)}. {reason[:1].upper()}{reason[1:]}."
-    words = {"none": "none recommended", "undecided": "undecided", "empty": "none recommended"}
-    return f"{words[advice.status]}: {reason}."
-
-
-def _text(lock: str) -> str:
-    from seglock.report.method_style import lock_text
-
-    return lock_text(lock)
+    verdict = advice_sentence(study)
+    return f"search: {len(study.trials)} trials; {verdict[:1].lower()}{verdict[1:]}"
 
 
 def _print_study(study: Study, root: Path) -> None:
     from rich.console import Console
 
     from seglock.report.numbers import duration
-    from seglock.report.searchsummary import keys_sentence, objective_sentence
+    from seglock.report.searchsummary import advice_sentence, keys_sentence, objective_sentence
     from seglock.search.database import dashboard_command
 
     ended = ", ".join(f"{count} {state}" for state, count in study.counts if count)
@@ -177,8 +164,7 @@ def _print_study(study: Study, root: Path) -> None:
     if objective := objective_sentence(study):
         _say(objective)
     typer.echo("")
-    verdict = _verdict(study)
-    _say(verdict[:1].upper() + verdict[1:])
+    _say(advice_sentence(study))
     if tried := keys_sentence(study):
         _say(tried)
     typer.echo("")
@@ -193,6 +179,7 @@ def _front_table(study: Study) -> Table:
     from rich import box
     from rich.table import Table
 
+    from seglock.report.method_style import lock_text
     from seglock.report.numbers import four
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
@@ -202,7 +189,7 @@ def _front_table(study: Study) -> Table:
     for trial in filter(None, map(study.trial, study.front)):
         star = " *" if trial.number == study.recommendation.trial else ""
         figures = (trial.owner_miou, trial.drop, trial.unauthorised, trial.regained)
-        table.add_row(_text(trial.lock) + star, *map(four, figures), str(trial.number))
+        table.add_row(lock_text(trial.lock) + star, *map(four, figures), str(trial.number))
     return table
 
 

@@ -60,7 +60,7 @@ def render_page(
         picture_ids=ids,
         predictions=[pictures[name] for name, _ in zip(names, ids, strict=False)],
         lock_pictures=[pictures[name] for name in pictures if name.startswith("lock-")],
-        accesses=_per_class(results),
+        results=results,
         classes=first.classes,
         image_side=first.image_side,
         run_url=lambda run_id: run_url(ui, run_id),
@@ -71,17 +71,3 @@ def render_page(
 def render_leaderboard(summary: Mapping[str, Any]) -> str:
     """The attacks of a summary as an HTML document of its own; it links to report.html."""
     return render("leaderboard.html", summary=summary, attacks=summary["attacks"])
-
-
-def _per_class(results: Sequence[LockResult]) -> list[dict[str, Any]]:
-    """The per-class tables: for the owner, and for a thief with plain images."""
-    return [
-        {
-            "title": "For the owner (correct key; the baseline: plain)",
-            "scores": {r.lock: r.scores.owner for r in results},
-        },
-        {
-            "title": "For a thief without a key (plain images)",
-            "scores": {r.lock: r.scores.plain for r in results},
-        },
-    ]

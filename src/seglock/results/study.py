@@ -180,11 +180,9 @@ class Study(Record):
     def measured(self) -> list[MeasuredTrial]:
         """The trials that ended with figures, in order."""
         return [
-            MeasuredTrial(trial, trial.owner_miou, trial.unauthorised)
+            MeasuredTrial(trial, *reached)
             for trial in self.trials
-            if trial.state == "complete"
-            and trial.owner_miou is not None
-            and trial.unauthorised is not None
+            if (reached := trial.objectives) is not None
         ]
 
     @property

@@ -10,6 +10,8 @@ from pydantic import Field, computed_field
 from seglock.results.record import Record, RunId
 
 State = Literal["complete", "stopped", "failed"]
+Objectives = tuple[float, float]
+"""(owner_miou, unauthorised), 0 to 1: the first as high as possible, the second as low."""
 
 
 class BaselineRecord(Record):
@@ -91,6 +93,13 @@ class TrialRecord(Record):
     stopped: Stopped | None = None
     reason: str | None = None
     curve: tuple[float, ...] = ()
+
+    @property
+    def objectives(self) -> Objectives | None:
+        """What it reached; None unless it is complete and measured."""
+        if self.state != "complete" or self.owner_miou is None or self.unauthorised is None:
+            return None
+        return self.owner_miou, self.unauthorised
 
     @property
     def strongest_text(self) -> str | None:

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from seglock.results.trial import Stopped
-from seglock.search.tradeoff import dominates, objectives
+from seglock.search.tradeoff import dominates
 
 if TYPE_CHECKING:
     from seglock.config import SearchParams
@@ -50,7 +50,7 @@ def should_stop(
     # Up to the figure that trials are judged by, so that both sides are of the same split.
     end = (best + (baseline.mean - theirs), baseline.floor)
     for trial in finished:
-        reached = objectives(trial)
+        reached = trial.objectives
         if reached is not None and dominates(reached, end):
             reason = (
                 f"with the baselines' remaining gain it would end at {end[0]:.4f}, and trial "

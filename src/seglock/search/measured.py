@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from seglock.errors import StorageError
 from seglock.results.trial import BaselineRecord, State, TrialRecord
 from seglock.search.executor import TrialResult
 from seglock.search.point import Point
@@ -104,25 +105,23 @@ def measured_values(
 
 
 def trial_record(number: int, state: State, attributes: Mapping[str, Any]) -> TrialRecord:
-    """A trial that counts, from its user attributes."""
+    """A trial that counts, from its user attributes; raises StorageError where they do not fit."""
     point = Point(**attributes["point"])
-    return TrialRecord(
-        number=number,
-        state=state,
-        lock=point.lock,
-        steps=point.steps,
-        method=point.pattern,
-        block_size=point.block_size,
-        fraction="published" if point.fraction is None else str(point.fraction),
-        lr=point.lr,
-        weight_decay=point.weight_decay,
-        epochs=point.epochs,
-        image_side=point.image_side,
-        run_id=attributes.get("run_id"),
-        attempt=attributes.get("attempt", 1),
-        reason=attributes.get("reason"),
+    values = asdict(point) | {
+        "number": number,
+        "state": state,
+        "lock": point.lock,
+        "steps": point.steps,
+        "method": point.pattern,
+        "fraction": "published" if point.fraction is None else str(point.fraction),
+        "run_id": attributes.get("run_id"),
+        "attempt": attributes.get("attempt", 1),
+        "reason": attributes.get("reason"),
         **attributes.get("measured", {}),
-    )
+    }
+    where = f"trial {number} of the study"
+    fix = "choose another search.study, or another search.storage"
+    return TrialRecord.check(values, where=where, fix=fix, error=StorageError)
 
 
 def point_values(point: Point) -> dict[str, Any]:

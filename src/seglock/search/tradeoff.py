@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from seglock.config import SearchParams
-    from seglock.results.trial import BaselineRecord, TrialRecord
-
-Objectives = tuple[float, float]
-"""(owner_miou, unauthorised), 0 to 1."""
+    from seglock.results.trial import BaselineRecord, Objectives, TrialRecord
 
 
 def references(baseline: BaselineRecord) -> tuple[Objectives, Objectives]:
@@ -27,16 +24,9 @@ def references(baseline: BaselineRecord) -> tuple[Objectives, Objectives]:
     return (baseline.floor, baseline.floor), (baseline.floor, baseline.mean)
 
 
-def objectives(record: TrialRecord) -> Objectives | None:
-    """What a trial reached; None unless it is complete and measured."""
-    if record.state != "complete" or record.owner_miou is None or record.unauthorised is None:
-        return None
-    return record.owner_miou, record.unauthorised
-
-
 def measured(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     """The complete trials, by number."""
-    found = [record for record in records if objectives(record) is not None]
+    found = [record for record in records if record.objectives is not None]
     return sorted(found, key=lambda record: record.number)
 
 
@@ -51,7 +41,7 @@ def dominates(one: Objectives, other: Objectives) -> bool:
 
 def pareto_front(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     """The complete trials that no other dominates, the owner's best first; equals stay together."""
-    trials = [(point, r) for r in measured(records) if (point := objectives(r)) is not None]
+    trials = [(point, r) for r in measured(records) if (point := r.objectives) is not None]
     trials.sort(key=lambda pair: (-pair[0][0], pair[0][1], pair[1].number))
     front: list[tuple[Objectives, TrialRecord]] = []
     for point, record in trials:
@@ -88,7 +78,7 @@ def hypervolume_history(
     points: list[Objectives] = []
     history = []
     for record in sorted(records, key=lambda record: record.number):
-        point = objectives(record)
+        point = record.objectives
         if point is not None:
             points.append(point)
         history.append((record.number, hypervolume(points, reference)))
@@ -98,7 +88,7 @@ def hypervolume_history(
 def within_limits(record: TrialRecord, search: SearchParams) -> bool:
     """Whether a complete trial keeps both ``max_drop`` and ``max_regained``."""
     return (
-        objectives(record) is not None
+        record.objectives is not None
         and record.drop is not None
         and record.drop <= search.max_drop
         and record.lost <= search.max_regained
