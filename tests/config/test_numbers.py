@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -42,18 +43,19 @@ def full() -> dict[str, Any]:
     return values
 
 
-PLACES = list(numbers(full()))
+FULL = full()
+PLACES = list(numbers(FULL))
 
 
 def test_the_file_has_every_number_that_params_know() -> None:
-    known = check_params(full()).model_dump()
+    known = check_params(FULL).model_dump()
     assert set(numbers(known)) <= set(PLACES)
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(map(str, place)))
 def test_a_number_without_an_end_is_refused_by_its_name(place: tuple[Any, ...]) -> None:
     for value in ENDLESS:
-        values = full()
+        values = deepcopy(FULL)
         section = values
         for part in place[:-1]:
             section = section[part]

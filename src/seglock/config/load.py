@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import math
 from collections.abc import Iterable, Mapping
-from functools import reduce
+from functools import cache, reduce
 from operator import getitem
 from pathlib import Path
 from typing import Any, get_args
@@ -197,13 +198,17 @@ def _readable(section: type[Section], values: Any) -> dict[str, Any]:
             if not field.is_required():
                 readable[name] = field.get_default(call_default_factory=True)
             continue
-        kind: Any = field.annotation
-        alone = create_model("Alone", __base__=Section, value=(kind, field))
-        try:
-            readable[name] = dict(alone.model_validate({"value": values[name]}))["value"]
-        except ValidationError:
-            continue
+        with contextlib.suppress(ValidationError):
+            alone = _alone(section, name).model_validate({"value": values[name]})
+            readable[name] = dict(alone)["value"]
     return readable
+
+
+@cache
+def _alone(section: type[Section], name: str) -> type[BaseModel]:
+    """A section of one value alone."""
+    field: Any = section.model_fields[name]
+    return create_model("Alone", __base__=Section, value=(field.annotation, field))
 
 
 def _fields_at(parents: Iterable[Any]) -> list[str]:
