@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seglock.report.locks import LockResult
 from seglock.report.series import Series, baseline_of, group_series
@@ -18,7 +18,9 @@ from seglock.report.style import (
     Access,
     Theme,
     canvas,
+    named_handles,
     save,
+    say,
 )
 from seglock.results.evaluation import Scores
 from seglock.results.training import Epoch
@@ -158,26 +160,17 @@ def _draw_levels(axes: Axes, baseline: LockResult | None, group: Series, theme: 
 
 
 def _only_baseline(figure: Figure, results: Sequence[LockResult]) -> None:
-    axes = figure.add_subplot()
-    axes.set_axis_off()
     value = results[0].scores.owner_miou if results else 0.0
-    axes.text(
-        0.5,
-        0.5,
+    say(
+        figure.add_subplot(),
         f"No lock yet: the baseline alone reaches {value:.4f}.\n"
         "Add one under locks: in params.yaml, for example  shf-4: {steps: [shf-4]}",
-        ha="center",
-        va="center",
     )
 
 
 def one_legend(figure: Figure, columns: int) -> None:
     """One legend below all panels, each label once."""
-    named: dict[str, Any] = {}
-    for axes in figure.axes:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            named.setdefault(label, handle)
-    if named:
+    if named := named_handles(figure.axes):
         figure.legend(
             named.values(), named.keys(), loc="outside lower center", ncols=2 if columns == 1 else 4
         )

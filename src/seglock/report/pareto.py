@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seglock.report.labels import Label, place_labels
 from seglock.report.method_style import lock_text, method_looks, trial_labels
 from seglock.report.paper import PUBLISHED_DATASET
 from seglock.report.pareto_zoom import View, is_in, near_view, whole_view
 from seglock.report.paretopanels import Looks, draw_published, draw_view
-from seglock.report.style import LIGHT, Theme, canvas, save
+from seglock.report.style import LIGHT, Theme, canvas, named_handles, save, say
 from seglock.results.study import Study
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PANEL = (5.4, 4.5)
+_NOTHING = (
+    "No trial has been measured.\nSet search.trials in params.yaml, then run dvc repro search."
+)
 
 
 def draw_pareto(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
@@ -37,7 +40,7 @@ def draw_pareto(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
     size = (max(_PANEL[0] * panels, 7.2) - 0.4 * (panels - 1), _PANEL[1] + 0.5)
     with canvas(*size, theme, layout="constrained") as figure:
         if not study.measured:
-            _say_nothing_measured(figure)
+            say(figure.add_subplot(), _NOTHING)
         else:
             axes = list(figure.subplots(1, panels, squeeze=False)[0])
             for place, view in enumerate(views):
@@ -104,26 +107,11 @@ def _legends(figure: Figure, axes: Sequence[Axes], looks: Looks, theme: Theme) -
         borderpad=0,
         borderaxespad=0.6,
     )
-    named: dict[str, Any] = {}
-    for one in axes:
-        for handle, label in zip(*one.get_legend_handles_labels(), strict=True):
-            named.setdefault(label, handle)
+    named = named_handles(axes)
     figure.legend(
         named.values(),
         named.keys(),
         loc="outside lower center",
         ncols={1: 2, 2: 4, 3: 5}[len(axes)],
         columnspacing=1.6,
-    )
-
-
-def _say_nothing_measured(figure: Figure) -> None:
-    axes = figure.add_subplot()
-    axes.set_axis_off()
-    axes.text(
-        0.5,
-        0.5,
-        "No trial has been measured.\nSet search.trials in params.yaml, then run dvc repro search.",
-        ha="center",
-        va="center",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglock.report.style import CORRECT, LIGHT, PLAIN, Access, Theme, canvas, save
+from seglock.report.style import CORRECT, LIGHT, PLAIN, Access, Theme, canvas, save, say
 from seglock.results.study import Study
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def draw_hypervolume(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
                 fontsize=8.5,
             )
         if top == 0 and not study.measured:
-            _say(axes, "Nothing measured yet")
+            say(axes, "Nothing measured yet")
         else:
             _finish_hypervolume(figure, axes, study, top, theme)
         save(figure, path)
@@ -109,7 +109,7 @@ def draw_importances(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
         axes = figure.add_subplot()
         axes.set_title("What decides the figures")
         if not targets:
-            _say(axes, study.importances_reason or "Nothing to tell")
+            say(axes, study.importances_reason or "Nothing to tell")
         else:
             height = 0.8 / len(targets)
             for shift, (target, label, look) in enumerate(targets):
@@ -131,8 +131,3 @@ def draw_importances(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
             axes.grid(axis="x")
             figure.legend(loc="outside lower left", ncols=2, fontsize=8.5)
         save(figure, path)
-
-
-def _say(axes: Axes, words: str) -> None:
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, words, ha="center", va="center", wrap=True, transform=axes.transAxes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from seglock import files
 
 if TYPE_CHECKING:
     import numpy as np
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
@@ -112,6 +113,21 @@ def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, whole or not at all; the same figure gives the same bytes."""
     with files.replacing(path) as file:
         figure.savefig(file, format="png", dpi=figure.dpi, metadata={"Software": None})
+
+
+def say(axes: Axes, words: str) -> None:
+    """Words in place of a drawing."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, words, ha="center", va="center", wrap=True, transform=axes.transAxes)
+
+
+def named_handles(several: Iterable[Axes]) -> dict[str, Any]:
+    """What a legend of several axes lists: each label once, with its first handle."""
+    named: dict[str, Any] = {}
+    for axes in several:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
+    return named
 
 
 def palette() -> NDArray[np.uint8]:
