@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.forks import forked_seglock
+from tests.e2e.forks import forked_programs
 from tests.e2e.project import Project, make_project, shrink
 
 
@@ -21,7 +21,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture(scope="session")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with a ``seglock`` whose processes are forks of one that has imported all."""
-    with forked_seglock(tmp_path_factory.mktemp("forks")) as programs:
-        yield programs
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with programs whose processes are forks of one that has imported all; the processes
+    of a test run share it."""
+    base, alone = tmp_path_factory.getbasetemp(), "PYTEST_XDIST_WORKER" not in os.environ
+    if alone:
+        return forked_programs(base / "forks", os.getpid())
+    return forked_programs(base.parent / "forks", os.getppid())

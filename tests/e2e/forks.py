@@ -1,13 +1,13 @@
-"""``seglock`` as forks of one process that has imported everything: a start takes no ten seconds.
+"""``seglock``, ``dvc`` and ``python -c`` as forks of one process that has imported everything.
 
-A folder with a program ``seglock`` in it, to be put first on a PATH. It hands its arguments,
-folder, environment and open files to the server, whose fork runs the command as the real one does.
+A folder with these programs in it, to be put first on a PATH, so that a start takes no ten seconds.
+Each hands its arguments, folder, environment, umask and open files to the server, whose fork runs
+the command as the real one does.
 """
 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import importlib
 import json
 import os
@@ -16,52 +16,57 @@ import socket
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+from filelock import FileLock
+
+PROGRAMS = ("seglock", "dvc", "python")
 IMPORTED = (
-    "alembic.command", "argon2", "matplotlib.pyplot", "mlflow.store.tracking.sqlalchemy_store",
+    "alembic.command", "argon2", "dvc.api", "dvc.cli", "dvc.commands.experiments.run",
+    "dvc.commands.repro", "dvc.repo", "matplotlib.pyplot", "mlflow.store.tracking.sqlalchemy_store",
     "mlflow.tracking", "optuna.importance", "optuna.storages", "pandas", "plotly.io",
     "seglock.attacks", "seglock.report", "seglock.search.coordinator", "seglock.stages.attack",
     "seglock.stages.evaluate", "seglock.stages.report", "seglock.stages.train", "seglock.training",
     "sklearn.ensemble", "torch._dynamo", "torch.optim", "torchvision.models",
 )  # fmt: skip
 ROOT = Path(__file__).parents[2]
+STARTED: list[subprocess.Popen[bytes]] = []
 CLIENT = """\
 #!{python} -IS
 import json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
     socket.send_fds(server, [b"0"], [0, 1, 2])
-    call = [sys.argv[1:], os.getcwd(), dict(os.environ)]
+    call = [sys.argv, os.getcwd(), dict(os.environ), os.umask(0)]
     server.sendall(json.dumps(call).encode() + b"\\n")
     sys.exit(int(server.makefile().readline() or 70))  # it says nothing if it was killed
 """
 
 
-@contextlib.contextmanager
-def forked_seglock(folder: Path) -> Iterator[Path]:
-    """The folder for PATH, as long as the server runs."""
-    address, program = folder / "socket", folder / "bin" / "seglock"
-    program.parent.mkdir()
-    program.write_text(CLIENT.format(python=sys.executable, address=str(address)))
-    program.chmod(0o755)
-    command = [sys.executable, "-m", "tests.e2e.forks", str(address)]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-    ) as server:
+def forked_programs(folder: Path, owner: int) -> Path:
+    """The folder for PATH, which serves as long as the process ``owner`` lives."""
+    address, programs = folder / "socket", folder / "bin"
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / "lock"):
+        if programs.exists():
+            return programs
+        command = [sys.executable, "-m", "tests.e2e.forks", str(address), str(owner)]
+        server = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        )
+        STARTED.append(server)  # held, or Python would say that nobody waits for it
         assert server.stdout is not None
         assert server.stdout.readline() == b"ready\n"
-        try:
-            yield program.parent
-        finally:
-            server.kill()
+        programs.mkdir()
+        for name in PROGRAMS:
+            (programs / name).write_text(CLIENT.format(python=sys.executable, address=str(address)))
+            (programs / name).chmod(0o755)
+    return programs
 
 
-def serve(address: str) -> None:
-    """Fork for every call, as long as the process lives that started this one."""
-    parent = os.getppid()
+def serve(address: str, owner: int) -> None:
+    """Fork for every call, as long as the process ``owner`` lives."""
     for module in IMPORTED:
         importlib.import_module(module)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
@@ -70,7 +75,7 @@ def serve(address: str) -> None:
         listener.listen()
         listener.settimeout(2.0)
         print("ready", flush=True)
-        while os.getppid() == parent:
+        while is_alive(owner):
             try:
                 connection, _ = listener.accept()
             except TimeoutError:
@@ -85,7 +90,8 @@ def serve(address: str) -> None:
 def run(connection: socket.socket) -> NoReturn:
     """One call in this fork; the exit code is the answer."""
     _, files, _, _ = socket.recv_fds(connection, 1, 3)
-    arguments, folder, environment = json.loads(connection.makefile().readline())
+    (program, *arguments), folder, environment, mask = json.loads(connection.makefile().readline())
+    os.umask(mask)
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
@@ -95,12 +101,11 @@ def run(connection: socket.socket) -> NoReturn:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = ["seglock", *arguments]
+    name = Path(program).name
+    sys.argv = [name, *arguments]
     code = 1
     try:
-        from seglock.cli import main
-
-        main()
+        code = call(name, arguments)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
@@ -113,5 +118,29 @@ def run(connection: socket.socket) -> NoReturn:
         os._exit(code)
 
 
+def call(program: str, arguments: list[str]) -> int:
+    """What the program does; its exit code."""
+    if program == "dvc":
+        from dvc.cli import main as dvc
+
+        return dvc(arguments)
+    if program == "seglock":
+        from seglock.cli import main as seglock
+
+        seglock()
+    else:
+        exec(arguments[arguments.index("-c") + 1], {"__name__": "__main__"})
+    return 0
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process of this user runs."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], int(sys.argv[2]))

@@ -14,7 +14,7 @@ LOCK = "encrypt@np-4"
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(tmp_path_factory: pytest.TempPathFactory, forks: Path) -> Project:
     """One whose .gitignore says nothing of the encrypted split, as in a folder of the user's own;
     its split is made under umask 000."""
     made = make_project(tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("keys"))
@@ -23,6 +23,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     ignored.write_text(ignored.read_text().replace("/encrypted\n", ""))
     made.run("sh", "-c", f"umask 000; exec dvc repro {LOCK}")
     made.commit("made")
+    made.fork_from(forks)
     return made
 
 
