@@ -26,7 +26,7 @@ from seglock.search import workers as workers_module
 from seglock.search.cards import share_cards
 from seglock.search.executor import Failed, Finished, Outcome, TrialJob, TrialResult
 from seglock.search.process import Pipe, Process
-from seglock.search.workers import Answers, InProcessExecutor, LocalExecutor
+from seglock.search.workers import InProcessExecutor, LocalExecutor, ask
 from seglock.training import EpochRow
 from tests.conftest import ROOT
 from tests.search.fakes import fake_job, fake_run, is_running, wait_for
@@ -298,10 +298,9 @@ def test_a_stop_that_comes_late_is_obeyed_after_the_next_epoch(
 ) -> None:
     monkeypatch.setattr(workers_module, "ANSWER_SECONDS", 0.0)
     ours, theirs = pipe
-    one = Answers(theirs, "one")
-    assert not one(row(1))  # the coordinator is busy: go on
+    assert not ask(theirs, "one", row(1))  # the coordinator is busy: go on
     ours.send(("one", 1, True))
-    assert one(row(2))
+    assert ask(theirs, "one", row(2))
     assert [ours.recv()[1]["epoch"] for _ in range(2)] == [1, 2]
 
 
@@ -309,11 +308,10 @@ def test_an_answer_to_another_job_or_epoch_is_not_taken_for_this_ones(
     pipe: tuple[Pipe, Pipe],
 ) -> None:
     ours, theirs = pipe
-    two = Answers(theirs, "two")
     for answer in (("one", 3, True), ("two", 1, False), ("two", 2, False), ("two", 3, True)):
         ours.send(answer)
-    assert not two(row(2))
-    assert two(row(3))
+    assert not ask(theirs, "two", row(2))
+    assert ask(theirs, "two", row(3))
 
 
 def test_what_decide_raises_loses_no_result(

@@ -17,13 +17,13 @@ from seglock.search.trial import RunTrial, run_trial
 
 if TYPE_CHECKING:
     from seglock.config import ResourceParams
-    from seglock.training import EpochRow
 
 CONNECT_SECONDS = 30.0
 """How long a cluster may take to answer. Ray itself would try for a quarter of an hour."""
 
 SILENCE_SECONDS = 120.0
-"""How long the connection may be silent. Ray itself ends it a minute after its head is lost."""
+"""How long the connection may be silent, as when this machine's node is lost. Ray itself ends it a
+minute after its head is."""
 
 NODELESS_SECONDS = 60.0
 """How long no node may be there that holds a trial, before the cluster counts as lost."""
@@ -74,7 +74,6 @@ class RayExecutor:
         self._limit = limit
         self._needs = needs_of(resources)
         self._answers: Answers = {}  # of the jobs that run
-        self._rows: dict[tuple[str, int], EpochRow] = {}  # of which ``decide`` has not heard
         self._ended: list[Outcome] = []
         self._lost: ClusterError | None = None
         self._nodes: Sequence[Node] = ()
@@ -84,9 +83,11 @@ class RayExecutor:
 
     @property
     def free(self) -> int:
-        """How many more trials the nodes hold, by what they have in all."""
-        self._listen(0.0)
-        return self._room
+        """How many more trials the nodes hold, by what they had in all when last polled."""
+        if self._lost is not None:
+            raise self._lost
+        places = slots(self._needs, self._nodes)
+        return max(0, min(places, self._limit or places) - len(self._answers))
 
     def submit(self, job: TrialJob) -> None:
         """Hand a job to Ray; where no node has room just now it waits there."""
@@ -100,22 +101,21 @@ class RayExecutor:
     def poll(self, decide: Decide, timeout: float) -> list[Outcome]:
         """Wait until a job ends, ``timeout`` seconds at most; answers epochs meanwhile."""
         deadline = time.monotonic() + timeout
-        self._answer(decide)  # what came while ``free`` was asked
-        while not self._ended:
+        while self._process is not None and not self._ended:
             # Nothing runs though something could: waiting would be in vain.
-            idle = self._process is None or (not self._answers and self._room > 0)
-            self._listen(0.0 if idle else deadline - time.monotonic())
-            self._answer(decide)
+            idle = not self._answers and self.free > 0
+            if report := self._report(self._process, 0.0 if idle else deadline - time.monotonic()):
+                self._tell(report, decide)
             if idle or time.monotonic() >= deadline:
                 break
+        if self._lost is not None and not self._ended:
+            raise self._lost
         ended, self._ended = self._ended, []
         return ended
 
     def close(self) -> None:
         """Cancel what runs, at once, and disconnect; those jobs never come back."""
-        for kept in (self._answers, self._rows, self._ended):
-            kept.clear()
-        self._nodes = ()
+        self._answers, self._ended, self._nodes = {}, [], ()
         if self._process is not None:
             self._process.send(None)
             self._process.end(_CLOSE_SECONDS)
@@ -144,72 +144,57 @@ class RayExecutor:
             raise fault
         return process
 
-    @property
-    def _room(self) -> int:
-        if self._lost is not None:
-            return 0
-        places = slots(self._needs, self._nodes)
-        return max(0, min(places, self._limit or places) - len(self._answers))
-
-    def _listen(self, timeout: float) -> None:
-        """Take in what comes within ``timeout`` seconds; raise when the cluster is lost."""
-        if self._process is not None and (why := self._loss(self._process, timeout)):
-            self._process.end()
+    def _report(self, process: Process, timeout: float) -> Report | None:
+        """What comes within ``timeout`` seconds; the cluster may turn out to be lost."""
+        if not self._asked:
+            process.send(self._answers)
+            self._asked, self._heard = True, time.monotonic()
+        report: Report | None = None
+        why = ""
+        try:
+            if process.pipe.poll(max(0.0, timeout)):
+                report = process.pipe.recv()
+                self._asked = False
+        except (EOFError, OSError):
+            why = "its head ended"
+        if report is not None:
+            self._note(report)
+            if self._heard - self._held > NODELESS_SECONDS:
+                why = f"for {NODELESS_SECONDS:g} s no node was there that holds a trial"
+        elif time.monotonic() - self._heard > SILENCE_SECONDS:
+            why = f"it was silent for {SILENCE_SECONDS:g} s"
+        if why:
+            process.end()
             self._process = None
             self._lost = ClusterError(
                 "the Ray cluster must stay while trials run",
                 got=f"{self._address}: {why}",
                 fix="start it again (`ray start`) and run the same command; the study goes on",
             )
-        if self._lost is not None and not (self._rows or self._ended):
-            raise self._lost
-
-    def _loss(self, process: Process, timeout: float) -> str | None:
-        """Take in a report that comes within ``timeout`` seconds; why the cluster is lost."""
-        if not self._asked:
-            process.send(self._answers)
-            self._asked, self._heard = True, time.monotonic()
-        try:
-            if process.pipe.poll(max(0.0, timeout)):
-                self._note(process.pipe.recv())
-                self._asked = False
-        except (EOFError, OSError):
-            return "its head, or this machine's node, ended"
-        now = time.monotonic()
-        if now - self._heard > SILENCE_SECONDS:
-            return f"it was silent for {SILENCE_SECONDS:g} s"
-        if now - self._held > NODELESS_SECONDS:
-            return f"for {NODELESS_SECONDS:g} s no node was there that holds a trial"
-        return None
+        return report
 
     def _note(self, report: Report) -> None:
-        """Take in a report; what ``poll`` tells is kept for it."""
+        """Take in what the nodes have, and that jobs have ended."""
         self._heard = time.monotonic()
         self._nodes = report.nodes
         if slots(self._needs, self._nodes):
             self._held = self._heard
-        rows = dict(report.rows)
-        for outcome in report.ended:
-            self._ended.append(outcome)
-            if isinstance(outcome, Finished):  # some may not have arrived by themselves
-                rows[outcome.job] = list(outcome.result.curve)
-        for job, new in rows.items():
-            seen, _ = self._answers[job]
-            self._rows |= {(job, row["epoch"]): row for row in new if row["epoch"] > seen}
+        self._ended += report.ended
+
+    def _tell(self, report: Report, decide: Decide) -> None:
+        """Let ``decide`` hear of epochs. What it raises loses no job's end."""
+        running, rows = dict(self._answers), dict(report.rows)
         for outcome in report.ended:
             del self._answers[outcome.job]
-
-    def _answer(self, decide: Decide) -> None:
-        """Let ``decide`` hear of the epochs that came."""
-        while self._rows:
-            job, epoch = next(iter(self._rows))
-            row = self._rows.pop((job, epoch))
-            _, stopped = self._answers.get(job, (0, False))
-            if job in self._answers:  # told once, even where ``decide`` raises
-                self._answers[job] = (epoch, stopped)
-            stop = decide(job, row) or stopped
-            if job in self._answers:
-                self._answers[job] = (epoch, stop)
+            if isinstance(outcome, Finished):  # some may not have arrived by themselves
+                rows[outcome.job] = list(outcome.result.curve)
+        for job, found in rows.items():
+            seen, stop = running[job]
+            for row in found:
+                if row["epoch"] > seen:
+                    stop = decide(job, row) or stop
+                    if job in self._answers:
+                        self._answers[job] = (row["epoch"], stop)
 
 
 def _no_answer(address: str, reason: str) -> ClusterError:
@@ -255,10 +240,8 @@ largest of 2 nodes has 8 CPU and 0 GPU; reserve less, or add a larger node
     if not nodes:
         got = f"{wanted} for a trial where no node is alive"
     else:
-        # The largest: has most of what is scarcest for a trial, then most of all else.
-        shares = [[node.get(n, 0.0) / needs[n] for n in ("GPU", "memory", "CPU") if n in needs]
-                  for node in nodes]  # fmt: skip
-        largest = nodes[max(range(len(nodes)), key=lambda i: (min(shares[i]), shares[i]))]
+        # The largest: has most of what is scarcest for a trial, then of what is next.
+        largest = max(nodes, key=lambda node: sorted(node.get(n, 0.0) / needs[n] for n in needs))
         has = in_words({name: largest.get(name, 0.0) for name in needs})
         which = f"the largest of {len(nodes)} nodes" if len(nodes) > 1 else "the only node"
         got = f"{wanted} for a trial where {which} has {has}"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Answers = dict[str, tuple[int, bool]]
 """Of each job that runs: the last epoch that the study has heard of, and whether the job stops."""
 
-_COUNT_SECONDS = 1.0
+_IDLE_SECONDS = 1.0
 _WAIT_SECONDS = 0.2
 _LOOK_SECONDS = 0.05
 _PROBE_SECONDS = 5.0
@@ -38,7 +38,7 @@ _PROBE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Report:
-    """What became of the jobs: rows after those that were answered, and the ends of some.
+    """What became of the jobs: new rows, and the ends of some.
 
     nodes: what every living node has in all, as Ray names it.
     """
@@ -49,9 +49,9 @@ class Report:
 
 
 def drive(pipe: Pipe, address: str, needs: dict[str, float], run: RunTrial, version: str) -> None:
-    """In the process: connect, and report; then start each TrialJob that comes, and report again
-    for Answers. None cancels what runs, and disconnects. What Ray says where it cannot connect is
-    sent as a text.
+    """In the process: connect, and report; then start each TrialJob that comes, hand on Answers,
+    and report what happens, or after Answers that nothing does. None cancels what runs, and
+    disconnects. What Ray says where it cannot connect is sent as a text.
     """
     import ray
 
@@ -64,13 +64,22 @@ def drive(pipe: Pipe, address: str, needs: dict[str, float], run: RunTrial, vers
         pipe.send(_refusal(error))
         return
     pipe.send(Report(nodes))
-    while (message := pipe.recv()) is not None:
-        if isinstance(message, TrialJob):
-            driver.start(message)
-        else:
-            pipe.send(Report(nodes, *driver.news(message)))
-            nodes = driver.nodes()  # hangs without a head, so what has ended is told first
-    driver.close()
+    answers: Answers = {}
+    while True:
+        asked, patience = False, 0.0 if driver.told else _IDLE_SECONDS
+        while pipe.poll(patience):
+            message, patience = pipe.recv(), 0.0
+            if message is None:
+                driver.close()
+                return
+            if isinstance(message, TrialJob):
+                driver.start(message)
+            else:
+                answers, asked = message, True
+        rows, ended = driver.news(answers)
+        if asked or rows or ended:
+            pipe.send(Report(nodes, rows, ended))
+        nodes = driver.nodes()  # hangs without a head, so what has ended is told first
 
 
 class Driver:
@@ -83,39 +92,49 @@ class Driver:
         self._ray = ray
         self._given = (run, version)
         # Whoever tries a job again is the coordinator; two would count it twice.
-        options = {"max_retries": 0, "retry_exceptions": False, **task_options(needs)}
-        self._task = ray.remote(**options)(compute)
+        self._task = ray.remote(
+            num_cpus=needs["CPU"],
+            num_gpus=needs.get("GPU", 0.0),
+            memory=int(needs.get("memory", 0)) or None,
+            max_retries=0,
+            retry_exceptions=False,
+        )(compute)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         mailbox = ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=here)(Mailbox)
         self._mailbox = mailbox.remote()
         self._tasks: dict[Any, str] = {}  # the task's result, still to come -> job
-        self._nodes: list[dict[str, float]] = []
-        self._counted = -_COUNT_SECONDS
+        self.told: dict[str, int] = {}  # of each job that runs, the last epoch that was told
 
     def nodes(self) -> list[dict[str, float]]:
-        """What every living node has; asked of the head once a second at most."""
-        if time.monotonic() - self._counted >= _COUNT_SECONDS:
-            self._nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-            self._counted = time.monotonic()
-        return self._nodes
+        """What every living node has."""
+        return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
 
     def start(self, job: TrialJob) -> None:
         """Hand a job to Ray."""
         task = self._task.options(name=job.id)
         self._tasks[task.remote(job, *self._given, self._mailbox)] = job.id
+        self.told[job.id] = 0
 
     def news(self, answers: Answers) -> tuple[dict[str, list[EpochRow]], list[Outcome]]:
-        """Hand over the answers, and wait a moment for rows and ends of jobs."""
-        exchange = self._mailbox.exchange.remote(answers)
-        self._ray.wait([exchange, *self._tasks], timeout=2 * _WAIT_SECONDS)
-        refs = [exchange, *self._tasks]
-        done, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
-        ended = [self._end(task, self._tasks.pop(task)) for task in done if task != exchange]
-        try:
-            return self._ray.get(exchange) if exchange in done else {}, ended
-        except self._ray.exceptions.RayError:  # the mailbox died; Ray starts another
+        """Hand over the answers, and wait a moment for new rows and ends of jobs."""
+        if not self._tasks:
             time.sleep(_LOOK_SECONDS)
-            return {}, ended
+            return {}, []
+        exchange = self._mailbox.exchange.remote(answers, self.told)
+        refs = [exchange, *self._tasks]
+        self._ray.wait(refs, timeout=2 * _WAIT_SECONDS)
+        done, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
+        rows: dict[str, list[EpochRow]] = {}
+        if exchange in done:
+            try:
+                rows = self._ray.get(exchange)
+            except self._ray.exceptions.RayError:  # the mailbox died; Ray starts another
+                time.sleep(_LOOK_SECONDS)
+        self.told |= {job: new[-1]["epoch"] for job, new in rows.items()}
+        ended = [self._end(task, self._tasks.pop(task)) for task in done if task != exchange]
+        for outcome in ended:
+            del self.told[outcome.job]
+        return rows, ended
 
     def close(self) -> None:
         """Cancel what runs, and disconnect."""
@@ -152,17 +171,18 @@ class Mailbox:
             await asyncio.sleep(_LOOK_SECONDS)
         return stop
 
-    async def exchange(self, answers: Answers) -> dict[str, list[EpochRow]]:
-        """From the driver, for the jobs that run: their rows that have no answer, once there are
-        any, or none after a moment."""
+    async def exchange(self, answers: Answers, told: dict[str, int]) -> dict[str, list[EpochRow]]:
+        """From the driver: the rows of the jobs that run which it has not told, once there are any,
+        or none after a moment."""
         self._answers = answers
-        self._rows = {job: rows for job, rows in self._rows.items() if job in answers}
+        self._rows = {job: rows for job, rows in self._rows.items() if job in told}
         for _ in range(round(_WAIT_SECONDS / _LOOK_SECONDS)):
-            new = {
-                job: [row for row in self._rows.get(job, []) if row["epoch"] > epoch]
-                for job, (epoch, _) in answers.items()
+            later = {
+                job: [row for row in rows if row["epoch"] > told[job]]
+                for job, rows in self._rows.items()
+                if job in told
             }
-            if any(new.values()):
+            if new := {job: rows for job, rows in later.items() if rows}:
                 return new
             await asyncio.sleep(_LOOK_SECONDS)
         return {}
@@ -197,16 +217,6 @@ def compute(job: TrialJob, run: RunTrial, version: str, mailbox: Any) -> Outcome
             return run(job, scratch=Path(scratch), on_epoch=on_epoch, worker=worker)
 
     return outcome_of(job.id, here)
-
-
-def task_options(needs: dict[str, float]) -> dict[str, float]:
-    """What a task asks of Ray, from what a node has.
-
-    >>> task_options({"CPU": 1.0, "GPU": 0.5, "memory": 2.0**30})
-    {'num_cpus': 1.0, 'num_gpus': 0.5, 'memory': 1073741824}
-    """
-    options = {"num_cpus": needs["CPU"], "num_gpus": needs.get("GPU", 0.0)}
-    return options | ({"memory": int(needs["memory"])} if "memory" in needs else {})
 
 
 def _probe(address: str) -> None:

@@ -217,25 +217,17 @@ def serve(pipe: Pipe, name: str, scratch: Path, run: RunTrial) -> NoReturn:
         job = pipe.recv()
         if isinstance(job, TrialJob):  # otherwise an answer that came too late
             pipe.send(BEGUN)
-            asked = partial(run, job, scratch=scratch, on_epoch=Answers(pipe, job.id), worker=name)
-            pipe.send(outcome_of(job.id, asked))
+            told = partial(ask, pipe, job.id)
+            found = partial(run, job, scratch=scratch, on_epoch=told, worker=name)
+            pipe.send(outcome_of(job.id, found))
 
 
-class Answers:
-    """What the coordinator says to the epochs of one job."""
-
-    def __init__(self, pipe: Pipe, job: str) -> None:
-        self._pipe = pipe
-        self._job = job
-        self._stopped = False
-
-    def __call__(self, row: EpochRow) -> bool:
-        """Tell an epoch: whether the job is to stop, as far as that is known in time."""
-        self._pipe.send((self._job, row))
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while not self._stopped and self._pipe.poll(max(0.0, deadline - time.monotonic())):
-            job, epoch, stop = self._pipe.recv()
-            self._stopped = stop and job == self._job
-            if (job, epoch) == (self._job, row["epoch"]):
-                break
-        return self._stopped
+def ask(pipe: Pipe, job: str, row: EpochRow) -> bool:
+    """In a worker, after an epoch: whether the job stops, as far as that is known in time."""
+    pipe.send((job, row))
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while pipe.poll(max(0.0, deadline - time.monotonic())):
+        answered, epoch, stop = pipe.recv()
+        if answered == job and (stop or epoch == row["epoch"]):
+            return bool(stop)
+    return False
