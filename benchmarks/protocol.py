@@ -74,10 +74,8 @@ class Protocol:
     def train(self, cell: Cell) -> tuple[OpenLock, Params, Path]:
         """A cell's lock, params and project, with its network trained there once."""
         params, root = cell.params(self.params), self.folder / cell.project
-        definition = params.locks[cell.lock]
-        lock = OpenLock(
-            cell.name, definition, public_key(cell.repeat) if definition.steps else None
-        )
+        own = params.locks[cell.lock]
+        lock = OpenLock(cell.name, own, public_key(cell.repeat) if own.steps else None)
         with contextlib.chdir(self.prepared(cell, params)):
             if not (root / MODELS / lock.name).is_dir():
                 train_opened(lock, params, root, tracked=False)

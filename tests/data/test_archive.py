@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import os
@@ -99,7 +100,7 @@ def test_an_archive_is_told_by_its_content(voc, get, expected, tmp_path: Path, k
 )
 def test_anything_else_is_refused_in_one_line(get, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.tar").write_bytes(content)
-    with pytest.raises(DataError, match="must be a whole tar or zip file.*unpack it yourself") as e:
+    with pytest.raises(DataError, match=r"a whole tar or zip file.*unpack it yourself") as e:
         get(tmp_path / "a.tar")
     assert "\n" not in str(e.value)
 
@@ -142,7 +143,7 @@ def test_a_link_that_leads_out_or_in_a_circle_or_nowhere(voc, get, tmp_path: Pat
     (tmp_path / "victim.png").write_bytes(b"mine")
     circle = info("set/x", kind=tarfile.SYMTYPE, to="x")
     link = info("set/JPEGImages/a1.png", kind=tarfile.SYMTYPE, to=to)
-    with pytest.raises(DataError, match="leads out of it|missing image|in a circle"):
+    with pytest.raises(DataError, match=r"leads out of it|missing image|in a circle"):
         get(tar_of(tmp_path / "a.tar", content, circle, link))
     assert not (tmp_path / "data" / "raw").exists()
 
@@ -281,8 +282,9 @@ def test_a_full_disk_is_told_and_leaves_nothing(voc, get, tmp_path: Path, monkey
 # Whatever else there is
 
 names = st.sampled_from(
-    [*NASTY, "set/JPEGImages/a1.png", "set/JPEGImages", "set/ImageSets/Segmentation/train.txt", "set",
-     "set/ImageSets", "JPEGImages/a1.png", "set/classes.txt", "set/SegmentationClass", "a", "b", "."]
+    [*NASTY, "set/JPEGImages/a1.png", "set/JPEGImages", "set/ImageSets/Segmentation/train.txt",
+     "set", "set/ImageSets", "JPEGImages/a1.png", "set/classes.txt", "set/SegmentationClass",
+     "a", "b", "."]
 )  # fmt: skip
 kinds = st.sampled_from(
     [tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE,
@@ -299,10 +301,8 @@ def stays_inside(tmp_path: Path, archive: Path) -> None:
     shutil.rmtree(place, ignore_errors=True)
     (place / "out").mkdir(parents=True)
     (place / "victim").write_text("mine")
-    try:
+    with contextlib.suppress(DataError):
         extract_voc(archive, SPLITS, place / "out")
-    except DataError:
-        pass
     assert {p.name for p in place.iterdir()} == {"out", "victim"}
     assert (place / "victim").read_text() == "mine"
     for path in (place / "out").rglob("*"):

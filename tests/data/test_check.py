@@ -111,8 +111,8 @@ def test_photos_and_masks_must_agree_as_viewers_show_them(voc) -> None:
     voc.mask("a3", np.array([[0] * 12, [1] * 12] * 10, dtype=np.uint8))
     found = check_dataset(voc.root)
     assert [str(problem) for problem in found.problems] == [
-        "a2: the image is 12x20, its mask 20x12; they agree as they are stored, but viewers turn one "
-        "by its EXIF orientation: remove that, or turn the other as well"
+        "a2: the image is 12x20, its mask 20x12; they agree as they are stored, but viewers turn "
+        "one by its EXIF orientation: remove that, or turn the other as well"
     ]
     assert found.notes == [
         "images turned by their EXIF orientation, as viewers show them; masks must be drawn on "

@@ -298,7 +298,7 @@ def test_a_link_to_no_image_is_not_copied(voc, params, tmp_path: Path, target: s
     image = voc.root / "JPEGImages/a1.png"
     image.unlink()
     image.symlink_to(tmp_path / target)
-    with pytest.raises(DataError, match="must be a plain file|must be an image, got a link"):
+    with pytest.raises(DataError, match=r"must be a plain file|must be an image, got a link"):
         get_dataset(params, tmp_path / "raw")
     assert not (tmp_path / "raw").exists()
 

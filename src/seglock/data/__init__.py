@@ -13,8 +13,8 @@ from seglock.data.pictures import read_image, read_mask
 from seglock.data.prepare import prepare_dataset
 from seglock.data.prepared import PreparedData, Split
 from seglock.data.problems import Problem, require_sound, summarise
-from seglock.data.synthetic import write_synthetic
 from seglock.data.remarks import class_notes
+from seglock.data.synthetic import write_synthetic
 
 __all__ = [
     "NONCE_SIZE",

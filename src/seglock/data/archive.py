@@ -6,7 +6,7 @@ to them inside the archive, by content; everything else in it is left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
@@ -73,9 +73,10 @@ def _root(archive: Archive, path: Path) -> str:
         for folder in archive.folders
         if PurePosixPath(folder).parts[-len(tail) :] == tail
     }
-    fits: Callable[[str, str], bool] = lambda root, place: (
-        root.count("/") == place.count("/")
-        and bool(root) == bool(place)
-        and fnmatchcase(root, place)
-    )
-    return only_place(path, lambda place: sorted(root for root in roots if fits(root, place)))
+
+    def fitting(place: str) -> list[str]:
+        depth = place.count("/"), bool(place)
+        deep = (root for root in roots if (root.count("/"), bool(root)) == depth)
+        return sorted(root for root in deep if fnmatchcase(root, place))
+
+    return only_place(path, fitting)

@@ -208,7 +208,7 @@ def _tar(stream: IO[bytes], limit: Limit) -> Archive:
 
     archive = Archive(read)
     headers = _Headers(stream, limit)
-    tar = tarfile.open(fileobj=headers, mode="r:")  # type: ignore[call-overload]
+    tar = tarfile.open(fileobj=headers, mode="r:")  # type: ignore[call-overload]  # noqa: SIM115
     member, before = tar.next(), -1
     while member is not None:
         if member.size < 0 or member.offset <= before:

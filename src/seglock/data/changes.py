@@ -12,7 +12,7 @@ from seglock.data.names import IMAGES, MASKS
 
 
 def changed_files(source: Path, raw: Path, lists: Sequence[str]) -> list[str]:
-    """What ``seglock data get`` would copy otherwise from folder ``source`` than it lies in ``raw``.
+    """What ``seglock data get`` would copy from folder ``source`` otherwise than ``raw`` has it.
 
     Compares bytes, no times, so that a checkout by DVC or git makes no difference. Raises
     DataError for a folder that cannot be read as a dataset.

@@ -15,8 +15,8 @@ from seglock.data.layout import CLASSES_FILE, VOID, VocFolder, find_voc_folder
 from seglock.data.names import IMAGE_SUFFIXES, IMAGES, MASK_SUFFIXES, MASKS, is_id
 from seglock.data.pictures import STORED_SIZE, open_image, open_mask
 from seglock.data.problems import Problem
-from seglock.data.splits import SPLITS
 from seglock.data.remarks import Pixels, Remarks, class_problems, count_labels
+from seglock.data.splits import SPLITS
 from seglock.errors import DataError
 
 _CHUNK = 1024

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglock.variables import showing
 from seglock.data.archive import extract_voc
 from seglock.data.check import Progress, check_dataset
 from seglock.data.download import download, is_url, matches, split_digest
@@ -21,6 +20,7 @@ from seglock.data.splits import EXTRA, used_lists
 from seglock.data.synthetic import write_synthetic
 from seglock.errors import DataError
 from seglock.files import replacing_folder, write_text
+from seglock.variables import showing
 
 if TYPE_CHECKING:
     from seglock.config import DataParams

@@ -16,6 +16,7 @@ from seglock.data.layout import VocFolder
 from seglock.data.pictures import open_image, open_mask
 from seglock.data.prepared import ARRAYS, PREPARED_FILE, PreparedData, digest_files
 from seglock.data.problems import require_sound
+from seglock.data.remarks import class_notes, class_problems, count_labels
 from seglock.data.splits import (
     EXTRA,
     Member,
@@ -24,7 +25,6 @@ from seglock.data.splits import (
     selection_notes,
     used_lists,
 )
-from seglock.data.remarks import class_notes, class_problems, count_labels
 from seglock.errors import DataError
 from seglock.files import replacing_folder, sha256_file, write_json
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from seglock.variables import expand
 from seglock.data.download import is_url
 from seglock.errors import DataError
+from seglock.variables import expand
 
 VOC2012_URL = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
 VOC2012_DIGEST = "md5=6cd6e144f989b92b3379bac3b3de84fd"

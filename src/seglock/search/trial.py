@@ -210,6 +210,6 @@ def failure(error: BaseException) -> tuple[str, bool]:
 
 def _is_near_secrets(error: BaseException) -> bool:
     """Whether the error passed through code that holds a key or a plan, or guesses one."""
-    rooms = ("seglock.keys", "seglock.transforms", "seglock.attacks")
+    rooms = ("seglock.keys", "seglock.methods", "seglock.transforms", "seglock.attacks")
     frames = traceback.walk_tb(error.__traceback__)
     return any(frame.f_globals.get("__name__", "").startswith(rooms) for frame, _ in frames)
