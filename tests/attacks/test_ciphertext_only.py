@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seglock.attacks import Budget, Facts, Material, Meter, ciphertext_only, find_attack
+from seglock.attacks import ATTACKS, Budget, Facts, Material, Meter, ciphertext_only
 from seglock.attacks.agreement import Agreement, agreement, read_images
 from seglock.attacks.blocks import block_rows, images_of
 from seglock.attacks.shf_matching import _gains
@@ -13,7 +13,7 @@ from seglock.transforms import compose
 from tests.attacks.noise import noise
 from tests.attacks.scene import CPU, KEY
 
-ATTACK = find_attack("ciphertext-only")
+ATTACK = ATTACKS["ciphertext-only"]
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from seglock.attacks import Budget, Meter, find_attack, run_attack
+from seglock.attacks import ATTACKS, Budget, Meter, run_attack
 from seglock.attacks.blocks import from_rows, to_rows
 from seglock.attacks.exchanges import GuidedMoves
 from seglock.attacks.guesses import guess, neighbour
@@ -107,7 +107,7 @@ def test_a_small_block_falls(steps: tuple[str, ...]) -> None:
     made = weak(*steps)
     judge = made.judge()
     result = run_attack(
-        find_attack("gradient"), made.material("T1"), judge, BUDGET,
+        ATTACKS["gradient"], made.material("T1"), judge, BUDGET,
         lock="it", correct=judge.correct(),
     ).published  # fmt: skip
     assert result["regained"] > 0.97
@@ -123,7 +123,7 @@ def test_it_finds_more_than_random_exchanges_with_fewer_queries() -> None:
     scores = {}
     for name in ("gradient", "hill-climb"):
         result = run_attack(
-            find_attack(name), made.material("T1"), judge, BUDGET,
+            ATTACKS[name], made.material("T1"), judge, BUDGET,
             lock="it", correct=judge.correct(),
         ).published  # fmt: skip
         scores[name] = result["regained"]
@@ -165,6 +165,6 @@ def spent() -> Meter:
 
 
 def test_a_block_of_too_many_positions_says_so() -> None:
-    why_not = find_attack("gradient").why_not
+    why_not = ATTACKS["gradient"].why_not
     assert "12288 positions has 150994944 logits" in (why_not(scene("shf-64", side=64).facts) or "")
     assert why_not(scene("np-64", side=64).facts) is None

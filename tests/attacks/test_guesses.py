@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from seglock.attacks import Budget, Meter, find_attack, run_attack
+from seglock.attacks import ATTACKS, Budget, Meter, run_attack
 from seglock.attacks.blocks import block_grid
 from seglock.attacks.guesses import guess, neighbour
-from seglock.attacks.score_guesses import Photos
+from seglock.attacks.score_guesses import inputs_of
 from seglock.attacks.signals import Statistics, cross_entropy, disagreement, entropy
 from seglock.transforms import Transform
-from tests.attacks.scene import CPU, OTHER, scene
+from tests.attacks.scene import OTHER, scene
 
 LOCKS = [("np-4",), ("shf-4",), ("ffx-4",), ("np-4", "shf-4"), ("np-4", "shf-4", "ffx-4-f30")]
 
@@ -44,7 +44,7 @@ def test_a_neighbour_exchanges_two_positions(steps: tuple[str, ...]) -> None:
 def test_trials_see_what_the_transform_gives(steps: tuple[str, ...]) -> None:
     made = scene(*steps)
     guesses = [guess(made.facts, 0, number) for number in range(3)]
-    inputs = Photos(made.attacker.images, made.facts, CPU).inputs(guesses)
+    inputs = inputs_of(guesses, torch.tensor(made.attacker.images), made.facts)
     plans = [Transform(made.facts.steps, one) for one in guesses]
     expected = torch.cat([plan.to_input(made.attacker.images) for plan in plans])
     assert torch.equal(inputs, expected)
@@ -80,7 +80,7 @@ def test_statistics_are_those_of_each_guess() -> None:
 def test_a_small_key_space_falls_without_a_label(steps: str, queries: int, regained: float) -> None:
     """Not always as a whole: the synthetic set's channels are alike, and so are some masks."""
     made = scene(steps, side=32, count=24, epochs=12, key=OTHER)
-    attack, judge = find_attack("unsupervised"), made.judge()
+    attack, judge = ATTACKS["unsupervised"], made.judge()
     result = run_attack(
         attack,
         made.material("T0"),
@@ -96,7 +96,7 @@ def test_a_small_key_space_falls_without_a_label(steps: str, queries: int, regai
 
 def test_new_statistics_come_from_photos() -> None:
     made = scene("np-2", side=32, count=24, epochs=1)
-    finding = find_attack("bn-reestimate").run(made.material("T0"), Meter(Budget(1, 60.0)), 0)
+    finding = ATTACKS["bn-reestimate"].run(made.material("T0"), Meter(Budget(1, 60.0)), 0)
     network = finding.candidates[0].network
     assert network is not None
     moved = [

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from seglock.attacks import Budget, Candidate, Finding, Judge, Meter, Verdict, find_attack
+from seglock.attacks import ATTACKS, Budget, Candidate, Finding, Judge, Meter, Verdict
 from seglock.attacks.agreement import agreement, read_images, read_levels
 from seglock.attacks.blocks import block_grid, block_rows, images_of
 from seglock.attacks.estimates import AS_IS, ENCRYPTED, NEGATED, estimated_plan, ffx_kinds
@@ -24,7 +24,7 @@ FLOORS = Floors(constant=0.1, prior=0.05, floor=0.1)
 
 def verdict(made: Scene, finding: Finding, attack: str = "known-plaintext") -> Verdict:
     meter = Meter(Budget(5, 60.0))
-    return made.judge().judge(find_attack(attack), finding, meter, lock="it", correct=0.9)
+    return made.judge().judge(ATTACKS[attack], finding, meter, lock="it", correct=0.9)
 
 
 def judged(made: Scene, finding: Finding) -> dict:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from seglock.attacks import Budget, Meter, find_attack, run_attack
+from seglock.attacks import ATTACKS, Budget, Meter, run_attack
 from seglock.attacks.adapters import Adapted, BlockMap, SoftTable
 from seglock.attacks.block_adapter import guessed
 from seglock.attacks.blocks import block_grid, from_rows, to_rows
@@ -30,7 +30,7 @@ def weak(steps: str) -> Scene:
 
 def attack(name: str, steps: str, queries: int) -> dict:
     made = weak(steps)
-    one, judge = find_attack(name), weak(steps).judge()
+    one, judge = ATTACKS[name], weak(steps).judge()
     budget = Budget(queries, 600.0, (0.5,))
     verdict = run_attack(
         one, made.material("T1"), judge, budget, lock="it", correct=judge.correct()
@@ -57,7 +57,7 @@ def test_a_search_climbs_where_chance_does_not_reach() -> None:
 def test_all_plans_are_counted() -> None:
     result = attack("exhaustive", "np-1", 100)
     assert (result["plans"], result["share"]) == (3, 1.0)
-    assert find_attack("exhaustive").why_not(scene("np-4").facts)
+    assert ATTACKS["exhaustive"].why_not(scene("np-4").facts)
 
 
 @pytest.mark.parametrize("name", ["finetune", "stem-finetune", "block-adapter"])
@@ -71,7 +71,7 @@ def test_the_theft_saves_training(name: str) -> None:
 def test_shares_that_give_the_same_images_are_trained_once() -> None:
     made = scene("np-2")
     budget = Budget(8, 600.0, (0.5, 1.0, 1.0))
-    finding = find_attack("finetune").run(made.material("T1"), Meter(budget), 0)
+    finding = ATTACKS["finetune"].run(made.material("T1"), Meter(budget), 0)
     counts = [candidate.about["labelled"] for candidate in finding.candidates]
     assert counts == [4, 4, 8, 8]
     assert (finding.chosen, finding.beside) == (2, 3)
@@ -135,7 +135,7 @@ def test_few_steps_read_ffx() -> None:
     made = scene("ffx-4", side=64, count=96, epochs=14)
     judge = made.judge()
     result = run_attack(
-        find_attack("block-adapter"), made.material("T1"), judge, Budget(60, 600.0, (0.5,)),
+        ATTACKS["block-adapter"], made.material("T1"), judge, Budget(60, 600.0, (0.5,)),
         lock="it", correct=judge.correct(),
     ).published  # fmt: skip
     assert result["miou"] > result["scratch_miou"] + 0.03

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seglock.attacks import Budget, Facts, Finding, Material, Meter, Pairs, find_attack
+from seglock.attacks import ATTACKS, Budget, Facts, Finding, Material, Meter, Pairs
 from seglock.keys import SecretKey
 from seglock.transforms import Transform, compose
 from tests.attacks.noise import noise
@@ -33,7 +33,7 @@ def attack(
         facts, None, CPU, images,  # type: ignore[arg-type]
         pairs=Pairs(images, lock.encrypt(images)), oracle=lock.encrypt,
     )  # fmt: skip
-    return find_attack(name).run(material, Meter(Budget(queries, 600.0)), 0), lock
+    return ATTACKS[name].run(material, Meter(Budget(queries, 600.0)), 0), lock
 
 
 def is_whole(finding: Finding, lock: Transform) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from seglock.attacks import ANALYSES, Budget, find_attack, run_analysis, run_attack
+from seglock.attacks import ANALYSES, ATTACKS, Budget, run_analysis, run_attack
 from seglock.report.attackcharts import with_changes, with_shares
 from seglock.report.coursecharts import with_course
 from seglock.report.figures import draw_courses, draw_proximity, draw_shares
@@ -24,7 +24,7 @@ BUDGET = Budget(queries=12, seconds=60.0, labelled=(0.5, 1.0))
 @lru_cache
 def judged(attack: str) -> dict[str, Any]:
     """One attack's result as its JSON has it."""
-    made, found = scene("np-2", epochs=1), find_attack(attack)
+    made, found = scene("np-2", epochs=1), ATTACKS[attack]
     result = run_attack(
         found, made.material(found.tier), made.judge(), BUDGET, lock="np-2", correct=0.8
     ).published

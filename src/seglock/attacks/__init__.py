@@ -12,7 +12,7 @@ from seglock.attacks.budget import Budget, Meter
 from seglock.attacks.judge import Judge, Verdict
 from seglock.attacks.material import hand_over, unseen
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, Pairs
-from seglock.attacks.registry import ANALYSES, ATTACKS, applicable, find_any, find_attack
+from seglock.attacks.registry import ANALYSES, ATTACKS, applicable, find_any
 from seglock.attacks.run import check_applies, find, run_attack
 from seglock.attacks.scene import Scene
 
@@ -35,7 +35,6 @@ __all__ = [
     "check_applies",
     "find",
     "find_any",
-    "find_attack",
     "hand_over",
     "run_analysis",
     "run_attack",

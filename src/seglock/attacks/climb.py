@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seglock.attacks.guesses import guess, neighbour
+from seglock.attacks.protocol import Candidate, Finding
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +37,11 @@ class Found:
         """A gain over what was best before."""
         course = () if before is None else before.course
         return cls(plan, score, (*course, (meter.queries, score)))
+
+    def finding(self, name: str = "cross_entropy") -> Finding:
+        """As an attack hands it back; name: what the score is."""
+        about = {name: self.score, "course": [list(point) for point in self.course]}
+        return Finding((Candidate(self.plan),), about=about)
 
 
 def draw_best(

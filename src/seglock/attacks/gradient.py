@@ -20,7 +20,6 @@ from seglock.attacks.exchanges import GuidedMoves
 from seglock.attacks.labels import by_labels, labelled
 from seglock.attacks.protocol import (
     Attack,
-    Candidate,
     Facts,
     Finding,
     Material,
@@ -75,8 +74,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     rows = to_rows(images[some].float(), facts.block_size)
     moves = GuidedMoves(facts, material.network, rows, masks[some], meter, seed)
     found = climb(facts, judged, meter, seed, found, moves=moves)
-    about = {"cross_entropy": found.score, "course": [list(point) for point in found.course]}
-    return Finding((Candidate(found.plan),), about=about)
+    return found.finding()
 
 
 def _descended(

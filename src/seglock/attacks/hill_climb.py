@@ -5,7 +5,7 @@ from __future__ import annotations
 from seglock.attacks.budget import Meter
 from seglock.attacks.climb import climb, draw_best
 from seglock.attacks.labels import by_labels
-from seglock.attacks.protocol import Attack, Candidate, Finding, Material
+from seglock.attacks.protocol import Attack, Finding, Material
 
 _RANDOM_SHARE = 0.1
 
@@ -15,8 +15,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     judged = by_labels(material, max(meter.budget.labelled))
     start = draw_best(material.facts, judged, meter, seed, share=_RANDOM_SHARE)
     found = climb(material.facts, judged, meter, seed, start)
-    about = {"cross_entropy": found.score, "course": [list(point) for point in found.course]}
-    return Finding((Candidate(found.plan),), about=about)
+    return found.finding()
 
 
 ATTACK = Attack("hill-climb", "T1", "keys", run)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seglock.attacks.climb import Judged
 from seglock.attacks.protocol import Material
-from seglock.attacks.score_guesses import Photos, scores
+from seglock.attacks.score_guesses import scores
 from seglock.attacks.signals import cross_entropy
 from seglock.evaluation.tally import spread
 
@@ -43,10 +43,10 @@ def by_labels(material: Material, share: float, most: int = SCORED) -> Judged:
     """
     images, masks = labelled(material, share)
     some = list(spread(len(images), most, middle=False))
-    photos = Photos(images[some], material.facts, material.device)
+    photos = torch.from_numpy(images[some]).to(material.device)
     score = cross_entropy(torch.from_numpy(masks[some]).to(material.device))
 
     def judged(guesses: Sequence[Plan]) -> Tensor:
-        return scores(material.network, photos, guesses, score, material.batch_size)
+        return scores(material, photos, guesses, score)
 
     return judged

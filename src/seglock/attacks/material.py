@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,21 +63,15 @@ def hand_over(
         bf16=device.type == "cuda" if bf16 is None else bf16,
     )
     if tier == "T1":
-        return _with(own, masks=np.array(split.masks))
+        return replace(own, masks=np.array(split.masks))
     if tier == "T2":
-        return _with(own, photos=images[::_PHOTOS_OF], ciphertexts=encrypt(unseen(images)))
+        return replace(own, photos=images[::_PHOTOS_OF], ciphertexts=encrypt(unseen(images)))
     if tier == "T3":
         plain = images[:PAIRS]
-        return _with(own, pairs=Pairs(plain, encrypt(plain)), oracle=encrypt)
+        return replace(own, pairs=Pairs(plain, encrypt(plain)), oracle=encrypt)
     return own
 
 
 def unseen(images: np.ndarray) -> np.ndarray:
     """The images of which a thief of tier T2 has only the encrypted ones."""
     return np.delete(images, np.s_[::_PHOTOS_OF], axis=0)
-
-
-def _with(material: Material, **more: object) -> Material:
-    from dataclasses import replace
-
-    return replace(material, **more)  # type: ignore[arg-type]

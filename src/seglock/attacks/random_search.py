@@ -5,15 +5,14 @@ from __future__ import annotations
 from seglock.attacks.budget import Meter
 from seglock.attacks.climb import draw_best
 from seglock.attacks.labels import by_labels
-from seglock.attacks.protocol import Attack, Candidate, Finding, Material
+from seglock.attacks.protocol import Attack, Finding, Material
 
 
 def run(material: Material, meter: Meter, seed: int) -> Finding:
     """Draw keys as long as the budget lasts, and keep the one with the least cross-entropy."""
     judged = by_labels(material, max(meter.budget.labelled))
     found = draw_best(material.facts, judged, meter, seed)
-    about = {"cross_entropy": found.score, "course": [list(point) for point in found.course]}
-    return Finding((Candidate(found.plan),), about=about)
+    return found.finding()
 
 
 ATTACK = Attack("random-search", "T1", "keys", run)

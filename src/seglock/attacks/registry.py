@@ -5,7 +5,7 @@ A new attack is one file with an ``ATTACK``, a new analysis one with an ``ANALYS
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from seglock.attacks import (
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from seglock.attacks.analysis import Analysis
     from seglock.attacks.protocol import Attack, Facts
 
-ATTACKS: dict[str, Attack] = {
+ATTACKS: Mapping[str, Attack] = {
     module.ATTACK.name: module.ATTACK
     for module in (
         plain,
@@ -50,28 +50,19 @@ ATTACKS: dict[str, Attack] = {
         chosen_plaintext,
     )
 }
-ANALYSES: dict[str, Analysis] = {key_proximity.ANALYSIS.name: key_proximity.ANALYSIS}
-
-
-def find_attack(name: str) -> Attack:
-    """The attack called ``name``; raises AttackError with the nearest known name."""
-    _check_known(name, ATTACKS)
-    return ATTACKS[name]
+ANALYSES: Mapping[str, Analysis] = {key_proximity.ANALYSIS.name: key_proximity.ANALYSIS}
 
 
 def find_any(name: str) -> Attack | Analysis:
-    """The attack or the analysis called ``name``; raises AttackError as `find_attack`."""
-    _check_known(name, ATTACKS | ANALYSES)
-    return ATTACKS[name] if name in ATTACKS else ANALYSES[name]
-
-
-def _check_known(name: str, known: Iterable[str]) -> None:
-    if name not in known:
+    """The attack or the analysis called ``name``; raises AttackError with the nearest known one."""
+    every: dict[str, Attack | Analysis] = {**ATTACKS, **ANALYSES}
+    if name not in every:
         raise AttackError(
             "an attack must be one that the suite has",
             got=repr(name),
-            fix=nearest_name(name, known),
+            fix=nearest_name(name, every),
         )
+    return every[name]
 
 
 def applicable(names: Iterable[str], facts: Facts) -> list[Attack | Analysis]:

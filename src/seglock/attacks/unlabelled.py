@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from seglock.attacks.protocol import Material
-from seglock.attacks.score_guesses import Photos
+from seglock.attacks.score_guesses import inputs_of
 from seglock.attacks.signals import Statistics, disagreement, entropy
 from seglock.evaluation.tally import spread
 from seglock.transforms.plan import Plan
@@ -26,11 +25,9 @@ class Signals:
     def __init__(self, material: Material, usual: Sequence[Plan]) -> None:
         photos = material.photos
         images = photos[list(spread(len(photos), PHOTOS))]
-        self._straight, self._mirrored = (
-            Photos(some, material.facts, material.device)
-            for some in (images, np.ascontiguousarray(images[..., ::-1]))
-        )
-        self._network = material.network
+        self._straight = torch.from_numpy(images).to(material.device)
+        self._mirrored = self._straight.flip(-1)
+        self._facts, self._network = material.facts, material.network
         self._at_once = max(1, material.batch_size // len(images))
         sizes = self._signals(usual)
         self._usual = {name: float(values.mean()) or 1.0 for name, values in sizes.items()}
@@ -54,10 +51,10 @@ class Signals:
         found, count = {}, len(guesses)
         with Statistics(self._network) as statistics:
             statistics.guesses = count
-            logits = self._network(self._straight.inputs(guesses))["out"]
+            logits = self._network(inputs_of(guesses, self._straight, self._facts))["out"]
             if statistics.heard:
                 found["statistics"] = statistics.divergence()
-        mirrored = self._network(self._mirrored.inputs(guesses))["out"]
+        mirrored = self._network(inputs_of(guesses, self._mirrored, self._facts))["out"]
         found["entropy"] = entropy(logits, count)
         found["flips"] = disagreement(logits, mirrored, count)
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from seglock.attacks.budget import Meter
 from seglock.attacks.climb import climb, draw_best
 from seglock.attacks.guesses import guess
-from seglock.attacks.protocol import Attack, Candidate, Finding, Material
+from seglock.attacks.protocol import Attack, Finding, Material
 from seglock.attacks.unlabelled import Signals
 
 _RANDOM_SHARE = 0.2
@@ -17,8 +17,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     judged = Signals(material, [guess(material.facts, seed, number) for number in range(_USUAL)])
     start = draw_best(material.facts, judged, meter, seed, share=_RANDOM_SHARE)
     found = climb(material.facts, judged, meter, seed, start)
-    about = {"signal": found.score, "course": [list(point) for point in found.course]}
-    return Finding((Candidate(found.plan),), about=about)
+    return found.finding("signal")
 
 
 ATTACK = Attack("unsupervised", "T0", "keys", run)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,30 +35,24 @@ class Change:
     table: Table | None = None
 
 
-class Draws(Protocol):
+@dataclass(frozen=True, repr=False)
+class Draws:
     """What a step may draw from its key: each under a label of the step in its sequence, so that
-    no two draws have anything in common."""
+    no two draws have anything in common.
 
-    @property
-    def size(self) -> int:
-        """Positions of the block, n = 3 * M * M."""
+    size: positions of the block, n = 3 * M * M. count: how many of them the step touches.
+    permutation: of 0 .. size - 1, int64. secret: 32 bytes. Both by a name within the method.
+    """
 
-    @property
-    def count(self) -> int:
-        """How many of them the step touches."""
-
-    @property
-    def ffx_password(self) -> FfxPassword:
-        """Where a password comes from, for a method that has one."""
+    size: int
+    count: int
+    ffx_password: FfxPassword
+    permutation: Callable[[str, int], NDArray[np.int64]]
+    secret: Callable[[str], bytes]
 
     def positions(self) -> NDArray[np.int64]:
         """``count`` of the block's positions, in the order drawn."""
-
-    def permutation(self, draw: str, size: int) -> NDArray[np.int64]:
-        """A permutation of 0 .. size - 1. draw: a name of its own within the method."""
-
-    def secret(self, draw: str) -> bytes:
-        """32 bytes."""
+        return self.permutation("positions", self.size)[: self.count].copy()
 
 
 class Method(ABC):

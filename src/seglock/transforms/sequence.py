@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seglock.keys import derive_permutation, derive_positions
+from seglock.keys import derive_permutation
 from seglock.methods import METHODS
+from seglock.methods.method import Change, Draws
 from seglock.transforms.plan import IDENTITY, Plan, compose_plans, dtype_of, identity_plan
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from seglock.keys import SecretKey
     from seglock.methods import FfxPassword
-    from seglock.methods.method import Change
     from seglock.steps import Step
 
 
@@ -39,43 +38,23 @@ def plan_use(draw: str, position: int, steps: Sequence[Step], ffx_password: FfxP
     return f"plan/{draw}/{position}/{sequence}"
 
 
-@dataclass(frozen=True)
-class StepDraws:
-    """What one step of a sequence draws from the key, as `methods.method.Draws` has it."""
-
-    key: SecretKey
-    steps: Sequence[Step]
-    position: int
-    ffx_password: FfxPassword
-
-    @property
-    def size(self) -> int:
-        return self.steps[self.position].positions
-
-    @property
-    def count(self) -> int:
-        return self.steps[self.position].count
-
-    def positions(self) -> NDArray[np.int64]:
-        return derive_positions(self.key, self._use("positions"), self.size, self.count)
-
-    def permutation(self, draw: str, size: int) -> NDArray[np.int64]:
-        return derive_permutation(self.key, self._use(draw), size)
-
-    def secret(self, draw: str) -> bytes:
-        return self.key.derive(self._use(draw))
-
-    def _use(self, draw: str) -> str:
-        return plan_use(draw, self.position, self.steps, self.ffx_password)
-
-
 def plan_sequence(steps: Sequence[Step], key: SecretKey, ffx_password: FfxPassword) -> Plan:
     """One plan for all steps, applied from left to right; each draws from its own derived key."""
-    plans = [
-        changed(step, METHODS[step.method].draw(StepDraws(key, steps, position, ffx_password)))
-        for position, step in enumerate(steps)
-    ]
-    return reduce(compose_plans, plans)
+
+    def plan(position: int, step: Step) -> Plan:
+        def use(draw: str) -> str:
+            return plan_use(draw, position, steps, ffx_password)
+
+        draws = Draws(
+            step.positions,
+            step.count,
+            ffx_password,
+            permutation=lambda draw, size: derive_permutation(key, use(draw), size),
+            secret=lambda draw: key.derive(use(draw)),
+        )
+        return changed(step, METHODS[step.method].draw(draws))
+
+    return reduce(compose_plans, (plan(*numbered) for numbered in enumerate(steps)))
 
 
 def every_plan(step: Step, ffx_password: FfxPassword) -> Iterator[Plan]:
