@@ -66,10 +66,13 @@ def every_plan(step: Step, ffx_password: FfxPassword) -> Iterator[Plan]:
 def changed(step: Step, change: Change) -> Plan:
     """The plan of one step that makes this change."""
     plan = identity_plan(step.block_size)
-    positions = np.array(change.positions, dtype=np.int64)
+    touched = change.positions
+    if isinstance(touched, range):  # of a large block: NumPy would make a list of it first
+        touched = np.arange(touched.start, touched.stop)
+    positions = np.asarray(touched, dtype=np.int64)
     permutation, selector = plan.permutation.copy(), plan.selector.copy()
     if change.order is not None:
-        permutation[positions] = positions[np.array(change.order, dtype=np.int64)]
+        permutation[positions] = positions[np.asarray(change.order, dtype=np.int64)]
     tables = [IDENTITY]
     if change.table is not None:
         tables.append(change.table)
