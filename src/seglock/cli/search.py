@@ -77,7 +77,7 @@ def search_command(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Where the study is kept: an Optuna RDB URL, without a password.",
+            help="Where the study is kept: PostgreSQL or SQLite, a URL without a password.",
             rich_help_panel=COMPUTE,
         ),
     ] = None,

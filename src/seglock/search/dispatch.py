@@ -122,7 +122,6 @@ class Dispatch:
         flying: what workers have now. A trial whose retries are used up is given up only where no
         other one failed meanwhile.
         """
-        retries = self.search.retries
         if not permanent and work.job in self._beside:
             self._beside.remove(work.job)
             self._free.add(work.job)
@@ -133,18 +132,14 @@ class Dispatch:
             self._beside = {other.job for other in flying} - {work.job}
         if isinstance(work, Baseline):
             self._tries[work.job] = self._tries.get(work.job, 0) + 1
-            if permanent or self._tries[work.job] > retries:
-                return True
-            self._again(work)
-            return False
-        if permanent:
-            return True
-        if work.failures >= retries and self._alone():
-            if work.failures:
+            given_up = permanent or self._tries[work.job] > self.search.retries
+        else:
+            given_up = permanent or (work.failures >= self.search.retries and self._alone())
+            if given_up and not permanent and work.failures:
                 self.in_a_row.clear()
-            return True
-        self._again(work)
-        return False
+        if not given_up:
+            self._again(work)
+        return given_up
 
     def _again(self, work: Work) -> None:
         if isinstance(work, Baseline):
