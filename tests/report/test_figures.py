@@ -16,8 +16,8 @@ from PIL import Image
 import seglock
 from seglock.errors import ReportError
 from seglock.keys import SecretKey, demonstration_key
-from seglock.report.figures import draw_lock_figure, draw_transforms
-from seglock.report.gallery import block_sides, demonstrate
+from seglock.report.gallery import block_sides, demonstrate, draw_transforms
+from seglock.report.lockfigure import draw_lock_figure
 from seglock.report.series import group_series, representatives
 from seglock.report.style import colour_mask
 from seglock.results.evaluation import Evaluation
@@ -50,7 +50,7 @@ def test_the_report_can_reach_no_key_but_the_demonstration_key(path: Path) -> No
 
 def test_nothing_heavy_is_imported_until_something_is_drawn() -> None:
     program = (
-        "import sys, seglock.report, seglock.report.page, seglock.report.figures, "
+        "import sys, seglock.report, seglock.report.page, seglock.report.illustrations, "
         "seglock.report.pareto_html, "
         "seglock.stages.report, seglock.cli.report, seglock.cli.preview\n"
         "print({'torch', 'mlflow', 'matplotlib', 'PIL', 'jinja2', 'plotly'} & set(sys.modules))"
@@ -64,7 +64,7 @@ def test_nothing_heavy_is_imported_until_something_is_drawn() -> None:
 def test_drawing_needs_no_torch_and_no_pyplot(tmp_path: Path) -> None:
     program = (
         "import sys, numpy as np; from pathlib import Path\n"
-        "from seglock.report.figures import draw_transforms\n"
+        "from seglock.report.gallery import draw_transforms\n"
         f"draw_transforms(np.zeros((3, 16, 16), np.uint8), Path({str(tmp_path / 'x.png')!r}))\n"
         "print({'torch', 'matplotlib.pyplot'} & set(sys.modules))"
     )

@@ -129,7 +129,7 @@ def test_a_failed_write_leaves_the_outputs_as_they_were(
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("seglock.report.figures.draw_hypervolume", fail)
+    monkeypatch.setattr("seglock.report.searchcharts.draw_hypervolume", fail)
     with pytest.raises(RuntimeError, match="boom"):
         write_study(make_outcome(count=3), tmp_path)
     assert {p.name: p.read_bytes() for p in (tmp_path / SEARCH_FOLDER).iterdir()} == before

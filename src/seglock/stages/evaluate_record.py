@@ -55,7 +55,7 @@ def _summary(found: Evaluation) -> dict[str, Any]:
 
 def record_results(tracker: Tracker, folder: Path, found: Evaluation) -> None:
     """Tell the lock's run its figures, each wrong key's score, evaluation.json and one figure."""
-    from seglock.report.figures import draw_lock_figure
+    from seglock.report.lockfigure import draw_lock_figure
 
     incorrect = found.scores.incorrect
     tracker.log_metrics(evaluation_metrics(found.document()))

@@ -21,8 +21,7 @@ def preview(image: Path | None, out: Path, side: int) -> Path:
     ``image`` is any image file (None: a synthetic one), cropped to its central square and resized
     to ``side`` pixels, a multiple of 16. Writes a PNG. Raises ConfigError or DataError.
     """
-    from seglock.report.figures import draw_transforms
-    from seglock.report.gallery import draw_scene
+    from seglock.report.gallery import draw_scene, draw_transforms
 
     if side < MULTIPLE or side % MULTIPLE or side > LARGEST_SIDE:
         nearest = min(max(round(side / MULTIPLE), 1) * MULTIPLE, LARGEST_SIDE)

@@ -87,8 +87,9 @@ def _executor(params: Params, root: Path, ray: str | None) -> Executor:
 
 def write_study(study: Study, root: Path) -> Path:
     """Write data/search, whole or not at all: the study's tables and its figures."""
-    from seglock.report.figures import draw_hypervolume, draw_pareto
+    from seglock.report.pareto import draw_pareto
     from seglock.report.pareto_html import write_pareto_html
+    from seglock.report.searchcharts import draw_hypervolume
     from seglock.search.outcome import write_outputs
 
     target = root / SEARCH_FOLDER
