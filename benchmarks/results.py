@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from seglock.files import write_json
-from seglock.tracking import describe_environment
+from seglock.machine import describe_environment
 
 REPOSITORY = Path(__file__).parents[1]
 RESULTS = REPOSITORY / "docs" / "results"

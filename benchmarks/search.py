@@ -89,9 +89,9 @@ def prepare(params: Params, project: Path) -> Path:
 
 def measure(params: Params, files: Files, workers: int) -> dict[str, Any]:
     """Train and judge every point of the space and the baselines; what is known is kept."""
+    from seglock.machine import describe_environment
     from seglock.search.coordinator import run_search
     from seglock.search.space import grid
-    from seglock.tracking import describe_environment
 
     project = prepare(params, files.project)
     points = len(grid(params))
@@ -234,7 +234,7 @@ def show_stopping(figures: dict[str, Any]) -> None:
 
 def keep(files: Files, part: str, figures: dict[str, Any]) -> None:
     """Put one part into the figures' file, with how and where it was made."""
-    from seglock.tracking import describe_environment
+    from seglock.machine import describe_environment
 
     known = read_json(files.figures) if files.figures.exists() else {}
     made = {

@@ -39,7 +39,7 @@ def read_plain(
     Raises FileNotFoundError, or another OSError whose ``strerror`` says what is wrong.
     """
     path = Path(path)
-    handle = open_plain(path if own else _followed(path, within or path.parent), own=own)
+    handle = open_plain(path if own else followed(path, within or path.parent), own=own)
     with os.fdopen(handle, "rb") as file:
         content = file.read(most + 1)
     if len(content) > most:
@@ -70,7 +70,8 @@ def is_own(about: os.stat_result) -> bool:
     return about.st_uid in (os.geteuid(), 0)
 
 
-def _followed(path: Path, within: Path) -> Path:
+def followed(path: Path, within: Path) -> Path:
+    """Where a path leads, which must be ``within`` or in DVC's cache; an OSError otherwise."""
     try:
         real = path.resolve(strict=True)
         inside = real.is_relative_to(within.resolve())

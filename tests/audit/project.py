@@ -1,4 +1,4 @@
-"""A small project with everything the audit looks at: git, DVC, MLflow, journals, one known key."""
+"""A small project with everything the audit looks at: git, DVC, MLflow, records, one known key."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_a_clean_project_is_clean_and_everything_was_looked_at(project: Path) ->
     assert report.keys == [f"main ({KEY.id})"]
     assert report.images >= (len(LOCKS) - 1) * (24 + 12)
     searched = {place.place: place for place in report.searched}
-    assert list(searched) == ["git", "dvc", "mlflow", "journals"]
+    assert list(searched) == ["git", "dvc", "mlflow", "records"]
     assert searched["git"].files > 10
     prepared = sum(p.stat().st_size for p in (project / "data" / "prepared").iterdir())
     assert searched["dvc"].size >= prepared
@@ -206,8 +206,8 @@ def leak_cut_by_sqlite(path: Path) -> None:
     pytest.fail("SQLite never cut it")
 
 
-def leak_in_a_journal(root: Path) -> None:
-    path = root / ".seglock" / "runs" / "run" / "journal.jsonl"
+def leak_in_a_record(root: Path) -> None:
+    path = root / ".seglock" / "runs" / "run.json"
     path.parent.mkdir(parents=True)
     path.write_bytes(b'{"params": {"key": "' + SPELLINGS["base64"] + b'"}}\n')
 
@@ -239,7 +239,7 @@ PLACES = {
     leak_in_a_dvc_output: f"dvc data/prepared/now.bin in {CACHED}",
     leak_in_an_artifact: "mlruns/artifacts/run/artifacts/x.bin",
     leak_in_the_database: "mlflow.db table params",
-    leak_in_a_journal: ".seglock/runs/run/journal.jsonl",
+    leak_in_a_record: ".seglock/runs/run.json",
     leak_in_a_study: ".seglock/search/tradeoff/study.db table params",
     leak_in_an_uncommitted_change: "params.yaml",
     leak_in_the_index: "git blob [0-9a-f]* staged.txt",
@@ -476,8 +476,8 @@ def test_the_command_exits_1_with_findings_and_0_without(
     result = CliRunner().invoke(app, ["audit"])
     assert result.exit_code == 0, result.output
     assert "nothing found" in result.output
-    leak_in_a_journal(project)
+    leak_in_a_record(project)
     result = CliRunner().invoke(app, ["audit"])
     assert result.exit_code == 1
-    assert "LEAK .seglock/runs/run/journal.jsonl: key in base64" in result.output
+    assert "LEAK .seglock/runs/run.json: key in base64" in result.output
     assert SPELLINGS["base64"].decode()[:40] not in result.output

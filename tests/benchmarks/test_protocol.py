@@ -94,7 +94,9 @@ def test_it_goes_on_where_it_was_stopped(
     epochs = itertools.count(1)
 
     class Stopped(MemoryTracker):
-        def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        def log_metrics(
+            self, metrics: Mapping[str, float], step: int | None = None, *, again: bool = False
+        ) -> None:
             if step == 2 and next(epochs) % 2:
                 raise KeyboardInterrupt
 

@@ -12,7 +12,7 @@ import seglock.data
 import seglock.search.coordinator
 import seglock.search.importance
 import seglock.tracking
-import seglock.tracking.guard
+import seglock.tracking.runs
 import tests.search.small_study
 
 __all__ = ["alembic", "optuna", "seglock", "sqlalchemy", "tests"]

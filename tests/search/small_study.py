@@ -172,7 +172,7 @@ def command(root: str, options: dict[str, Any]) -> None:
     if crash == "result":
         loop.between_result_and_tell = kill
     if crash == "told":
-        from seglock.search.runs import StudyRuns
+        from seglock.search.mlflow_runs import StudyRuns
 
         StudyRuns.end_trial = lambda *_: kill()  # type: ignore[method-assign]
     executor = FakeExecutor(options.get("workers", 2), options.get("seconds", 0.0))

@@ -7,16 +7,14 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import filelock
 import pytest
 
 from seglock.data import PreparedData, prepare_dataset
 from seglock.errors import ConfigError, TrackingError, TrainingError
 from seglock.search.coordinator import read_study, run_search
 from seglock.search.executor import Failed, TrialJob
-from seglock.search.settings import study_folder
 from seglock.search.workers import InProcessExecutor
-from seglock.tracking import guard, list_runs
+from seglock.tracking import RunRecord
 from tests.search.small_study import FakeExecutor, Silent, curve, study_params
 from tests.search.test_kill import assert_whole, trials_of
 
@@ -139,7 +137,7 @@ def test_three_failures_in_a_row_stop_the_study(
     states = [trial.state.name for trial in trials_of(study_root)]
     assert "RUNNING" not in states
     assert "WAITING" in states
-    assert all(run.ended for run in list_runs(study_root))
+    assert all(run.status != "RUNNING" for run in RunRecord.every(study_root))
     outcome, _ = run(study_root, trials=8)
     assert outcome.counts.complete == 8 - (1 if retries == 0 else 0)
     assert outcome.counts.running == 0
@@ -238,19 +236,6 @@ def test_a_job_that_stops_by_itself_is_no_result(study_root: Path) -> None:
     outcome, observer = run(study_root, Stopping(), trials=2)
     assert outcome.counts.complete == 2
     assert any("not by the study" in text for text in observer.said)
-
-
-def test_ctrl_c_ends_the_wait_for_the_guard_of_a_dead_coordinator(
-    study_root: Path, interrupted: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(guard, "WAIT", 1.0)
-    folder = study_folder(study_root, "small")
-    folder.mkdir(parents=True)
-    with filelock.FileLock(folder / ".guard.lock"), pytest.raises(SystemExit) as stopped:
-        run(study_root)
-    assert stopped.value.code == 130
-    assert len(interrupted) == 1
-    assert list_runs(study_root) == []
 
 
 def test_a_changed_space_under_the_same_name_is_refused(study_root: Path) -> None:
@@ -354,8 +339,8 @@ def test_outputs_are_written_while_the_studys_run_is_open(study_root: Path) -> N
     open_runs: list[bool] = []
 
     def finish(outcome: Any) -> Path:
-        open_runs.append(any(not run.ended for run in list_runs(study_root)))
-        folder = study_root / "out"
+        open_runs.append(any(run.status == "RUNNING" for run in RunRecord.every(study_root)))
+        folder = study_root / "data" / "search"
         folder.mkdir(exist_ok=True)
         (folder / "study.json").write_text("{}")
         return folder
@@ -365,6 +350,7 @@ def test_outputs_are_written_while_the_studys_run_is_open(study_root: Path) -> N
     )
     assert open_runs == [True]
     assert outcome.seconds is not None
-    journal = study_root / ".seglock" / "runs" / str(outcome.run_id) / "journal.jsonl"
-    assert '"out/study.json"' in journal.read_text()
-    assert all(run.ended for run in list_runs(study_root))
+    (record,) = RunRecord.every(study_root)
+    assert record.run_id == outcome.run_id
+    assert list(record.results) == ["data/search/study.json"]
+    assert all(run.status != "RUNNING" for run in RunRecord.every(study_root))

@@ -21,7 +21,8 @@ from seglock.errors import StorageError
 from seglock.search import coordinator
 from seglock.search.coordinator import read_study, run_search
 from seglock.search.settings import study_folder
-from seglock.tracking import Journal, list_runs
+from seglock.stages.track import list_runs
+from seglock.tracking import RunRecord
 from tests.postgres import PASSWORD, Postgres
 from tests.search.small_study import FakeExecutor, Silent, finish, kill, start, study_params
 
@@ -45,6 +46,11 @@ def trials_of(root: Path, **search: Any) -> list[Any]:
     return opened
 
 
+def ended(root: Path) -> bool:
+    """Whether no run of the project is on record as running."""
+    return all(record.status != "RUNNING" for record in RunRecord.every(root))
+
+
 def line(trial: Any) -> int:
     return int(trial.user_attrs.get("line", trial.number))
 
@@ -65,7 +71,7 @@ def assert_whole(root: Path, trials: int, **search: Any) -> None:
     assert not lost, "a trial was superseded, and no copy of it came to an end"
     results = study_folder(root, "small") / "results"
     assert [file.name for file in results.iterdir()] == [".reserve"]
-    assert all(run.ended for run in list_runs(root))
+    assert ended(root)
     assert [len(group.owner_miou) for group in outcome.baselines] == [2]
 
 
@@ -105,9 +111,8 @@ def test_killed_between_a_result_and_its_tell(study_root: Path, count: int) -> N
 
 def test_killed_between_the_copy_and_the_failure_of_a_trial(study_root: Path) -> None:
     child = start(study_root, search={"trials": 6}, seconds=60.0)
-    folder = study_folder(study_root, "small")
     until = time.monotonic() + 60
-    while "baseline" not in _log(folder):
+    while "RUNNING" not in {trial.state.name for trial in trials_of(study_root)}:
         assert time.monotonic() < until
         time.sleep(0.02)
     kill(child)
@@ -118,15 +123,6 @@ def test_killed_between_the_copy_and_the_failure_of_a_trial(study_root: Path) ->
         assert len(copies) == 1
     assert finish(study_root, search={"trials": 6}) == 0
     assert_whole(study_root, 6)
-
-
-def _log(folder: Path) -> str:
-    """What the study's runs on this machine say, as far as they are written."""
-    return "".join(
-        file.read_text()
-        for file in folder.parents[1].glob("runs/*/run.json")
-        if '"baseline' in file.read_text()
-    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -143,7 +139,7 @@ def test_stopped_and_continued(study_root: Path, number: signal.Signals) -> None
     states = Counter(trial.state.name for trial in trials_of(study_root))
     assert states["RUNNING"] == 0
     assert states["WAITING"] > 0
-    assert all(run.ended for run in list_runs(study_root))
+    assert ended(study_root)
     said = (study_root / "stderr.txt").read_text()
     assert f"of {TRIALS} trials" in said
     assert "run the same command to continue" in said
@@ -154,17 +150,16 @@ def test_stopped_and_continued(study_root: Path, number: signal.Signals) -> None
 def test_a_trial_that_was_told_before_the_kill_has_its_run_ended_after_it(
     study_root: Path,
 ) -> None:
-    child = start(study_root, search={"trials": 4}, crash=("told", 0))
-    child.join(timeout=60)
+    child = start(study_root, search={"trials": 4}, crash=("told", 0), tracked=True)
+    child.join(timeout=120)
     assert child.exitcode == -signal.SIGKILL
     (record,) = read_study(study_params(4), study_root).trials
     assert record.run_id is not None
-    assert finish(study_root, search={"trials": 4}) == 0
-    journals = [Journal.at(study_root, run.run_id) for run in list_runs(study_root)]
-    of_trial = [j for j in journals if f'"trial": "{record.number}"' in j.file.read_text()]
-    ends = [[e["status"] for e, _ in j.entries() if e["kind"] == "status"][-1] for j in of_trial]
-    assert "FINISHED" in ends
-    assert any('"owner/miou"' in journal.file.read_text() for journal in of_trial)
+    assert {run["id"]: run for run in runs_of(study_root)}[record.run_id]["status"] == "RUNNING"
+    assert finish(study_root, search={"trials": 4}, tracked=True) == 0
+    run = {run["id"]: run for run in runs_of(study_root)}[record.run_id]
+    assert run["status"] == "FINISHED"
+    assert run["metrics"]["owner/miou"] == record.owner_miou
     assert_whole(study_root, 4)
 
 
@@ -180,21 +175,6 @@ def test_killed_while_stopping(study_root: Path) -> None:
     kill(child)
     assert finish(study_root, search={"trials": 8}) == 0
     assert_whole(study_root, 8)
-
-
-def test_killed_together_with_the_guard_of_its_runs(study_root: Path) -> None:
-    child = start(study_root, search={"trials": 6}, seconds=0.1)
-    deadline = time.monotonic() + 60
-    while len(read_study(study_params(6), study_root).trials) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    guards = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
-    assert len(guards) == 1
-    os.kill(int(guards[0]), signal.SIGKILL)
-    kill(child)
-    assert not all(run.ended for run in list_runs(study_root))
-    assert finish(study_root, search={"trials": 6}) == 0
-    assert_whole(study_root, 6)
 
 
 # A full disk
@@ -333,7 +313,10 @@ def test_killed_coordinators_of_a_study_in_a_database(study_root: Path, postgres
 # MLflow's own store
 
 
-def test_no_run_is_left_running_in_mlflow(study_root: Path) -> None:
+def test_no_run_is_left_running_in_mlflow(
+    study_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     child = start(study_root, search={"trials": 5}, seconds=0.4, tracked=True)
     deadline = time.monotonic() + 120
     while len(read_study(study_params(5), study_root).trials) < 1:
@@ -341,9 +324,11 @@ def test_no_run_is_left_running_in_mlflow(study_root: Path) -> None:
         assert child.exitcode is None
         time.sleep(0.05)
     kill(child)
-    # Its guard ends what it left, without any help.
-    while "RUNNING" in (found := Counter(run["status"] for run in runs_of(study_root))):
-        assert time.monotonic() < deadline
+    assert Counter(run["status"] for run in runs_of(study_root))["RUNNING"] >= 2
+    (record,) = list_runs(study_root)  # any command that looks at the runs ends what it left
+    assert record.status == "KILLED"
+    found = Counter(run["status"] for run in runs_of(study_root))
+    assert "RUNNING" not in found
     assert found["KILLED"] >= 2  # the study's own, and a trial's
     assert finish(study_root, search={"trials": 5}, tracked=True) == 0
     assert_whole(study_root, 5)

@@ -14,6 +14,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
+from seglock.address import tracking_uri
 from seglock.attacks import ATTACKS, Attack, Candidate, Facts, Finding, Material, Meter
 from seglock.attacks.protocol import TIERS
 from seglock.config import ResourceParams, ThiefParams
@@ -33,7 +34,6 @@ from seglock.search.thief import (
 from seglock.search.trial import failure, run_trial
 from seglock.search.workers import LocalExecutor
 from seglock.stages.search import SEARCH_FOLDER, run_study
-from seglock.tracking import tracking_uri
 from seglock.training import EpochRow
 from tests.conftest import ROOT
 from tests.search.project import make_job, make_root, small_params

@@ -14,7 +14,6 @@ import pytest
 import torch
 
 from seglock import files
-from seglock.config import load_params
 from seglock.data import PreparedData, open_encrypted
 from seglock.errors import ConfigError, DataError, KeyRefusedError, ModelError, ReportError
 from seglock.keys import KeyStore
@@ -22,7 +21,7 @@ from seglock.report import read_results
 from seglock.results.evaluation import Evaluation
 from seglock.stages.encrypt import encrypt_split
 from seglock.stages.evaluate import evaluate_locks
-from seglock.stages.evaluate_record import retell_training
+from seglock.stages.tell import tell_result
 from seglock.tracking import MemoryTracker
 from seglock.transforms import Transform
 from tests.stages.conftest import PARAMS, write_model
@@ -92,7 +91,7 @@ def test_the_run_is_told_the_same_figures(project: Path, tracker: MemoryTracker)
     keys = {step: row for row, step in tracker.metrics if step is not None}
     assert [keys[i]["incorrect/key_miou"] for i in range(4)] == scores["incorrect"]["miou"]
     assert [path.name for path, _ in tracker.artifacts] == [
-        "evaluation.json", "access_control.png",
+        "access_control.png", "evaluation.json",
     ]  # fmt: skip
     assert tracker.params == {}
     assert tracker.status == "FINISHED"
@@ -144,17 +143,16 @@ def test_correct_reads_the_encrypted_split(
 
 
 def test_the_curve_that_is_told_again_may_have_gaps_but_no_damage(project: Path) -> None:
-    params, model = load_params(project / "params.yaml"), project / "data/models/np-2"
-    history = model / "history.csv"
+    history = project / "data/models/np-2/history.csv"
     tracker = MemoryTracker()
     history.write_text("epoch,lr,train_loss,val_loss,val_miou\n1,0.1,1.5,,\n")
-    retell_training(tracker, params, "np-2", model)
+    tell_result(tracker, history, "training")
     ((values, step),) = tracker.metrics
     assert (step, values["train/loss"]) == (1, 1.5)
     assert np.isnan(values["val/loss"])
     history.write_text("epoch,lr,train_loss,val_loss,val_miou\n1,0.1,much,0,0\n")
     with pytest.raises(ReportError, match=r"history\.csv must have a line .* train@np-2"):
-        retell_training(tracker, params, "np-2", model)
+        tell_result(tracker, history, "training")
 
 
 def test_a_run_in_a_real_store(project: Path) -> None:

@@ -81,11 +81,13 @@ class Runs:
         runs = self
 
         class Tracker(MemoryTracker):
-            def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+            def log_metrics(
+                self, metrics: Mapping[str, float], step: int | None = None, *, again: bool = False
+            ) -> None:
                 if step is not None and step == runs.stop_at:
                     runs.stop_at = None
                     os.kill(os.getpid(), signal.SIGTERM)
-                super().log_metrics(metrics, step)
+                super().log_metrics(metrics, step, again=again)
 
         tracker = Tracker(about["run_id"] or run_id(len(self.trackers)))
         tracker.set_tags(about["tags"])

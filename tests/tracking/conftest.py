@@ -103,7 +103,7 @@ def client_of(uri: str) -> Any:
         warnings.simplefilter("ignore")
         from mlflow import MlflowClient
 
-    return _Quiet(MlflowClient(uri))
+        return _Quiet(MlflowClient(uri))
 
 
 class _Quiet:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import math
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from seglock import files
+from seglock.address import tracking_uri
 from seglock.config import TrackingParams
 from seglock.errors import TrackingError
 from seglock.tracking import (
-    Journal,
-    JournalTracker,
     MemoryTracker,
+    RunRecord,
+    RunTracker,
+    Store,
     Tracker,
-    list_runs,
+    end_killed,
     open_run,
-    sync_run,
-    tracking_uri,
+    send,
 )
 from seglock.tracking.limits import safe_name
 from tests.tracking.conftest import client_of
@@ -34,7 +36,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("project") / ODD
 
 
-def begin(root: Path, run_id: str | None = None) -> JournalTracker:
+def begin(root: Path, run_id: str | None = None) -> RunTracker:
     return open_run(
         TrackingParams(), name="np-4 · synthetic · seed 0", tags=TAGS, root=root, run_id=run_id
     )
@@ -104,14 +106,41 @@ def test_what_is_logged_arrives(root: Path, tmp_path: Path) -> None:
     assert kept.parent.name == "training"
 
 
-def test_the_journal_has_all_of_it_too_and_nothing_is_left_to_send(root: Path) -> None:
+def test_its_record_says_what_the_run_is_and_that_the_store_has_it(root: Path) -> None:
+    result = root / "data" / "models" / "np-4" / "training.json"
+    result.parent.mkdir(parents=True)
+    result.write_text("{}")
     with begin(root) as tracker:
-        tracker.log_metrics({"a": 0.5}, step=7)
-    entries = [json.loads(line) for line in tracker.journal.file.read_text().splitlines()]
-    kinds = ["status", "metrics", "status"]
-    assert [entry["kind"] for entry in entries] == kinds
-    assert (entries[1]["metrics"], entries[1]["step"]) == ({"a": 0.5}, 7)
-    assert sync_run(tracker.run_id, root=root, params=TrackingParams()).sent == 0
+        use(tracker, result)
+        assert RunRecord.every(root)[-1].status == "RUNNING"
+    record = RunRecord.known(root, tracker.run_id)
+    assert record is not None
+    assert (record.name, record.status, record.complete) == (
+        "np-4 · synthetic · seed 0", "FINISHED", True,
+    )  # fmt: skip
+    assert record.tags.items() >= {**TAGS, "stage": "train"}.items()
+    assert record.params["train.lr"] == "0.2"
+    assert record.datasets[0]["use"] == "training"
+    assert record.results == {
+        "data/models/np-4/training.json": ("training", files.sha256_file(result))
+    }
+
+
+def test_what_a_run_has_is_not_told_again(root: Path) -> None:
+    rows = [(None, {"best": 0.5, "nan": math.nan}), *((n, {"loss": 1 / n}) for n in range(1, 6))]
+    with begin(root) as first:
+        first.log_metrics({"best": 0.5, "nan": math.nan})
+        for step in (1, 2, 4):
+            first.log_metrics({"loss": 1 / step}, step=step)
+    with begin(root, first.run_id) as second:
+        for step, row in rows:
+            second.log_metrics(row, step, again=True)
+    assert history(root, first.run_id, "loss") == [(n, 1 / n) for n in range(1, 6)]
+    assert history(root, first.run_id, "best") == [(0, 0.5)]
+    assert len(history(root, first.run_id, "nan")) == 1
+    with begin(root, first.run_id) as third:
+        third.log_metrics({"best": 0.75}, again=True)
+    assert history(root, first.run_id, "best") == [(0, 0.5), (0, 0.75)]
 
 
 def test_a_run_is_taken_up_again_and_a_changed_param_becomes_a_tag(root: Path) -> None:
@@ -173,7 +202,6 @@ def test_what_mlflow_would_not_take_is_fitted(root: Path) -> None:
     assert run.data.metrics["iou/\u732b"] == 0.75
     assert math.isnan(run.data.metrics["loss"])
     assert math.isnan(run.data.metrics["norm"])
-    assert '"norm": "inf"' in tracker.journal.file.read_text()
     assert len(run.data.tags["note"]) <= 5000
 
 
@@ -208,15 +236,16 @@ def test_a_burst_of_steps_is_sent_in_few_requests(
 ) -> None:
     with begin(root) as tracker:
         sent = []
-        real = tracker.delivery._log_batch
-        monkeypatch.setattr(
-            tracker.delivery,
-            "_log_batch",
-            lambda run, items: (sent.append(len(items)), real(run, items)),
-        )
+        real = send.figures
+
+        def figures(store: Store, run_id: str, told: list[send.Figure]) -> list[str]:
+            sent.append(len(told))
+            return real(store, run_id, told)
+
+        monkeypatch.setattr(send, "figures", figures)
         for key in range(500):
             tracker.log_metrics({"incorrect/key_miou": key / 1000}, step=key)
-    assert len(sent) < 100
+    assert sum(map(bool, sent)) < 100
     assert sum(sent) == 500
     assert len(history(root, tracker.run_id, "incorrect/key_miou")) == 500
 
@@ -252,19 +281,62 @@ def test_two_first_processes_at_once_and_an_end_without_close(tmp_path: Path) ->
     assert [err for _, err in ended] == ["", ""]
 
 
-def test_a_killed_run_is_ended_by_sync(root: Path) -> None:
-    tracker = begin(root)
-    tracker.journal.let_go()  # as the system does for a process that is gone
-    tracker._open = False
-    assert client_of(tracking_uri(root)).get_run(tracker.run_id).info.status == "RUNNING"
-    assert sync_run(tracker.run_id, root=root, params=TrackingParams()).sent == 1
-    assert client_of(tracking_uri(root)).get_run(tracker.run_id).info.status == "KILLED"
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from seglock.config import TrackingParams
+from seglock.tracking import open_run
+run = open_run(TrackingParams(), name="dies", tags={}, root=Path(sys.argv[1]))
+child = run.child("its child", {})
+print(run.run_id, child.run_id, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
-def test_syncing_a_run_that_goes_on_leaves_its_status_alone(root: Path) -> None:
+def test_the_next_command_ends_the_runs_of_a_killed_one_and_no_other(tmp_path: Path) -> None:
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path)],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL
+    dead, child = killed.stdout.split()
+    client = client_of(tracking_uri(tmp_path))
+    assert {client.get_run(run_id).info.status for run_id in (dead, child)} == {"RUNNING"}
+    with begin(tmp_path) as alive:
+        assert {client.get_run(run_id).info.status for run_id in (dead, child)} == {"KILLED"}
+        end_killed(tmp_path, Store(tracking_uri(tmp_path), timeout=10.0))
+        assert client.get_run(alive.run_id).info.status == "RUNNING"
+    record = RunRecord.known(tmp_path, dead)
+    assert record is not None
+    assert (record.status, record.complete) == ("KILLED", True)  # it had no results to tell
+    with begin(tmp_path, dead) as again:
+        again.log_metrics({"a": 0.5}, step=2)
+    assert again.run_id == dead
+    assert client.get_run(dead).info.status == "FINISHED"
+    assert again.record.complete
+
+
+def test_a_killed_run_that_the_store_lost_is_in_nobodys_way(root: Path) -> None:
     with begin(root) as tracker:
-        sync_run(tracker.run_id, root=root, params=TrackingParams())
-        assert client_of(tracking_uri(root)).get_run(tracker.run_id).info.status == "RUNNING"
+        pass
+    client_of(tracking_uri(root)).delete_run(tracker.run_id)
+    tracker.record.changed(status="RUNNING").save(root)
+    with begin(root):
+        pass
+    left = RunRecord.known(root, tracker.run_id)
+    assert left is not None
+    assert (left.status, left.complete) == ("KILLED", False)
+
+
+def test_a_killed_run_of_another_store_is_left_to_who_uses_that(root: Path) -> None:
+    with begin(root) as tracker:
+        pass
+    tracker.record.changed(status="RUNNING", store="http://elsewhere").save(root)
+    end_killed(root, Store(tracking_uri(root), timeout=10.0))
+    left = RunRecord.known(root, tracker.run_id)
+    assert left is not None
+    assert left.status == "RUNNING"
+    tracker.record.save(root)
 
 
 def test_a_database_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
@@ -272,11 +344,3 @@ def test_a_database_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "mlruns" / "mlflow.db").write_text("this is no database, " * 50)
     with pytest.raises(TrackingError, match="not a database"):
         begin(tmp_path)
-
-
-def test_runs_are_listed_with_what_is_unsent(root: Path) -> None:
-    with begin(root) as tracker:
-        tracker.log_metrics({"a": 1.0})
-    Journal.at(root, tracker.run_id).append("tags", tags={"late": "1"})
-    found = {run.run_id: run for run in list_runs(root)}[tracker.run_id]
-    assert (found.unsent, found.ended, found.store_run_id) == (1, True, tracker.run_id)

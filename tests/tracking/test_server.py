@@ -1,4 +1,7 @@
-"""A tracking server that is away, dies, hangs and comes back: training never pays for it."""
+"""A tracking server that is away, dies, hangs and comes back: training never pays for it.
+
+What is told later, from result files, is in tests/stages/test_track.py.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,14 @@ import time
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from seglock.cli.track import app
 from seglock.config import TrackingParams
 from seglock.errors import TrackingError
-from seglock.tracking import JournalTracker, find_run, list_runs, open_run, sync_run
+from seglock.tracking import RunRecord, RunTracker, Store, open_run
 from tests.tracking.conftest import Server, client_of
 
 
-def begin(root: Path, params: TrackingParams, run_id: str | None = None) -> JournalTracker:
+def begin(root: Path, params: TrackingParams, run_id: str | None = None) -> RunTracker:
     return open_run(params, name="shf-4", tags={"lock": "shf-4"}, root=root, run_id=run_id)
 
 
@@ -27,56 +28,67 @@ def seconds_of(call: object) -> float:
     return time.perf_counter() - started
 
 
-def test_a_server_killed_in_the_middle_costs_nothing_and_sync_sends_the_rest(
-    server: Server, tmp_path: Path, params: TrackingParams, capsys: pytest.CaptureFixture[str]
+def test_a_server_killed_in_the_middle_gets_what_it_missed_when_it_is_back(
+    server: Server,
+    tmp_path: Path,
+    params: TrackingParams,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    weights = tmp_path / "model.safetensors"
-    weights.write_bytes(b"best epoch")
-    tracker = begin(tmp_path, params)
-    tracker.log_metrics({"val/loss": 1.0}, step=0)
-    server.kill()
-    epochs = seconds_of(
-        lambda: [tracker.log_metrics({"val/loss": 1 / (e + 1)}, step=e) for e in range(1, 50)]
-    )
-    tracker.log_artifact(weights, "training")
-    weights.write_bytes(b"written over later")
-    closing = seconds_of(tracker.close)
-    assert epochs < 10
-    assert closing < 10
+    scratch = tmp_path / "figure.png"
+    scratch.write_bytes(b"a figure")
+    with begin(tmp_path, params) as tracker:
+        child = tracker.child("trial", {"kind": "trial"})
+        tracker.log_metrics({"val/loss": 1.0}, step=0)
+        server.kill()
+        epochs = seconds_of(
+            lambda: [tracker.log_metrics({"val/loss": 1 / (e + 1)}, step=e) for e in range(1, 50)]
+        )
+        tracker.set_tags({"late": "yes"})
+        child.log_metrics({"owner/miou": 0.5})
+        child.close()
+        unborn = tracker.child("another", {"kind": "trial"})
+        unborn.close("FAILED")
+        assert unborn.run_id.startswith("local-")
+        assert epochs < 10
+        server.start()
+        monkeypatch.setattr(tracker._store, "_quiet_until", 0.0)
+        tracker.log_metrics({"val/loss": 0.0}, step=50)
     said = capsys.readouterr().err
-    assert said.count("only:") == 1
-    assert f"seglock track sync {tracker.run_id}" in said
-
-    with pytest.raises(TrackingError, match="refused"):
-        sync_run(tracker.run_id, root=tmp_path, params=params)
-    server.start()
-    done = sync_run(tracker.run_id, root=tmp_path, params=params)
-    assert done.sent >= 51
-    assert done.store_run_id == tracker.run_id
-    assert sync_run(tracker.run_id, root=tmp_path, params=params).sent == 0
-
+    assert said.count("goes on without") == said.count("answers again") == 1
+    assert "track sync" not in said
+    assert tracker.record.complete
     client = client_of(server.uri)
     run = client.get_run(tracker.run_id)
-    assert run.info.status == "FINISHED"
-    assert [m.step for m in client.get_metric_history(tracker.run_id, "val/loss")] == [*range(50)]
-    path = client.download_artifacts(tracker.run_id, "training/model.safetensors")
-    assert Path(path).read_bytes() == b"best epoch"
-    assert not [*(tracker.journal.folder / "artifacts").rglob("*.safetensors")]
+    assert (run.info.status, run.data.tags["late"]) == ("FINISHED", "yes")
+    history = client.get_metric_history(tracker.run_id, "val/loss")
+    assert [m.step for m in history] == [*range(51)]
+    assert len({m.timestamp for m in history}) > 1  # of when they were told, not sent
+    children = client.search_runs(
+        [run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{tracker.run_id}'"
+    )
+    assert {found.info.run_name: found.info.status for found in children} == {
+        "trial": "FINISHED", "another": "FAILED"
+    }  # fmt: skip
+    assert client.get_run(child.run_id).data.metrics == {"owner/miou": 0.5}
 
 
-def test_sending_everything_again_changes_nothing(
-    server: Server, tmp_path: Path, params: TrackingParams
+def test_one_that_stays_away_is_told_of_and_costs_little_time(
+    server: Server, tmp_path: Path, params: TrackingParams, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An acknowledgement that was lost: the store has it, the journal does not know."""
-    with begin(tmp_path, params) as tracker:
-        tracker.log_params({"lr": 0.2})
-        tracker.log_metrics({"a": 0.5, "b": float("nan")}, step=1)
-    (tracker.journal.folder / "sent.json").unlink()
-    assert sync_run(tracker.run_id, root=tmp_path, params=params).sent == 4
-    client = client_of(server.uri)
-    assert len(client.get_metric_history(tracker.run_id, "a")) == 1
-    assert len(client.get_metric_history(tracker.run_id, "b")) == 1
-    assert len(client.search_runs([client.get_run(tracker.run_id).info.experiment_id])) >= 1
+    scratch = tmp_path / "figure.png"
+    scratch.write_bytes(b"a figure")
+    tracker = begin(tmp_path, params)
+    server.kill()
+    tracker.log_metrics({"val/loss": 1.0}, step=1)
+    tracker.log_artifact(scratch)
+    assert seconds_of(tracker.close) < 10
+    said = capsys.readouterr().err
+    assert said.count("goes on without") == 1
+    assert f"seglock track sync {tracker.run_id}" in said
+    record = RunRecord.known(tmp_path, tracker.run_id)
+    assert record is not None
+    assert (record.status, record.complete, record.results) == ("FINISHED", False, {})
 
 
 def test_a_server_that_hangs_costs_one_timeout_and_gets_all_of_it_when_it_wakes(
@@ -85,22 +97,22 @@ def test_a_server_that_hangs_costs_one_timeout_and_gets_all_of_it_when_it_wakes(
     with begin(tmp_path, params) as tracker:
         server.signal(signal.SIGSTOP)
         try:
-            tracker.delivery.store.timeout = 1.0
-            tracker._quiet_until = 0.0
+            tracker._store.timeout = 1.0
+            tracker._store._quiet_until = 0.0
             epochs = seconds_of(
                 lambda: [tracker.log_metrics({"a": 0.0}, step=e) for e in range(100)]
             )
         finally:
             server.signal(signal.SIGCONT)
-        assert tracker.lost
+        assert tracker._store.lost
         assert epochs < 10
-        tracker.delivery.store.timeout = params.timeout_seconds
-        tracker._quiet_until = 0.0
+        tracker._store.timeout = params.timeout_seconds
+        tracker._store._quiet_until = 0.0
         tracker.log_metrics({"a": 1.0}, step=100)
-        assert not tracker.lost
+        assert not tracker._store.lost
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.count("goes on in") == said.err.count("answers again") == 1
+    assert said.err.count("goes on without") == said.err.count("answers again") == 1
     history = client_of(server.uri).get_metric_history(tracker.run_id, "a")
     assert [m.step for m in history] == [*range(101)]
 
@@ -130,7 +142,7 @@ def test_a_server_that_accepts_and_never_answers_is_given_up_in_time(
         assert time.perf_counter() - started < 10
 
 
-def test_a_run_begun_without_its_server_is_made_there_by_sync(
+def test_a_run_begun_without_its_server_is_made_there_when_that_is_back(
     server: Server,
     tmp_path: Path,
     params: TrackingParams,
@@ -141,47 +153,22 @@ def test_a_run_begun_without_its_server_is_made_there_by_sync(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port}")
     optional = params.model_copy(update={"required": False})
     with begin(tmp_path, optional) as tracker:
+        tracker.log_params({"lr": 0.5})
         tracker.log_metrics({"a": 0.5}, step=3)
+        assert tracker.run_id.startswith("local-")
+        assert "goes on" in capsys.readouterr().err
+        tracker._store = Store(server.uri, timeout=params.timeout_seconds)
+        tracker.log_metrics({"a": 0.25}, step=4)
     assert tracker.run_id.startswith("local-")
-    assert "goes on" in capsys.readouterr().err
-    assert [run.unsent for run in list_runs(tmp_path)] == [3]
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-
-    first = sync_run(tracker.run_id, root=tmp_path, params=params)
-    second = sync_run(tracker.run_id, root=tmp_path, params=params)
-    assert (first.sent, second.sent) == (3, 0)
-    assert first.store_run_id == second.store_run_id != tracker.run_id
-    run = client_of(server.uri).get_run(first.store_run_id)
+    assert tracker.record.complete
+    run = client_of(server.uri).get_run(tracker.stored_id)
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "shf-4"
     assert run.data.tags["seglock.previous_run_id"] == tracker.run_id
-    assert run.data.metrics == {"a": 0.5}
+    assert (run.data.metrics, run.data.params) == ({"a": 0.25}, {"lr": "0.5"})
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     with begin(tmp_path, params, tracker.run_id) as later:  # the evaluation, say
+        assert later.whole
         later.log_metrics({"owner/miou": 0.7})
-    assert later.run_id == first.store_run_id
-
-
-def test_track_sync_and_list_by_id_start_of_it_and_lock(
-    server: Server, tmp_path: Path, params: TrackingParams, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with begin(tmp_path, params) as tracker:
-        pass
-    model = tmp_path / "data" / "models" / "shf-4"
-    model.mkdir(parents=True)
-    (model / "training.json").write_text(f'{{"run_id": "{tracker.run_id}"}}')
-    for name in (tracker.run_id, tracker.run_id[:6], "shf-4"):
-        assert find_run(name, tmp_path) == tracker.run_id
-    with pytest.raises(TrackingError, match="unique start"):
-        find_run("", tmp_path)
-
-    monkeypatch.chdir(tmp_path)
-    tracker.journal.append("tags", tags={"late": "yes"})
-    listed = CliRunner().invoke(app, ["list"])
-    assert tracker.run_id in listed.output
-    assert "1 entry unsent" in listed.output
-    synced = CliRunner().invoke(app, ["sync", "shf-4"])
-    assert synced.exit_code == 0, synced.exception
-    assert "1 entry sent" in synced.output
-    assert "nothing is unsent; 1 run on record" in CliRunner().invoke(app, ["list"]).output
-    assert tracker.run_id in CliRunner().invoke(app, ["list", "--all"]).output
-    assert client_of(server.uri).get_run(tracker.run_id).data.tags["late"] == "yes"
+    assert later.run_id == tracker.stored_id
+    assert len(RunRecord.every(tmp_path)) == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from seglock.tracking import reason_unreachable, tracking_uri
+from seglock.address import reason_unreachable, tracking_uri
 
 
 def test_what_listens_is_reachable_and_what_does_not_is_not(free_port: int) -> None:

@@ -50,10 +50,12 @@ class Tracker(MemoryTracker):
 
     on_metrics: Callable[[int], None] = staticmethod(lambda step: None)
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+    def log_metrics(
+        self, metrics: Mapping[str, float], step: int | None = None, *, again: bool = False
+    ) -> None:
         assert step is not None
         self.on_metrics(step)
-        super().log_metrics(metrics, step)
+        super().log_metrics(metrics, step, again=again)
 
 
 def _in_a_step() -> None:

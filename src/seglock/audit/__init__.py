@@ -1,7 +1,7 @@
 """audit: what would give a key away, and where it could stand.
 
-May read git, DVC's cache, MLflow's files and the journals of a project; writes nothing, and shows
-no secret. Besides the key room only ``needles`` opens ``seglock.keys.secret_access``.
+May read git, DVC's cache, MLflow's files and the records of a project's runs; writes nothing, and
+shows no secret. Besides the key room only ``needles`` opens ``seglock.keys.secret_access``.
 """
 
 from seglock.audit.report import AuditReport, Finding, search_project

@@ -2,7 +2,7 @@
 
 Searched: every object git reaches from a ref, a reflog or its index, the names of refs and files,
 its configuration, and all files that git tracks or does not ignore; DVC's cache; what MLflow stores
-on this machine; the journals of runs and studies.
+on this machine; the records of runs and studies.
 
 Found, of the keys at hand: their 32 bytes, those of their locks' subkeys and FFX passwords; FFX
 tables and their inverse; plans: the order of a shuffle and its inverse, masks, positions, of whole
@@ -42,9 +42,9 @@ from seglock.audit.sources import (
     dvc_pieces,
     git_pieces,
     is_git,
-    journal_pieces,
     mlflow_folders,
     mlflow_pieces,
+    record_pieces,
 )
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class _Look:
 
 
 def _places(root: Path, report: AuditReport) -> Iterator[tuple[str, Iterator[Piece]]]:
-    from seglock.tracking import sqlite_file, tracking_uri
+    from seglock.address import sqlite_file, tracking_uri
 
     if is_git(root):
         yield "git", git_pieces(root)
@@ -155,4 +155,4 @@ def _places(root: Path, report: AuditReport) -> Iterator[tuple[str, Iterator[Pie
     folders, elsewhere = mlflow_folders(root, uri)
     report.skipped += [f"mlflow: {place}" for place in elsewhere]
     yield "mlflow", mlflow_pieces(root, folders, sqlite_file(uri))
-    yield "journals", journal_pieces(root)
+    yield "records", record_pieces(root)

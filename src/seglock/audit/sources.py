@@ -1,4 +1,4 @@
-"""Where a leak could be: what git holds or would add, DVC's cache, MLflow's store, the journals.
+"""Where a leak could be: what git holds or would add, DVC's cache, MLflow's store, records of runs.
 
 Each source yields ``(where, bytes)``. Files come in pieces that overlap, so that nothing on a
 border is missed and memory stays flat.
@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import unquote, urlsplit
 
+from seglock.address import artifact_folder, shown_uri, sqlite_file
 from seglock.audit.decode import DAMAGED
 from seglock.errors import SeglockError
-from seglock.tracking import artifact_folder, shown_uri, sqlite_file
 
 Piece = tuple[str, bytes]
 WHOLE = 1 << 28  # files up to this size are read whole, and decoded
@@ -262,8 +262,8 @@ def _cells(database: Path) -> Iterator[tuple[str, bytes]]:
                 yield table, b"\n".join(c.encode() if isinstance(c, str) else c for c in cells)
 
 
-def journal_pieces(root: Path) -> Iterator[Piece]:
-    """What ``seglock track sync`` may still send of runs, and what studies keep of their trials."""
+def record_pieces(root: Path) -> Iterator[Piece]:
+    """What is on record of runs, and what studies keep of their trials."""
     for room in ("runs", "search"):
         for path in sorted((root / ".seglock" / room).rglob("*")):
             if path.is_file():

@@ -10,7 +10,7 @@ def audit_command() -> None:
 
     Looks through git's history, index, names of refs and files, the files it
     tracks or does not ignore, DVC's cache, and what MLflow and the runs'
-    journals hold on this machine, for the keys at hand, their subkeys, FFX
+    records hold on this machine, for the keys at hand, their subkeys, FFX
     passwords and tables, plans (orders, masks, positions), and for images of
     data/prepared encrypted under them: as bytes, integers, lists of numbers,
     hexadecimal, base64 and escapes in any layout, arrays, lossless pictures,
@@ -25,8 +25,8 @@ def audit_command() -> None:
     when none of the project's keys is at hand, since nothing was looked for
     then.
     """
+    from seglock.address import project_root
     from seglock.stages.audit import run_audit
-    from seglock.tracking import project_root
 
     report = run_audit(project_root(), progress=lambda place: typer.echo(f"searching {place} …"))
     keys = "key" if len(report.keys) == 1 else "keys"

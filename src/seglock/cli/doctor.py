@@ -9,8 +9,8 @@ MARKS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 
 def doctor_command() -> None:
     """Say what this machine offers and what is wrong, with the fix; exit 1 if anything is."""
+    from seglock.address import project_root
     from seglock.stages.doctor import doctor
-    from seglock.tracking import project_root
 
     checks = doctor(project_root())
     width = max(len(check.topic) for check in checks)

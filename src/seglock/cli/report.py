@@ -80,7 +80,7 @@ def report_command(
 
 def _store() -> str:
     """The tracking store as a word for the shell that the command was started in."""
-    from seglock.tracking import project_root, sqlite_file, sqlite_uri, tracking_uri
+    from seglock.address import project_root, sqlite_file, sqlite_uri, tracking_uri
 
     file = sqlite_file(tracking_uri(project_root()))
     return shlex.quote(sqlite_uri(shown(file))) if file else '"$MLFLOW_TRACKING_URI"'

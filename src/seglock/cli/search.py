@@ -201,7 +201,7 @@ def _say(text: str) -> None:
 
 def _storage(storage: str) -> str:
     """The path of the study's own file, which can be pasted; a URL as it is."""
-    from seglock.tracking import project_root
+    from seglock.address import project_root
 
     is_url = "://" in storage or storage.startswith("$")
     return storage if is_url else shown(project_root() / storage)

@@ -1,4 +1,4 @@
-"""``seglock track``: runs on record, and sending to MLflow what it could not take at the time."""
+"""``seglock track``: runs on record, and telling MLflow what it could not take at the time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Runs as recorded in .seglock/runs, and sending to MLflow what is not there yet.",
+    help="Runs as recorded in .seglock/runs, and telling MLflow what it lacks of them.",
 )
 
 
@@ -19,19 +19,15 @@ def sync_command(
         str, typer.Argument(help="A run's id, the start of one, or a trained lock's name.")
     ],
 ) -> None:
-    """Send what MLflow lacks of a run; a second time sends nothing."""
-    from seglock.config import PARAMS_FILE, TrackingParams, load_params
-    from seglock.tracking import find_run, project_root, sync_run
+    """Tell MLflow what it lacks of a run, from its result files; a second time tells nothing."""
+    from seglock.address import project_root
+    from seglock.stages.track import sync_run
 
-    root = project_root()
-    path = root / PARAMS_FILE
-    params = load_params(path).tracking if path.exists() else TrackingParams()
-    done = sync_run(find_run(run, root), root=root, params=params)
-    typer.echo(f"run {done.run_id}: {_entries(done.sent)} sent to {done.store}")
-    if done.store_run_id != done.run_id:
-        typer.echo(f"it is run {done.store_run_id} there")
-    for refused in done.refused:
-        typer.echo(f"refused by the store: {refused}", err=True)
+    record, told = sync_run(run, project_root())
+    has = "has all of it now" if told else "had all of it already"
+    typer.echo(f"run {record.run_id}: {record.store} {has}")
+    if record.store_run_id != record.run_id:
+        typer.echo(f"it is run {record.store_run_id} there")
 
 
 @app.command("list")
@@ -40,29 +36,23 @@ def list_command(
         bool, typer.Option("--all", help="Also list the runs that are complete in MLflow.")
     ] = False,
 ) -> None:
-    """List the runs with entries that MLflow lacks."""
+    """List the runs that MLflow does not have all of."""
     from datetime import datetime
 
-    from seglock.tracking import list_runs, project_root
+    from seglock.address import project_root
+    from seglock.stages.track import earlier_runs, list_runs
 
-    runs = list_runs(project_root())
-    shown = [run for run in runs if everything or run.unsent]
+    runs, earlier = list_runs(project_root()), earlier_runs(project_root())
+    shown = [run for run in runs if everything or not run.complete]
     for run in shown:
         began = datetime.fromtimestamp(run.started / 1000).astimezone()
-        state = "ended" if run.ended else "open"
+        state = "complete" if run.complete else "incomplete"
         typer.echo(
-            f"{run.run_id}  {began:%Y-%m-%d %H:%M}  {state:<5}  "
-            f"{_entries(run.unsent)} unsent  {run.name}"
+            f"{run.run_id}  {began:%Y-%m-%d %H:%M}  {run.status:<8}  {state:<10}  {run.name}"
         )
-    if shown and not everything:
-        typer.echo("send them with `seglock track sync RUN`")
+    for name in earlier:
+        typer.echo(f"{name}  kept by an earlier version, with entries that MLflow lacks")
+    if (shown and not everything) or earlier:
+        typer.echo("tell MLflow the rest with `seglock track sync RUN`")
     elif not shown:
-        typer.echo(f"nothing is unsent; {len(runs)} {_plural(len(runs), 'run')} on record")
-
-
-def _entries(count: int) -> str:
-    return f"{count} {_plural(count, 'entry', 'entries')}"
-
-
-def _plural(count: int, one: str, many: str | None = None) -> str:
-    return one if count == 1 else many or f"{one}s"
+        typer.echo(f"MLflow lacks nothing; {len(runs)} run{'s' * (len(runs) != 1)} on record")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from seglock.results.attack import FIGURES
+
 CURVE = {"lr": "lr", "train_loss": "train/loss", "val_loss": "val/loss", "val_miou": "val/miou"}
 """An epoch's columns in history.csv."""
 TRAINING = {
@@ -32,9 +34,7 @@ ACCESS = {
     "seconds": "seconds",
 }
 """What a lock is judged by, as study.json calls it; the drop and the seconds are a trial's."""
-ATTACK = (
-    "miou", "regained", "plan_found", "above_chance", "queries", "seconds", "scratch_miou",
-)  # fmt: skip
+ATTACK = (*FIGURES, "scratch_miou")
 """An attack's figures, each told as ``attack/NAME/FIGURE``."""
 WRONG_KEY = "incorrect/key_miou"
 """Each wrong key's mean IoU; its step is the key's number."""

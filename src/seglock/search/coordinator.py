@@ -14,9 +14,9 @@ from seglock.search.interrupts import Interrupts
 from seglock.search.ledger import Ledger
 from seglock.search.loop import StudyLoop
 from seglock.search.measured import Cost
+from seglock.search.mlflow_runs import StudyRuns
 from seglock.search.observer import Observer, Totals
 from seglock.search.outcome import study_of
-from seglock.search.runs import StudyRuns
 from seglock.search.settings import Settings, study_folder, study_settings
 from seglock.search.storage import Patience, open_storage, open_to_read, shown_storage
 from seglock.search.study import RUN_ID, Results, StudyLog, sole_coordinator
@@ -51,7 +51,7 @@ def run_search(
     other settings, StorageError when its storage or the disk fails, TrainingError when nothing can
     be computed, TrackingError when the tracking store cannot be reached at the start.
     """
-    from seglock.tracking import project_root
+    from seglock.address import project_root
 
     if params.search.trials == 0:  # a study is not begun for nothing
         executor.close()
@@ -73,7 +73,7 @@ def run_search(
             open_storage(url, folder, patience) as storage,
         ):
             log = StudyLog.begin(storage, settings, params.search, patience)
-            runs = _runs(log, params, settings, project_root(), folder)
+            runs = _runs(log, params, settings, project_root())
             loop = StudyLoop(
                 params, root, settings, Ledger(log, params), Results(folder / "results", log.id),
                 runs, executor, observer, stops, look,
@@ -106,7 +106,7 @@ def read_study(params: Params, root: Path) -> Study:
 
     Raises ConfigError when it was begun with other settings.
     """
-    from seglock.tracking import project_root
+    from seglock.address import project_root
 
     settings = study_settings(params, root)
     folder = study_folder(project_root(), settings.name)
@@ -136,17 +136,13 @@ def _outcome(
     )
 
 
-def _runs(
-    log: StudyLog, params: Params, settings: Settings, project: Path, folder: Path
-) -> StudyRuns:
+def _runs(log: StudyLog, params: Params, settings: Settings, project: Path) -> StudyRuns:
     described: dict[str, Any] = {
         "search": params.search.model_dump(mode="json", exclude={"storage"}),
         "model": params.model.model_dump(mode="json"),
         "train": params.train.model_dump(mode="json"),
     }
-    return StudyRuns(
-        log, params.tracking, project, folder, settings.name, described, settings.about
-    )
+    return StudyRuns(log, params.tracking, project, settings.name, described, settings.about)
 
 
 @contextlib.contextmanager

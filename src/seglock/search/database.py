@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from seglock.address import project_root, rooted, sqlite_uri
 from seglock.config.search_rules import hide_password
 from seglock.errors import ConfigError, SeglockError
-from seglock.tracking import project_root, rooted, sqlite_uri
 from seglock.variables import expand, showing
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from seglock.search.executor import Executor, Outcome
     from seglock.search.interrupts import Interrupts
     from seglock.search.ledger import Ledger
+    from seglock.search.mlflow_runs import StudyRuns
     from seglock.search.observer import Observer
-    from seglock.search.runs import StudyRuns
     from seglock.search.settings import Settings
     from seglock.search.study import Results
     from seglock.training import EpochRow

@@ -19,9 +19,10 @@ from seglock.config import AttackParams, Params, load_params, override_attack
 from seglock.errors import AttackError
 from seglock.results.attack import FIGURES, AttackResult
 from seglock.results.training import Training
-from seglock.stages.attack_record import record_results, write_results
+from seglock.stages.attack_record import write_results
 from seglock.stages.locks import WEIGHTS, OpenLock, open_lock, read_training
 from seglock.stages.outputs import sole_writer
+from seglock.stages.tell import tell_result
 from seglock.stages.trained_run import trained_run
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def attack_lock(
         files.private_folder(exact)
         results = list(attack_results(lock, scene, attacks, work, exact, key.derive, progress))
         written = write_results(root, lock, tracker.run_id, results, keep=bool(only))
-        record_results(tracker, written, results)
+        for result in results:
+            tell_result(tracker, written / f"{result.attack}.json", "attacks")
     for path in exact.glob("*.json"):
         if not (written / path.name).exists():
             path.unlink()

@@ -1,4 +1,4 @@
-"""What attacks leave behind: one JSON each, a summary for ``dvc metrics``, and the lock's run."""
+"""What attacks leave behind: one JSON each, and a summary for ``dvc metrics``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Any
 from seglock import files
 from seglock.errors import AttackError
 from seglock.results.attack import ATTACKS, AttackResult
-from seglock.results.metrics import attack_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from seglock.tracking import Tracker
 
 _NOTE = "README.txt"
 
@@ -41,10 +38,3 @@ def write_results(
         about[result.attack] = result.figures
     files.write_json(root / ATTACKS / f"{lock}.json", about)
     return target
-
-
-def record_results(tracker: Tracker, folder: Path, results: Sequence[AttackResult]) -> None:
-    """Tell the lock's run each attack's figures and its JSON."""
-    for result in results:
-        tracker.log_metrics(attack_metrics(result.attack, result.document()))
-        tracker.log_artifact(folder / f"{result.attack}.json", "attacks")

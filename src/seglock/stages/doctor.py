@@ -125,7 +125,8 @@ def _dvc(root: Path) -> Iterator[Check]:
 
 
 def _mlflow(root: Path, params: Params | None) -> Iterator[Check]:
-    from seglock.tracking import list_runs, reason_unreachable, shown_uri, sqlite_file, tracking_uri
+    from seglock.address import reason_unreachable, shown_uri, sqlite_file, tracking_uri
+    from seglock.tracking import RunRecord
 
     uri = tracking_uri(root)
     timeout = params.tracking.timeout_seconds if params else NETWORK_SECONDS
@@ -137,9 +138,9 @@ def _mlflow(root: Path, params: Params | None) -> Iterator[Check]:
     else:
         fix = "start the server, or correct or unset MLFLOW_TRACKING_URI"
         yield Check("mlflow", "wrong", f"{shown_uri(uri)} does not answer: {reason}", fix)
-    unsent = [run for run in list_runs(root) if run.unsent]
-    if unsent:
-        text = f"{len(unsent)} runs have entries that MLflow lacks; see `seglock track list`"
+    lacking = [run for run in RunRecord.every(root) if run.status != "RUNNING" and not run.complete]
+    if lacking:
+        text = f"MLflow does not have all of {len(lacking)} runs; see `seglock track list`"
         yield Check("mlflow", "note", text)
 
 
@@ -239,9 +240,9 @@ def _changed(source: Path, copy: Path, params: DataParams) -> str | None:
 
 def _source_problem(root: Path, source: str) -> tuple[str | None, str]:
     """What is wrong with a source, if anything, and the fix."""
+    from seglock.address import reason_unreachable
     from seglock.data import check_dataset, find_voc_folder
     from seglock.data.download import is_url
-    from seglock.tracking import reason_unreachable
 
     if is_url(source) and not source.startswith("file:"):
         return reason_unreachable(source, NETWORK_SECONDS), "correct data.source, or try later"

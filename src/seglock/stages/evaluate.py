@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from seglock.config import Params, load_params
 from seglock.results.evaluation import EVALUATIONS, Evaluation, Scores
 from seglock.stages.encrypt import ENCRYPTED_FILE
-from seglock.stages.evaluate_record import record_results, write_results
+from seglock.stages.evaluate_record import write_results
 from seglock.stages.locks import WEIGHTS, OpenLock, open_lock, read_training
 from seglock.stages.outputs import sole_writer
+from seglock.stages.tell import tell_result
 from seglock.stages.trained_run import trained_run
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def evaluate_opened(
         found = _evaluation(lock, params, data, tracker.run_id, result.scores)
         folder = write_results(root / EVALUATIONS / lock.name, found, result.pictures)
         if tracked:
-            record_results(tracker, folder, found)
+            tell_result(tracker, folder / "evaluation.json", "evaluation")
     return found
 
 

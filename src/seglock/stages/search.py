@@ -65,8 +65,8 @@ def search_params(root: Path, overrides: Mapping[str, Any] | None = None) -> Par
 
 def _executor(params: Params, root: Path, ray: str | None) -> Executor:
     """Where the trials are computed: a cluster, worker processes, or this process."""
+    from seglock.address import project_root
     from seglock.search.settings import study_folder, study_settings
-    from seglock.tracking import project_root
 
     search = params.search
     if ray is not None:

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 from seglock import __version__, files
 from seglock.config import BASELINE, LockParams, Params, load_params
 from seglock.keys import DERIVATION_VERSION
-from seglock.results.metrics import training_metrics
 from seglock.results.training import Training, write_history
 from seglock.stages.locks import WEIGHTS, OpenLock, open_lock
 from seglock.stages.outputs import sole_writer
-from seglock.stages.run import lock_tags, machine_tags, run_name, run_params
+from seglock.stages.run_tags import lock_tags, machine_tags, run_name, run_params
+from seglock.stages.tell import tell_training
 
 if TYPE_CHECKING:
     from seglock.data import PreparedData
@@ -51,8 +51,9 @@ def train_locks(locks: Iterable[str], root: Path) -> None:
 
 def train_opened(lock: OpenLock, params: Params, root: Path, *, tracked: bool = True) -> None:
     """The same for one lock with its key; what is not ``tracked`` is told to no run."""
+    from seglock.address import project_root
     from seglock.data import PreparedData
-    from seglock.tracking import MemoryTracker, project_root
+    from seglock.tracking import MemoryTracker
     from seglock.training import checkpoint_folder, rank_of, require_variance, train
 
     data = PreparedData.open(root / "data" / "prepared")
@@ -81,9 +82,10 @@ def train_plain(params: Params, root: Path, out: Path) -> Path:
     It starts from ``model.baseline_weights`` and is written to ``out`` as safetensors. It is what
     locks start from, not a result of its own, so it has no MLflow run.
     """
+    from seglock.address import project_root
     from seglock.data import PreparedData
     from seglock.models import fetch_weights, weights_file
-    from seglock.tracking import MemoryTracker, project_root
+    from seglock.tracking import MemoryTracker
     from seglock.training import checkpoint_folder, rank_of, train
 
     start = params.model.baseline_weights
@@ -192,7 +194,8 @@ def _tracked(
     params: Params, lock: OpenLock, data: PreparedData, root: Path, folder: Path
 ) -> Iterator[Tracker]:
     """The lock's run, begun or taken up again; it ends FINISHED, FAILED or KILLED."""
-    from seglock.tracking import open_run, project_root
+    from seglock.address import project_root
+    from seglock.tracking import open_run
 
     note = folder / "run.json"
     known = files.read_object(note, {"run_id": str})["run_id"] if note.exists() else None
@@ -236,6 +239,5 @@ def _write(target: Path, lock: OpenLock, tracker: Tracker, result: TrainResult) 
         training.write(out / "training.json")
         files.write_json(out / "metrics.json", figures)
         write_history(result.history, out / "history.csv")
-    tracker.log_metrics(training_metrics(training.document()))
-    for name in (WEIGHTS, "training.json", "history.csv"):
-        tracker.log_artifact(target / name, "training")
+    tell_training(tracker, target)
+    tracker.whole = True  # these files have all that a process before this one may have told

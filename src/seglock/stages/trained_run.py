@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglock.stages.evaluate_record import retell_training
-from seglock.stages.run import lock_tags, machine_tags, run_name
+from seglock.stages.run_tags import lock_tags, machine_tags, run_name, run_params
+from seglock.stages.tell import tell_again, tell_training
 
 if TYPE_CHECKING:
     from seglock.config import Params
@@ -27,11 +27,12 @@ def trained_run(
     training: Training,
     root: Path,
 ) -> Iterator[Tracker]:
-    """Open the run that training.json names; where this store lacks it, one that tells its story.
+    """Open the run that training.json names; what this store lacks is told it first.
 
     Raises TrackingError when the tracking server cannot be reached.
     """
-    from seglock.tracking import open_run, project_root
+    from seglock.address import project_root
+    from seglock.tracking import open_run
 
     with open_run(
         params.tracking,
@@ -42,5 +43,8 @@ def trained_run(
     ) as tracker:
         if tracker.run_id != training.run_id:
             tracker.set_tags(machine_tags(root))
-            retell_training(tracker, params, lock, root / "data" / "models" / lock)
+            tracker.log_params(run_params(lock, params))
+        if not tracker.whole:
+            tell_training(tracker, root / "data" / "models" / lock)
+            tell_again(tracker, tracker.record, root)
         yield tracker

@@ -12,8 +12,7 @@ from typing import Any
 NAME_LENGTH = 250
 PARAM_LENGTH = 6000
 TAG_LENGTH = 5000
-BATCH_METRICS = 1000
-BATCH_PARAMS_AND_TAGS = 100
+BATCH = {"metrics": 1000, "params": 100, "tags": 100}  # in one request
 _UNSAFE = re.compile(r"[^\w\-. :/]")
 
 
@@ -58,18 +57,6 @@ def shortened(value: str, limit: int, where: str) -> str:
     return value[: limit - len(note)] + note
 
 
-def number_to_json(value: float) -> float | str:
-    """A float as JSON: NaN and infinities as text.
-
-    >>> number_to_json(0.5), number_to_json(float("-inf"))
-    (0.5, '-inf')
-    """
-    value = float(value)
-    return value if math.isfinite(value) else str(value)
-
-
-def number_to_store(value: float | str) -> float:
-    """The float a store gets: NaN for anything not finite, since MLflow turns infinities into
-    1.8e308, which flattens every chart; the journal keeps the sign."""
-    value = float(value)
+def finite(value: float) -> float:
+    """NaN for what is not finite: MLflow turns infinities into 1.8e308, which flattens charts."""
     return value if math.isfinite(value) else math.nan

@@ -1,17 +1,21 @@
-"""A tracker that keeps everything in memory: for tests, and for the ranks that do not report."""
+"""What the rest of seglock knows of tracking: a run, and what it is told."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from seglock.tracking.protocol import Status, status_after
+Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
 class MemoryTracker:
-    """A Tracker without a store.
+    """Keeps what one run is told, in memory; used where no store is asked for.
+
+    No method raises because a server is away. As a context manager it closes itself as FINISHED,
+    FAILED (an exception) or KILLED (an interrupt). ``run_id`` is the store's id of the run, or
+    ``local-…`` for one begun without its store; ``whole``: the store has what earlier processes
+    told it.
 
     >>> with MemoryTracker() as run:
     ...     run.log_params({"train": {"lr": 0.2}})
@@ -22,6 +26,7 @@ class MemoryTracker:
 
     def __init__(self, run_id: str = "memory") -> None:
         self.run_id = run_id
+        self.whole = True
         self.params: dict[str, Any] = {}
         self.metrics: list[tuple[dict[str, float], int | None]] = []
         self.tags: dict[str, str] = {}
@@ -30,36 +35,42 @@ class MemoryTracker:
         self.status: Status | None = None
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Keep ``params``."""
+        """Record settings; nested mappings become dotted names (``train.lr``)."""
         self.params.update(params)
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Keep ``metrics`` and their step."""
+    def log_metrics(
+        self, metrics: Mapping[str, float], step: int | None = None, *, again: bool = False
+    ) -> None:
+        """Record figures of one step (an epoch, a key's number), all of a step in one call.
+
+        ``again``: the run's store may have them already; then only what it lacks is sent.
+        """
+        del again
         self.metrics.append((dict(metrics), step))
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Keep ``tags``."""
+        """Set tags, over older values of the same names."""
         self.tags.update(tags)
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
-        """Keep the path, not the file."""
+        """Record a file, or a folder's files, under ``folder`` of the run's artifacts."""
         self.artifacts.append((Path(path), folder))
 
     def log_dataset(self, name: str, digest: str, *, source: str = "", use: str = "") -> None:
-        """Keep the description."""
-        self.datasets.append({"name": name, "digest": digest, "source": source, "use": use})
+        """Record an input dataset by its name and digest; ``use`` is for example training."""
+        dataset = {"name": name, "digest": digest, "source": source, "use": use}
+        if dataset not in self.datasets:
+            self.datasets.append(dataset)
 
     def close(self, status: Status = "FINISHED") -> None:
-        """Keep the first status."""
+        """End the run. Later calls change nothing in its store."""
         self.status = self.status or status
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close(status_after(kind))
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close("FINISHED")
+        else:
+            self.close("FAILED" if issubclass(kind, Exception) else "KILLED")

@@ -1,31 +1,29 @@
-"""A run that is written to its journal first and to the MLflow store as long as that answers."""
+"""A run that its store is told of while that answers, and from memory when it is back.
+
+What the store lacks at the end is told later, from the run's result files.
+"""
 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import secrets
-import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from seglock.errors import TrackingError
+from seglock.address import tracking_uri
 from seglock.files import sha256_file
-from seglock.tracking.address import tracking_uri
-from seglock.tracking.delivery import LOCAL_PREFIX, Delivery, resolve_run, send_quietly
-from seglock.tracking.environment import git_commit
-from seglock.tracking.journal import Journal, RunHeader
-from seglock.tracking.limits import flatten, number_to_json
-from seglock.tracking.protocol import Status, status_after
-from seglock.tracking.store import Store
+from seglock.machine import git_commit
+from seglock.tracking import send
+from seglock.tracking.limits import finite, flatten
+from seglock.tracking.memory import MemoryTracker, Status
+from seglock.tracking.record import RunRecord, hold, now, result_name
+from seglock.tracking.store import LOCAL, PARENT, PREVIOUS, Store, tell
 
 if TYPE_CHECKING:
-    from seglock.config import TrackingParams
+    import filelock
 
-QUICK = 0.5  # seconds
+    from seglock.config import TrackingParams
 
 
 def open_run(
@@ -35,179 +33,238 @@ def open_run(
     tags: Mapping[str, str],
     root: Path,
     run_id: str | None = None,
-    quiet: bool = False,
-) -> JournalTracker:
+) -> RunTracker:
     """Begin a run called ``name``, or take up run ``run_id`` of an earlier process.
 
-    A ``run_id`` the store does not know becomes a new run tagged ``seglock.previous_run_id``.
+    Runs that killed processes left are ended first. A ``run_id`` the store does not know becomes a
+    new run tagged ``seglock.previous_run_id``, and the same one the next time.
+
     Raises TrackingError for what is no run's id, and within ``params.timeout_seconds`` or little
-    more when the store is away, unless ``params.required`` is false: the run is then kept in its
-    journal only, and the user is told of it unless ``quiet``, as for the many runs of a study
-    whose own run tells of it.
+    more when the store is away, unless ``params.required`` is false: the run is then told later.
     """
-    root = Path(root)
-    earlier = None if run_id is None else Journal.at(root, run_id)
-    commit = git_commit(root)
-    described = {"mlflow.source.name": "seglock", **tags}
-    if commit:
-        described["mlflow.source.git.commit"] = commit
-    header = RunHeader(name, params.experiment, described, time.time_ns() // 1_000_000)
-    store = Store(tracking_uri(root), timeout=params.timeout_seconds)
-    try:
-        store.check()
-        found, known = resolve_run(store, header, run_id)
-    except TrackingError as error:
-        if params.required:
-            raise
-        local = run_id or f"{LOCAL_PREFIX}{secrets.token_hex(8)}"
-        tracker = JournalTracker(Journal.create(root, local, header), store, quiet=quiet)
-        tracker.lose_store(error)
-    else:
-        if earlier is not None and run_id != found and earlier.exists():
-            send_quietly(earlier, store)
-        tracker = JournalTracker(Journal.create(root, found, header), store, quiet=quiet)
-        tracker.delivery.adopt(found, known)
-    tracker.begin(tags if run_id is not None else {})
+    store = Store(tracking_uri(root), timeout=params.timeout_seconds, required=params.required)
+    store.attempt(lambda: end_killed(root, store))
+    record = None if run_id is None else RunRecord.find(root, run_id)
+    if record is None:
+        commit = git_commit(root)
+        tags = {**tags, **({"mlflow.source.git.commit": commit} if commit else {})}
+        record = RunRecord(
+            run_id=run_id or "", name=name, experiment=params.experiment, started=now(),
+            complete=run_id is None,
+        )  # fmt: skip
+    tracker = RunTracker(record, store, root, tags)
+    store.attempt(tracker.resolve, now=True)
+    store.required = False
+    tracker.begin()
     return tracker
 
 
-class JournalTracker:
-    """The Tracker of real runs. Made by `open_run`."""
+def end_killed(root: Path, store: Store) -> None:
+    """End as KILLED the runs of this store whose process is gone without an end, and the running
+    children of these. What cannot be ended now is tried by the next command."""
+    store.check()
+    for record in RunRecord.every(root):
+        elsewhere = record.store_run_id is not None and record.store != store.shown
+        if record.status != "RUNNING" or elsewhere or (lock := hold(root, record.run_id)) is None:
+            continue
+        try:
+            left = RunRecord.known(root, record.run_id)  # its process may have ended it just now
+            if left is not None and left.status == "RUNNING":
+                if run := store.find(left):
+                    store.end_children(run.info.run_id)
+                    store.set_status(run.info.run_id, "KILLED")
+                told = run is not None and not left.results
+                left.changed(status="KILLED", ended=now(), complete=told).save(root)
+        finally:
+            lock.release()
 
-    retry_seconds = 30.0  # how long a store that was away is left alone
 
-    def __init__(self, journal: Journal, store: Store, *, quiet: bool = False) -> None:
-        self.journal = journal
-        self._tell = _say_nothing if quiet else tell
-        self.delivery = Delivery(journal, store)
-        self.lost = False
-        self._told_refused = 0
-        self._quiet_until = 0.0
-        self._open = True
-        journal.hold()
+class RunTracker(MemoryTracker):
+    """The tracker of real runs. Made by `open_run`, and by `child` of another one.
+
+    It keeps what the run was told, and sends it as soon as its store answers. Figures and files are
+    forgotten when the store has them, and the status is sent last: a run that ended there is whole.
+    """
+
+    def __init__(
+        self,
+        record: RunRecord,
+        store: Store,
+        root: Path,
+        tags: Mapping[str, str],
+        parent: RunTracker | None = None,
+    ) -> None:
+        super().__init__(record.run_id)
+        self.record, self.whole = record, record.complete
+        self.params, self.datasets = dict(record.params), list(record.datasets)
+        self.tags = {**record.tags, "mlflow.source.name": "seglock", **tags}
+        self._store, self._root, self._parent = store, root, parent
+        self.stored_id = ""
+        self._stored_params: dict[str, str] = {}
+        self._stored_status = "RUNNING"
+        self._sent = record.told if self.whole else None
+        self._saved: RunRecord | None = None
+        self._figures: list[send.Figure] = []
+        self._lacks = True
+        self._late: list[RunTracker] = []
+        self._lock: filelock.BaseFileLock | None = None
+
+    def resolve(self) -> None:
+        """Find the run in the store, or make it; TrackingError when that is away."""
+        if self.stored_id:
+            return
+        if self._parent is not None:
+            self._parent.resolve()
+            self.tags[PARENT] = self._parent.stored_id
+        record, run = self.record, None
+        if record.run_id:
+            run = self._store.find(record)
+            self.tags |= {} if run else {PREVIOUS: record.run_id}
+        run = run or self._store.create(record, self.tags)
+        self.stored_id, self._stored_status = run.info.run_id, run.info.status
+        self._stored_params = dict(run.data.params)
+        if record.store_run_id not in (None, self.stored_id):  # another store was told before
+            self.whole, self._sent = False, None
+        self.record = record.changed(store=self._store.shown, store_run_id=self.stored_id)
+
+    def begin(self) -> None:
+        """Show the run as running; its id is the store's from here on, unless that is away."""
+        self.run_id = self.stored_id or self.run_id or f"{LOCAL}{secrets.token_hex(8)}"
+        run_id = self.record.run_id or self.run_id
+        if self._parent is None:
+            self._lock = hold(self._root, run_id)
+        self.record = self.record.changed(
+            run_id=run_id, status="RUNNING", ended=None, complete=False
+        )
         atexit.register(self.close, "FAILED")
+        self._told(now=True)
 
-    @property
-    def run_id(self) -> str:
-        """The run's id: the store's, or ``local-…`` for a run begun without its store."""
-        return self.journal.run_id
+    def child(self, name: str, tags: Mapping[str, str], run_id: str | None = None) -> RunTracker:
+        """Begin a run below this one, or take up ``run_id``; never an error where a store is away.
 
-    def begin(self, tags: Mapping[str, str]) -> None:
-        """Show the run as running, with the tags of the process that took it up."""
-        self._record("status", status="RUNNING")
-        if tags:
-            self.set_tags(tags)
+        It has no record of its own: this run's result files tell it again. One that its own process
+        ended in the store is whole there, and closed at once.
+        """
+        record = RunRecord(
+            run_id=run_id or "", name=name, experiment=self.record.experiment, started=now(),
+            complete=run_id is None,
+        )  # fmt: skip
+        tags = {PARENT: self.run_id, **tags}
+        tracker = RunTracker(record, self._store, self._root, tags, self)
+        self._store.attempt(tracker.resolve, now=True)
+        if run_id and tracker._stored_status in ("FINISHED", "FAILED"):
+            tracker.run_id, tracker.status = tracker.stored_id, "FINISHED"
+        else:
+            tracker.begin()
+        return tracker
+
+    def end_children(self) -> None:
+        """End as KILLED the children that another process left running."""
+        self._store.attempt(lambda: self._store.end_children(self.stored_id), now=True)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Record settings; nested mappings become dotted names (``train.lr``)."""
-        self._record("params", params=flatten(params))
+        super().log_params(flatten(params))
+        self._told()
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Record figures of one step; NaN and infinities are kept as such in the journal."""
-        values = {name: number_to_json(value) for name, value in metrics.items()}
-        self._record("metrics", metrics=values, step=step or 0)
+    def log_metrics(
+        self, metrics: Mapping[str, float], step: int | None = None, *, again: bool = False
+    ) -> None:
+        self._figures += [
+            send.Figure(name, finite(value), now(), step or 0, again)
+            for name, value in metrics.items()
+        ]
+        self._told()
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Set tags, over older values of the same names."""
-        self._record("tags", tags={name: str(value) for name, value in tags.items()})
+        super().set_tags({name: str(value) for name, value in tags.items()})
+        self._told()
 
     def log_dataset(self, name: str, digest: str, *, source: str = "", use: str = "") -> None:
-        """Record an input dataset by its name and digest."""
-        self._record("dataset", name=name, digest=digest, source=source, use=use)
+        super().log_dataset(name, digest, source=source, use=use)
+        self._told()
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
-        """Record a file, or a folder's files; a copy is kept until the store has it."""
-        path = Path(path).resolve()
+        path = Path(path).absolute()
         if path.is_dir():
             for child in sorted(path.iterdir()):
                 self.log_artifact(child, f"{folder}/{path.name}".strip("/"))
             return
-        file = f"{folder}/{path.name}".strip("/")
-        self._record("artifact", file=file, source=str(path), sha256=sha256_file(path), now=True)
-        if self.lost or self.journal.pending():
-            self.journal.keep_artifacts()
+        super().log_artifact(path, folder)
+        result = result_name(path, self._root)
+        if result is not None:
+            about = (folder, sha256_file(path))
+            self.record = self.record.changed(results=self.record.results | {result: about})
+        self._told(now=True)
+        if result is None and self.artifacts:  # it may be gone when the store is back
+            self.artifacts.pop()
+            self.whole = False
 
-    def close(self, status: Status = "FINISHED") -> None:
-        """End the run, and try once more to send what the store lacks."""
-        if not self._open:
+    def close(self, status: Status = "FINISHED", *, ended: int | None = None) -> None:
+        if self.status is not None:
             return
-        self._open = False
         atexit.unregister(self.close)
-        self.journal.append("status", status=status)
-        self._deliver(now=True)
-        if self.lost:
-            self.journal.keep_artifacts()
-            self._tell(
-                f"{self.journal.pending()} entries of run {self.run_id} are in "
-                f"{self.journal.folder} only; send them later with "
-                f"`seglock track sync {self.run_id}`"
-            )
-        self.journal.let_go()
-
-    def _record(self, kind: str, *, now: bool = False, **fields: Any) -> None:
-        if not self._open:
-            return
-        self.journal.append(kind, **fields)
-        self._deliver(now=now and not self.lost)
-
-    def _deliver(self, *, now: bool) -> None:
-        """Send what is pending, unless the last attempt was just now or failed lately."""
-        started = time.monotonic()
-        if started < self._quiet_until and not now:
-            return
+        self.record = self.record.changed(status=status, ended=ended or now())
         try:
-            if self.lost:
-                self.delivery.store.check(timeout=QUICK)
-            self._send(started)
-        except TrackingError as error:
-            self.lose_store(error, time.monotonic() - started)
+            self._told(now=True, last=self._parent is None)
+            super().close(status)
+            if self._parent is not None:
+                self._parent._late += [self] if self._lacks else []
+                return
+            complete = self.whole and not (self._lacks or self._late)
+            self.record = self.record.changed(complete=complete)
+            self.record.save(self._root)
+            if not complete:
+                tell(
+                    f"the tracking store lacks something of run {self.run_id}; when it answers, "
+                    f"`seglock track sync {self.run_id}` tells it the rest"
+                )
+        finally:
+            if self._lock is not None:
+                self._lock.release()
+
+    def _told(self, *, now: bool = False, last: bool = False) -> None:
+        """Keep what was told, and send it unless the store is left alone."""
+        if self.status is not None:
             return
-        if self.lost:
-            self.lost = False
-            self._tell(f"the tracking store answers again; run {self.run_id} is complete there")
-        self._quiet_until = time.monotonic() + min(1.0, 10 * (time.monotonic() - started))
-        for refused in self.delivery.refused[self._told_refused :]:
-            self._tell(f"the tracking store refused {refused}; it stays in {self.journal.file}")
-        self._told_refused = len(self.delivery.refused)
+        self._lacks = True
+        self._keep()
+        if self._store.attempt(self._send, now=now, last=last):
+            self._keep()
 
-    def _send(self, started: float) -> None:
-        """Send; once more if that failed at once, as when an idle connection was dropped."""
-        try:
-            self.delivery.send()
-        except TrackingError:
-            if time.monotonic() - started > QUICK:
-                raise
-            self.delivery.store.check(timeout=QUICK)
-            self.delivery.send()
-
-    def lose_store(self, error: TrackingError, spent: float = 0.0) -> None:
-        """Go on with the journal alone; the user is told once an outage."""
-        self._quiet_until = time.monotonic() + max(self.retry_seconds, 20 * spent)
-        if not self.lost:
-            self.lost = True
-            self._tell(f"tracking goes on in {self.journal.folder} only: {error.got}")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close(status_after(kind))
-
-
-def tell(message: str) -> None:
-    """Warn the user on standard error."""
-    from rich.console import Console
-
-    with contextlib.suppress(Exception):  # a closed stderr must not stop training
-        Console(file=sys.stderr, soft_wrap=True).print(
-            f"warning: {message}", style="yellow", markup=False, highlight=False
+    def _keep(self) -> None:
+        """Note what was told in the record, on disk too where it is new."""
+        record = self.record.changed(
+            params=dict(self.params), tags=dict(self.tags), datasets=tuple(self.datasets)
         )
+        if self._parent is None and record != self._saved:
+            record.save(self._root)
+        self.record = self._saved = record
 
-
-def _say_nothing(message: str) -> None:
-    """In place of ``tell`` where another run tells it."""
+    def _send(self) -> None:
+        self.resolve()
+        store, run_id = self._store, self.stored_id
+        refused = send.figures(store, run_id, self._figures)
+        self._figures.clear()
+        record = self.record
+        if record.told != self._sent:
+            refused += send.params(store, run_id, record.params, self._stored_params)
+            refused += send.tags(store, run_id, record.tags)
+            for dataset in record.datasets:
+                refused += send.dataset(store, run_id, dataset)
+            self._sent = record.told
+        while self.artifacts:
+            path, folder = self.artifacts[0]
+            self.whole &= path.is_file()
+            if path.is_file():
+                with store.calls() as client:
+                    client.log_artifact(run_id, str(path), folder or None)
+            del self.artifacts[0]
+        if record.status != self._stored_status:
+            store.set_status(run_id, record.status, record.ended)
+            self._stored_status = record.status
+        while self._late:
+            self._late[0]._send()
+            del self._late[0]
+        self._lacks = False
+        for one in refused:
+            tell(f"the tracking store refused {one}")

@@ -5,25 +5,28 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import socket
-import sqlite3
-import urllib.request
+import sys
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 import filelock
 
+from seglock.address import artifact_folder, reason_unreachable, shown_uri, sqlite_file
 from seglock.errors import TrackingError, in_short, is_homeless
-from seglock.tracking.address import artifact_folder, is_in_memory, shown_uri, sqlite_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from seglock.tracking.record import RunRecord
 
 FIRST_CLIENT_WAIT = 120.0
-_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+QUICK = 0.5  # seconds
+PARENT, PREVIOUS = "mlflow.parentRunId", "seglock.previous_run_id"
+LOCAL = "local-"  # what the ids of runs begin with that were begun without their store
 _REJECTED = frozenset({"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST"})
 _UNKNOWN = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
 
@@ -32,66 +35,59 @@ class RejectedError(TrackingError):
     """The store answered, and does not take this value."""
 
 
-def reason_unreachable(uri: str, timeout: float) -> str | None:
-    """Why nothing answers at ``uri`` (one connection attempt, without importing mlflow), or None.
-
-    A store this cannot judge, such as one behind a proxy, counts as reachable.
-    """
-    if file := sqlite_file(uri):
-        return _reason_sqlite(file)
-    if is_in_memory(uri):
-        return "a database in memory is gone with the command"
-    parts = urlsplit(uri)
-    scheme = parts.scheme.split("+")[0]
-    try:
-        host, port = parts.hostname, parts.port or _PORTS.get(scheme)
-    except ValueError as error:
-        return str(error)
-    if host is None or port is None:
-        return None
-    if scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host):
-        return None
-    try:
-        socket.create_connection((host, port), timeout=timeout).close()
-    except OSError as error:
-        return (error.strerror or str(error) or type(error).__name__).lower()
-    return None
-
-
-def _reason_sqlite(file: Path) -> str | None:
-    place = next(path for path in (file, *file.absolute().parents) if path.exists())
-    if not os.access(place, os.W_OK):
-        return f"{place} is not writable"
-    if not file.exists():
-        return None
-    try:
-        with contextlib.closing(sqlite3.connect(file, timeout=1)) as database:
-            database.execute("PRAGMA schema_version")
-    except sqlite3.Error as error:
-        return f"{file}: {error}"
-    return None
-
-
 class Store:
     """One MLflow store. Every method raises TrackingError, in bounded time, when it is away.
 
     ``timeout`` is in seconds, for one request; mlflow's own retries (7, over minutes) are off.
+    ``shown`` is the address without credentials, ``lost`` why the last attempt failed, None if it
+    did not. While ``required`` an attempt raises as well.
     """
 
-    def __init__(self, uri: str, *, timeout: float) -> None:
-        self.uri = uri
-        self.timeout = timeout
-        self._client: MlflowClient | None = None
+    retry_seconds = 30.0  # how long a store that was away is left alone
 
-    @property
-    def shown(self) -> str:
-        """The address without credentials."""
-        return shown_uri(self.uri)
+    def __init__(self, uri: str, *, timeout: float, required: bool = False) -> None:
+        self.uri, self.shown = uri, shown_uri(uri)
+        self.timeout = timeout
+        self.required = required
+        self.lost: TrackingError | None = None
+        self._quiet_until = 0.0
+        self._client: MlflowClient | None = None
 
     def check(self, timeout: float | None = None) -> None:
         """Raise TrackingError unless something answers at the store's address."""
         if reason := reason_unreachable(self.uri, timeout or self.timeout):
             raise self._away(reason)
+
+    def attempt(self, send: Callable[[], None], *, now: bool = False, last: bool = False) -> bool:
+        """Whether ``send`` came through. It is not tried where the last attempt was just now, but
+        for ``now``, or failed lately, but for ``last``. The user is told once an outage."""
+        started = time.monotonic()
+        if started < self._quiet_until and not last and (self.lost or not now):
+            return False
+        try:
+            if self.lost:
+                self.check(timeout=QUICK)
+            try:
+                send()
+            except TrackingError:  # at once, as when an idle connection was dropped: once more
+                if time.monotonic() - started > QUICK:
+                    raise
+                self.check(timeout=QUICK)
+                send()
+        except TrackingError as error:
+            if self.required:
+                raise
+            self._quiet_until = time.monotonic() + self.retry_seconds
+            self._quiet_until += 20 * (time.monotonic() - started)
+            if self.lost is None:
+                tell(f"the command goes on without its tracking store: {error.got}")
+            self.lost = error
+            return False
+        if self.lost:
+            self.lost = None
+            tell("the tracking store answers again, and gets what it missed")
+        self._quiet_until = time.monotonic() + min(1.0, 10 * (time.monotonic() - started))
+        return True
 
     @contextlib.contextmanager
     def calls(self) -> Iterator[MlflowClient]:
@@ -133,13 +129,12 @@ class Store:
             "the tracking store must answer",
             got=f"{self.shown}: {reason}",
             fix="start it, correct MLFLOW_TRACKING_URI, or set tracking.required: false "
-            "to keep local files only and send them later with `seglock track sync`",
+            "to go on without it and tell it later, with `seglock track sync`",
         )
 
     def _rejected(self, reason: str) -> TrackingError:
         if self._client is not None:
-            fix = "mend that value"
-            return RejectedError("MLflow must accept the value", got=reason, fix=fix)
+            return RejectedError("MLflow must accept it", got=reason, fix="mend that value")
         return TrackingError(
             "MLflow must take the address of the tracking store",
             got=f"{self.shown}: {reason}",
@@ -152,7 +147,8 @@ class Store:
             found = client.get_experiment_by_name(name)
             if found is None:
                 with contextlib.suppress(Exception):  # another process may have made it just now
-                    client.create_experiment(name, artifact_location=self._artifacts())
+                    folder = artifact_folder(self.uri)
+                    client.create_experiment(name, folder.as_uri() if folder else None)
                 found = client.get_experiment_by_name(name)
             if found is None or found.lifecycle_stage != "active":
                 raise TrackingError(
@@ -162,59 +158,74 @@ class Store:
                 )
             return str(found.experiment_id)
 
-    def _artifacts(self) -> str | None:
-        folder = artifact_folder(self.uri)
-        return folder.as_uri() if folder else None
-
-    def params_of(self, run_id: str) -> dict[str, str] | None:
-        """The params of a run the store knows and has not deleted, else None."""
+    def find(self, record: RunRecord) -> Run | None:
+        """The run of a record, by its ids and by the tag of an earlier one, unless deleted."""
+        here = record.store_run_id if record.store == self.shown else None
         with self.calls() as client:
-            try:
-                run = client.get_run(run_id)
-            except Exception as error:
-                if getattr(error, "error_code", "") in _UNKNOWN:
-                    return None
-                raise
-        return dict(run.data.params) if run.info.lifecycle_stage == "active" else None
+            for run_id in (here, record.run_id):
+                if run_id and not run_id.startswith(LOCAL):
+                    try:
+                        run = client.get_run(run_id)
+                    except Exception as error:
+                        if getattr(error, "error_code", "") not in _UNKNOWN:
+                            raise
+                    else:
+                        if run.info.lifecycle_stage == "active":
+                            return run
+            wanted = f"tags.`{PREVIOUS}` = '{record.run_id}'"
+            found = client.search_runs([self.experiment(record.experiment)], wanted, max_results=1)
+            return found[0] if found else None
 
-    def find_tagged(self, experiment_id: str, tag: str, value: str) -> str | None:
-        """The newest run with a tag of that value."""
+    def create(self, record: RunRecord, tags: dict[str, str]) -> Run:
+        """A new run."""
         with self.calls() as client:
-            runs = client.search_runs(
-                [experiment_id], filter_string=f"tags.`{tag}` = '{value}'", max_results=1
-            )
-            return str(runs[0].info.run_id) if runs else None
+            where = self.experiment(record.experiment)
+            return client.create_run(where, record.started, tags, record.name)
 
-    def create_run(self, experiment_id: str, name: str, tags: dict[str, str], started: int) -> str:
-        """A new run; ``started`` in milliseconds since 1970."""
+    def set_status(self, run_id: str, status: str, time: int | None = None) -> None:
+        """Show a run as running, or as ended at ``time``."""
         with self.calls() as client:
-            run: Any = client.create_run(
-                experiment_id, start_time=started, tags=tags, run_name=name
-            )
-            return str(run.info.run_id)
+            if status == "RUNNING":
+                client.update_run(run_id, status=status)
+            else:
+                client.set_terminated(run_id, status, time)
+
+    def end_children(self, run_id: str) -> None:
+        """End as KILLED the running children of a run, whichever process made them."""
+        wanted = f"tags.`{PARENT}` = '{run_id}' and attributes.status = 'RUNNING'"
+        with self.calls() as client:
+            experiments = [found.experiment_id for found in client.search_experiments()]
+            children = client.search_runs(experiments, filter_string=wanted)
+        for child in children:
+            self.set_status(str(child.info.run_id), "KILLED")
 
 
-@contextlib.contextmanager
-def _first_client(database: Path | None) -> Iterator[None]:
+def _first_client(database: Path | None) -> contextlib.AbstractContextManager[object]:
     """Let one process at a time open a SQLite store: the first one migrates it, and two at once
     break each other's migration."""
     if database is None:
-        yield
-        return
+        return contextlib.nullcontext()
     database.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(f"{database}.lock", timeout=FIRST_CLIENT_WAIT):
-        yield
+    return filelock.FileLock(f"{database}.lock", timeout=FIRST_CLIENT_WAIT)
 
 
 @contextlib.contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
+    before = {name: os.environ[name] for name in values if name in os.environ}
     os.environ.update(values)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        for name in values:
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def tell(message: str) -> None:
+    """Warn the user on standard error."""
+    from rich.console import Console
+
+    with contextlib.suppress(Exception):  # a closed stderr must not stop training
+        Console(file=sys.stderr, soft_wrap=True).print(
+            f"warning: {message}", style="yellow", markup=False, highlight=False
+        )

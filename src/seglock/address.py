@@ -6,10 +6,15 @@ one from the folder that a process happens to run in: a temporary one under ``dv
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
+import sqlite3
+import urllib.request
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _NO_PATHS = ("databricks", "databricks-uc", "uc")
 
 
@@ -92,3 +97,43 @@ def artifact_folder(uri: str) -> Path | None:
     """Where runs of a ``sqlite:///`` store keep their files: beside the database, else None."""
     file = sqlite_file(uri)
     return file.parent.resolve() / "artifacts" if file else None
+
+
+def reason_unreachable(uri: str, timeout: float) -> str | None:
+    """Why nothing answers at ``uri`` (one connection attempt, without importing mlflow), or None.
+
+    A store this cannot judge, such as one behind a proxy, counts as reachable.
+    """
+    if file := sqlite_file(uri):
+        return _reason_sqlite(file)
+    if is_in_memory(uri):
+        return "a database in memory is gone with the command"
+    parts = urlsplit(uri)
+    scheme = parts.scheme.split("+")[0]
+    try:
+        host, port = parts.hostname, parts.port or _PORTS.get(scheme)
+    except ValueError as error:
+        return str(error)
+    if host is None or port is None:
+        return None
+    if scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host):
+        return None
+    try:
+        socket.create_connection((host, port), timeout=timeout).close()
+    except OSError as error:
+        return (error.strerror or str(error) or type(error).__name__).lower()
+    return None
+
+
+def _reason_sqlite(file: Path) -> str | None:
+    place = next(path for path in (file, *file.absolute().parents) if path.exists())
+    if not os.access(place, os.W_OK):
+        return f"{place} is not writable"
+    if not file.exists():
+        return None
+    try:
+        with contextlib.closing(sqlite3.connect(file, timeout=1)) as database:
+            database.execute("PRAGMA schema_version")
+    except sqlite3.Error as error:
+        return f"{file}: {error}"
+    return None

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from seglock.address import tracking_uri
 from seglock.config import TrackingParams
+from seglock.results.study import Study
 from seglock.search.coordinator import run_search
 from seglock.search.executor import Failed, TrialJob, TrialResult
-from seglock.tracking import tracking_uri
+from seglock.stages.track import sync_run
+from seglock.tracking import RunRecord
 from tests.search.project import make_root
 from tests.search.small_study import FakeExecutor, Silent, curve, study_params
-from tests.tracking.conftest import client_of
+from tests.tracking.conftest import Server, client_of, server, server_process  # noqa: F401
 
 COMPLETE = "tags.kind = 'trial' and tags.state = 'complete'"  # as docs/scaling.md has it
 SEARCH: dict[str, Any] = {
@@ -104,3 +108,66 @@ def test_a_baseline_has_the_objectives_of_an_open_network(store: Any) -> None:
 def test_what_is_no_result_is_told_apart_by_its_tags(store: Any) -> None:
     states = [run.data.tags.get("state") for run in store("tags.kind = 'trial'")]
     assert sorted(map(str, states)) == ["None", *["complete"] * 4, "failed", "stopped"]
+
+
+def test_a_server_that_dies_in_a_study_is_told_the_rest_from_study_json(
+    server: Server,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    make_root(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+
+    class Killing(Silent):
+        def job_ended(self, job: str, record: Any) -> None:
+            super().job_ended(job, record)
+            if job == "trial-1-1":
+                server.kill()
+
+    def finish(study: Study) -> Path:
+        folder = tmp_path / "data" / "search"
+        study.write(folder / "study.json")
+        return folder
+
+    params = study_params(4).model_copy(update={"tracking": TrackingParams(timeout_seconds=60.0)})
+    study = run_search(params, tmp_path, executor=FakeExecutor(), observer=Killing(), finish=finish)
+    said = capsys.readouterr().err
+    assert said.count("goes on without") == 1
+    assert said.count("seglock track sync") == 1  # the study's own run tells of it, not each child
+    server.start()
+    _, told = sync_run(str(study.run_id), tmp_path)
+    assert told
+    client = client_of(server.uri)
+    parent = client.get_run(str(study.run_id))
+    assert (parent.info.status, parent.data.metrics["trials_complete"]) == ("FINISHED", 4)
+
+    def children() -> dict[str, Any]:
+        wanted = f"tags.`mlflow.parentRunId` = '{study.run_id}'"
+        found = client.search_runs([parent.info.experiment_id], wanted)
+        return {f"{run.data.tags['job']} {run.info.status}": run for run in found}
+
+    first = children()
+    assert sorted(first) == [
+        "baseline-e3-s16-0 FINISHED", "baseline-e3-s16-1 FINISHED",
+        *(f"trial-{number}-1 FINISHED" for number in range(4)),
+    ]  # fmt: skip
+    for trial in study.trials:
+        run = first[f"trial-{trial.number}-1 FINISHED"]
+        assert run.data.metrics["owner/miou"] == trial.owner_miou
+        assert run.data.metrics["unauthorised"] == trial.unauthorised
+        assert run.data.params["block_size"] == str(trial.block_size)
+        assert run.data.tags["key_hash"] == trial.key_hash
+        curve = client.get_metric_history(run.info.run_id, "val/miou")
+        assert sorted((m.step, m.value) for m in curve) == [*enumerate(trial.curve, start=1)]
+    (record,) = RunRecord.every(tmp_path)
+    record.changed(complete=False).save(tmp_path)  # as if that had not been noted
+    sync_run(record.run_id, tmp_path)
+    again = children()
+    assert {n: r.data.metrics for n, r in again.items()} == {
+        n: r.data.metrics for n, r in first.items()
+    }
+    assert {n: r.info.end_time for n, r in again.items()} == {
+        n: r.info.end_time for n, r in first.items()
+    }

@@ -9,10 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
 
-from seglock.config import TrackingParams
-from seglock.errors import TrackingError
-from seglock.tracking import (
-    open_run,
+from seglock.address import (
     project_root,
     reason_unreachable,
     rooted,
@@ -21,6 +18,9 @@ from seglock.tracking import (
     sqlite_uri,
     tracking_uri,
 )
+from seglock.config import TrackingParams
+from seglock.errors import TrackingError
+from seglock.tracking import open_run
 
 NAMES = st.text(
     st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1

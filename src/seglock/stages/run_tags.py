@@ -56,7 +56,7 @@ def machine_tags(root: Path) -> dict[str, str]:
 
     They belong to the process that makes a run, not to one that takes it up.
     """
-    from seglock.tracking import describe_environment, git_commit
+    from seglock.machine import describe_environment, git_commit
 
     environment = {f"env.{name}": value for name, value in describe_environment().items()}
     return {"git_commit": git_commit(root) or "none", **environment}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from seglock.tracking import describe_environment, git_commit
+from seglock.machine import describe_environment, git_commit
 
 
 def test_nothing_of_the_environment_host_or_user_is_described(
