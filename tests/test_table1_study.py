@@ -16,7 +16,7 @@ from seglock.cli.app import app
 from seglock.config import load_params, merge_profile
 from seglock.report.paper import published_table
 from seglock.results.study import read_study_file
-from seglock.search.space import enqueued_points, grid, identity
+from seglock.search.space import identity, planned_points
 from seglock.stages.search import search_params
 from tests.e2e.project import ROOT
 from tests.search.project import VALUES, make_root
@@ -64,7 +64,7 @@ def test_the_edit_changes_the_search_s_split_alone(project: Path) -> None:
 
 def test_the_grid_is_the_paper_s_table(project: Path) -> None:
     params = search_params(project, {"sampler": "grid", "pruner": "none", "trials": 24})
-    points = enqueued_points(params) + grid(params)
+    points = planned_points(params)
     cells = {(point.block_size, point.pattern) for point in points}
     assert cells == set(published_table()[0])
     assert len({identity(point) for point in points}) == 24

@@ -15,9 +15,8 @@ from seglock.search.point import Point
 from seglock.search.space import (
     apply_point,
     baseline_point,
-    enqueued_points,
     grid,
-    published_points,
+    planned_points,
     search_space,
     suggest,
     to_suggestions,
@@ -88,31 +87,30 @@ def test_the_same_lock_in_two_spellings_is_one_point_of_the_grid() -> None:
 
 
 def test_a_range_has_no_grid() -> None:
-    with pytest.raises(ConfigError, match=r"search\.space\.lr must be a list for a grid"):
-        grid(params_with(FULL))
+    assert grid(params_with(FULL)) == []
 
 
 def test_the_papers_24_points_are_the_grid_of_its_profile() -> None:
     params = load_profile(ROOT / "profiles" / "paper.yaml")
-    points = published_points(params)
+    points = planned_points(params)
     assert len(points) == 24
     assert {(p.pattern, p.block_size) for p in points} == {
         (method, 2**k) for method in ("shf", "np", "ffx") for k in range(1, 9)
     }
     assert {(p.fraction, p.lr, p.epochs, p.image_side) for p in points} == {(None, 0.1, 100, 256)}
-    assert set(grid(params)) == set(points) == set(enqueued_points(params))
+    assert set(grid(params)) == set(points)
 
 
 def test_published_blocks_divide_every_side() -> None:
-    params = params_with({"image_side": [48, 64], "block_size": [2]})
-    assert {point.block_size for point in published_points(params)} == {2, 4, 8, 16}
+    params = params_with({"image_side": [48, 64], "block_size": [2]}, enqueue="published")
+    assert {point.block_size for point in planned_points(params)} == {2, 4, 8, 16}
 
 
 def test_an_enqueued_lock_has_the_recipe_nearest_to_params_yamls() -> None:
     space = FULL | {"lr": {"low": 0.3, "high": 0.5}, "image_side": [16, 48]}
     space |= {"weight_decay": [0, 0.0008]}
     params = params_with(space, enqueue=["np-4+shf-4", "ffx-8-f10"])
-    assert enqueued_points(params) == [
+    assert planned_points(params) == [
         Point("np+shf", 4, None, 0.3, 0.0008, 9, 48),
         Point("ffx", 8, 10, 0.3, 0.0008, 9, 48),
     ]
@@ -150,7 +148,7 @@ def test_an_enqueued_lock_outside_the_space_is_one_optuna_takes() -> None:
         {"steps": ["np"], "block_size": [4, 8]}, enqueue=["ffx-16-f10", "np-4+shf-4"]
     )
     study = new_study()
-    wanted = enqueued_points(params)
+    wanted = planned_points(params)
     for point in wanted:
         study.enqueue_trial(to_suggestions(point, params))
     assert [suggest(study.ask(), params) for _ in wanted] == wanted
@@ -162,29 +160,11 @@ def test_an_enqueued_lock_outside_the_space_is_one_optuna_takes() -> None:
 def test_published_points_go_through_optuna_at_any_space() -> None:
     params = params_with({"steps": ["np+shf"], "block_size": [2]}, enqueue="published")
     study = new_study()
-    wanted = published_points(params)
+    wanted = planned_points(params)
     for point in wanted:
         study.enqueue_trial(to_suggestions(point, params))
     assert [suggest(study.ask(), params) for _ in wanted] == wanted
     assert len(wanted) == 18
-
-
-@pytest.mark.parametrize(
-    ("change", "name"),
-    [
-        ({"block_size": 8}, "block_size"),
-        ({"pattern": "ffx"}, "steps"),
-        ({"fraction": 50}, "fraction"),
-        ({"lr": 0.6}, "lr"),
-        ({"epochs": 7}, "epochs"),
-    ],
-)
-def test_a_point_outside_the_space_is_refused(change: dict[str, Any], name: str) -> None:
-    from dataclasses import replace
-
-    point = replace(Point("np", 2, None, 0.1, 0.0, 6, 32), **change)
-    with pytest.raises(ConfigError, match=f"a trial's {name} must be in search.space, got"):
-        to_suggestions(point, params_with(FULL))
 
 
 @settings(max_examples=25, deadline=None)
@@ -225,8 +205,6 @@ def test_a_baseline_keeps_its_own_recipe_at_the_trials_cost() -> None:
     assert (own.train.lr, own.train.weight_decay) == (0.2, 0.0005)
     assert (own.train.epochs, own.data.image_side, own.train.seed) == (6, 32, 2)
     assert list(own.locks) == ["baseline"]
-    plain = apply_point(params, None, seed=1)
-    assert (plain.train.epochs, plain.data.image_side, plain.train.seed) == (12, 64, 1)
 
 
 def test_a_recipe_that_cannot_be_trained_is_refused() -> None:

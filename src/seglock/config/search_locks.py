@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from seglock.errors import ConfigError
-from seglock.steps import Step, divisors, parse_step, sequence_faults
+from seglock.steps import divisors, parse_step, sequence_faults
 
 PUBLISHED: Final = "published"
 """As a fraction the paper's: all positions for SHF, half for NP and FFX. As enqueue its Table 1."""
@@ -27,28 +27,29 @@ PUBLISHED_BLOCKS = (2, 4, 8, 16, 32, 64, 128, 256)
 
 @dataclass(frozen=True)
 class LockChoice:
-    """A lock that a study may try: methods from left to right, one block side and one share.
+    """A lock that a study may try.
 
-    ``percent`` None is the paper's share.
+    pattern: methods from left to right, ``np`` or ``np+shf``; empty for the plain network.
+    fraction: percent of positions of every step, None for the paper's.
     """
 
     pattern: str
     block_size: int
-    percent: int | None = None
+    fraction: int | None
 
     @property
-    def steps(self) -> list[Step]:
-        """The lock's steps.
+    def steps(self) -> tuple[str, ...]:
+        """The lock's steps, as params.yaml has them.
 
-        >>> [str(step) for step in LockChoice("np+shf", 4, 25).steps]
-        ['np-4-f25', 'shf-4-f25']
+        >>> LockChoice("np+shf", 4, 25).steps
+        ('np-4-f25', 'shf-4-f25')
         """
-        suffix = "" if self.percent is None else f"-f{self.percent}"
-        names = self.pattern.split("+")
-        return [parse_step(f"{name}-{self.block_size}{suffix}") for name in names]
+        suffix = "" if self.fraction is None else f"-f{self.fraction}"
+        methods = self.pattern.split("+") if self.pattern else []
+        return tuple(f"{method}-{self.block_size}{suffix}" for method in methods)
 
     def __str__(self) -> str:
-        return "+".join(str(step) for step in self.steps)
+        return "+".join(self.steps)
 
 
 def parse_lock(text: object) -> LockChoice:
@@ -58,7 +59,7 @@ def parse_lock(text: object) -> LockChoice:
     differ in their share of positions, which a trial has one of.
 
     >>> parse_lock("np-4-f25+shf-4-f25")
-    LockChoice(pattern='np+shf', block_size=4, percent=25)
+    LockChoice(pattern='np+shf', block_size=4, fraction=25)
     """
     if not isinstance(text, str):
         raise ConfigError(
@@ -91,7 +92,7 @@ def published_locks(sides: Iterable[int]) -> list[LockChoice]:
     """
     sides = list(sides)
     blocks = [block for block in PUBLISHED_BLOCKS if not any(side % block for side in sides)]
-    return [LockChoice(method, block) for block in blocks for method in PUBLISHED_METHODS]
+    return [LockChoice(method, block, None) for block in blocks for method in PUBLISHED_METHODS]
 
 
 def enqueued_locks(enqueue: Sequence[str], sides: Iterable[int]) -> list[LockChoice]:
@@ -122,7 +123,7 @@ def lock_choices(
     return (
         _once([*space["steps"], *(lock.pattern for lock in enqueued)]),
         _once([*blocks, *(lock.block_size for lock in enqueued)]),
-        _once([*percents, *(lock.percent for lock in enqueued)]),
+        _once([*percents, *(lock.fraction for lock in enqueued)]),
     )
 
 

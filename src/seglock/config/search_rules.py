@@ -184,7 +184,9 @@ def _lock_faults(search: Values, space: Values, sides: list[int]) -> list[str]:
 
 
 def _plan_faults(locks: Iterable[LockChoice], ffx_password: Any, enqueued: bool) -> list[str]:
-    bad = [str(lock) for lock in locks if has_one_plan(lock.steps, ffx_password)]
+    bad = [
+        str(lock) for lock in locks if has_one_plan([*map(parse_step, lock.steps)], ffx_password)
+    ]
     if not bad:
         return []
     more = f" and {len(bad) - 4} more" if len(bad) > 4 else ""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from seglock.search.measured import constraints, cost_of
 from seglock.search.recommend import recommend
 from seglock.search.samplers import make_sampler
-from seglock.search.space import enqueued_points, grid, identity, is_finite, suggest
+from seglock.search.space import grid, identity, planned_points, suggest
 from seglock.search.study import MEASURED, points
 
 if TYPE_CHECKING:
@@ -36,9 +36,7 @@ def next_point(log: StudyLog, trials: Sequence[FrozenTrial], params: Params) -> 
     ask by itself."""
     tried = points(trials)
     known = {identity(point) for point in tried.values()}
-    planned = enqueued_points(params)
-    planned += grid(params) if params.search.sampler == "grid" else []
-    for point in planned:
+    for point in planned_points(params):
         if identity(point) not in known:
             return point
     leading = _point_to_confirm(log, tried, params.search)
@@ -74,11 +72,9 @@ def draw_untried(
     whose populations live in the study and repeat points on purpose.
     """
     search = params.search
-    if search.sampler == "nsga2" or not is_finite(params):
-        return None
     known = {identity(point) for point in tried}
     rest = [point for point in grid(params) if identity(point) not in known]
-    if not rest:
+    if search.sampler == "nsga2" or not rest:
         return None
     import optuna
 

@@ -14,7 +14,7 @@ from seglock.results.trial import BaselineRecord, TrialRecord, baseline_for
 from seglock.search.importance import importances
 from seglock.search.point import Point
 from seglock.search.recommend import recommend
-from seglock.search.space import enqueued_points, grid, identity
+from seglock.search.space import identity, planned_points
 from seglock.search.tradeoff import hypervolume_history, pareto_front, references
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def asked_in_all(params: Params, records: Sequence[TrialRecord]) -> int:
     """
     asked = params.search.trials
     if params.search.sampler == "grid":
-        planned = {identity(point) for point in enqueued_points(params) + grid(params)}
+        planned = {identity(point) for point in planned_points(params)}
         to_come = planned - {identity(Point.of(record)) for record in records}
         asked = min(asked, len(records) + len(to_come))
     return max(asked, len(records))

@@ -6,38 +6,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from seglock.config import BASELINE
+from seglock.config.search_locks import LockChoice
 
 if TYPE_CHECKING:
     from seglock.results.trial import TrialRecord
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(LockChoice):
     """What one trial tries, complete: values that the space leaves alone are params.yaml's.
 
-    pattern: methods from left to right, ``np`` or ``np+shf``; empty for a baseline, the plain
-    network of the same cost. fraction: percent of positions of every step, None for the paper's.
+    Without a pattern it is a baseline, the plain network of the same cost.
     """
 
-    pattern: str
-    block_size: int
-    fraction: int | None
     lr: float
     weight_decay: float
     epochs: int
     image_side: int
-
-    @property
-    def steps(self) -> tuple[str, ...]:
-        """The lock's steps, as params.yaml has them.
-
-        >>> Point("np+shf", 4, 25, 0.1, 0.0, 12, 64).steps
-        ('np-4-f25', 'shf-4-f25')
-        """
-        if not self.pattern:
-            return ()
-        suffix = "" if self.fraction is None else f"-f{self.fraction}"
-        return tuple(f"{method}-{self.block_size}{suffix}" for method in self.pattern.split("+"))
 
     @classmethod
     def of(cls, trial: TrialRecord) -> Self:
