@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from seglock.errors import StorageError
-from seglock.results.study import Study
+from seglock.results.metrics import study_metrics
+from seglock.results.study import Study, write_study_files
 from seglock.results.trial import BaselineRecord, TrialRecord
 from seglock.search.measured import point_values, trial_record
-from seglock.search.outcome import asked_in_all, metrics, study_of, write_outputs
+from seglock.search.outcome import asked_in_all, study_of
 from seglock.search.point import Point
 from seglock.search.space import grid
 from tests.search.project import small_params
@@ -64,7 +65,7 @@ def test_the_document_says_what_follows_from_the_records() -> None:
 
 def test_what_the_command_took_is_in_no_file(tmp_path: Path) -> None:
     for seconds in (12.5, None):
-        write_outputs(outcome(seconds=seconds), tmp_path / str(seconds))
+        write_study_files(outcome(seconds=seconds), tmp_path / str(seconds))
     for path in (tmp_path / "12.5").iterdir():
         assert path.read_bytes() == (tmp_path / "None" / path.name).read_bytes(), path.name
 
@@ -124,7 +125,7 @@ def test_the_hypervolume_is_measured_from_the_baselines_of_params_own_cost() -> 
 
 
 def test_the_study_is_written_and_read_by_one_class(tmp_path: Path) -> None:
-    write_outputs(outcome(), tmp_path)
+    write_study_files(outcome(), tmp_path)
     found = Study.read(tmp_path / "study.json")
     assert found == outcome(seconds=None)
     assert found.trials == TRIALS
@@ -136,14 +137,14 @@ def test_a_study_without_a_trial_is_a_document_too(tmp_path: Path) -> None:
     nothing = outcome((), (), running=0, seconds=None)
 
     document = nothing.document()
-    write_outputs(nothing, tmp_path)
+    write_study_files(nothing, tmp_path)
 
     assert document["recommendation"]["status"] == "empty"
     assert document["hypervolume"]["floor"] == {"reference": None, "values": []}
     assert document["importances"] is None
     assert document["importances_reason"] == "no trial has ended yet"
     assert (tmp_path / "hypervolume.csv").read_text() == "trial,floor,baseline\n"
-    assert metrics(nothing)["front"] == 0
+    assert study_metrics(nothing.document())["front"] == 0
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -152,7 +153,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_the_outputs_are_five_files_that_agree(tmp_path: Path) -> None:
-    write_outputs(outcome(), tmp_path / "search")
+    write_study_files(outcome(), tmp_path / "search")
 
     folder = tmp_path / "search"
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -177,7 +178,7 @@ def test_the_outputs_are_five_files_that_agree(tmp_path: Path) -> None:
     assert (
         float(history[-1]["floor"]) == outcome().document()["hypervolume"]["floor"]["values"][-1][1]
     )
-    assert json.loads((folder / "metrics.json").read_text()) == metrics(outcome())
+    assert json.loads((folder / "metrics.json").read_text()) == study_metrics(document)
 
 
 def test_a_trial_that_something_else_changed_is_one_message() -> None:
@@ -188,7 +189,7 @@ def test_a_trial_that_something_else_changed_is_one_message() -> None:
 
 
 def test_every_field_of_a_record_is_in_the_table_but_curve_and_attacks(tmp_path: Path) -> None:
-    write_outputs(outcome(), tmp_path)
+    write_study_files(outcome(), tmp_path)
 
     columns = set(rows(tmp_path / "trials.csv")[0])
     left_out = {"stopped", "curve", "attacks"}
@@ -197,7 +198,7 @@ def test_every_field_of_a_record_is_in_the_table_but_curve_and_attacks(tmp_path:
 
 
 def test_the_metrics_are_numbers_with_those_of_the_recommended_lock() -> None:
-    found = metrics(outcome())
+    found = study_metrics(outcome().document())
 
     assert found["trials_complete"] == 3
     assert found["front"] == 2
@@ -210,4 +211,4 @@ def test_the_metrics_are_numbers_with_those_of_the_recommended_lock() -> None:
 def test_without_a_recommended_lock_the_metrics_name_none() -> None:
     strict = outcome(search={"max_drop": 0, "max_regained": 0})
 
-    assert not [name for name in metrics(strict) if name.startswith("recommended")]
+    assert not [name for name in study_metrics(strict.document()) if name.startswith("recommended")]

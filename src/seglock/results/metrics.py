@@ -116,6 +116,22 @@ def trial_metrics(trial: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
+def study_metrics(study: Mapping[str, Any]) -> dict[str, float]:
+    """A study in a few numbers, from study.json, for MLflow and ``dvc metrics``."""
+    found = {f"trials_{state}": count for state, count in study["counts"].items()}
+    found["front"] = len(study["front"])
+    for name, history in study["hypervolume"].items():
+        if history["values"]:
+            found[f"hypervolume_{name}"] = history["values"][-1][1]
+    found["epochs_saved"] = study["early_stopping"]["epochs_saved"]
+    advice = study["recommendation"]
+    if advice["status"] == "recommended":
+        (trial,) = (one for one in study["trials"] if one["number"] == advice["trial"])
+        figures = ("owner_miou", "drop", "unauthorised", "regained")
+        found |= {f"recommended_{n}": trial[n] for n in figures if trial[n] is not None}
+    return found
+
+
 def _named(names: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, float]:
     return {
         name: float(values[field]) for field, name in names.items() if values.get(field) is not None

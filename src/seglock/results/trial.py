@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import Field, computed_field
 
 from seglock.results.record import Record, RunId
 
 State = Literal["complete", "stopped", "failed"]
+ENDS: tuple[State, ...] = get_args(State)
 Objectives = tuple[float, float]
 """(owner_miou, unauthorised), 0 to 1: the first as high as possible, the second as low."""
 

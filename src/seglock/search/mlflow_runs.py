@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from seglock.config import BASELINE
 from seglock.errors import SeglockError
-from seglock.results.metrics import access_metrics, epoch_metrics, trial_metrics
+from seglock.results.metrics import access_metrics, epoch_metrics, study_metrics, trial_metrics
 from seglock.search.measured import baseline_name
 from seglock.search.study import RUN_ID, StudyLog
 
@@ -166,10 +166,8 @@ def tell_study(run: RunTracker, study: Study) -> None:
 
 
 def _tell_standing(run: RunTracker, study: Study) -> None:
-    from seglock.search.outcome import metrics
-
     found = study.recommendation
-    run.log_metrics(metrics(study), again=True)
+    run.log_metrics(study_metrics(study.document()), again=True)
     run.set_tags(
         {
             "recommendation": found.status,

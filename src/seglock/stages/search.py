@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seglock import files
 from seglock.config import Params, load_params, override_search
-from seglock.results.study import STUDY_FILE, Study
+from seglock.results.study import STUDY_FILE, Study, write_study_files
 from seglock.stages.outputs import sole_writer
 
 if TYPE_CHECKING:
@@ -90,11 +90,10 @@ def write_study(study: Study, root: Path) -> Path:
     from seglock.report.pareto import draw_pareto
     from seglock.report.pareto_html import write_pareto_html
     from seglock.report.searchcharts import draw_hypervolume
-    from seglock.search.outcome import write_outputs
 
     target = root / SEARCH_FOLDER
     with sole_writer(root, "search"), files.replacing_folder(target) as out:
-        write_outputs(study, out)
+        write_study_files(study, out)
         draw_pareto(study, out / "pareto.png")
         draw_hypervolume(study, out / "hypervolume.png")
         write_pareto_html(study, out / PARETO_PAGE)
