@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from seglock.errors import ReportError
 from seglock.report.leaderboard import leaderboard
 from seglock.report.numbers import NOTHING
-from seglock.report.page import render_leaderboard
+from seglock.report.templating import render
 from seglock.results.attack import TIERS, AttackResult
 from seglock.stages.report import write_report
 from tests.report.conftest import DEMO, write_project
@@ -198,7 +198,7 @@ def test_names_stay_text(make_project: Make) -> None:
     path = root / "data/attacks/np-4/finetune.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"attack": odd, "unit": odd}))
     summary = write_report(root)
-    page = Page(render_leaderboard(summary))
+    page = Page(render("leaderboard.html", summary=summary))
     assert "script" not in page.tags
     assert page.text.count(odd) > 3
 

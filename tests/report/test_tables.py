@@ -14,12 +14,13 @@ import pytest
 
 from seglock.methods import METHODS
 from seglock.report.columns import COLUMNS
-from seglock.report.exports import escape_latex, to_csv, to_latex
+from seglock.report.exports import to_csv, to_latex
 from seglock.report.findings import findings, warnings
 from seglock.report.locks import read_results
 from seglock.report.numbers import NOTHING, bits, four, plans
 from seglock.report.paper import published_table, table1
 from seglock.report.summary import summarise
+from seglock.report.templating import escape_latex
 
 Make = Callable[..., Path]
 STEPS = next(column for column in COLUMNS if column.key == "steps")

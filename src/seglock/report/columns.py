@@ -18,12 +18,12 @@ class Column:
     key: str
     title: str
     meaning: str
-    text: Callable[[Figures], str]
+    fill: Callable[[Figures], str] | None = None
     is_number: bool = True
 
-
-def _figure(key: str) -> Callable[[Figures], str]:
-    return lambda figures: four(figures[key])
+    def text(self, figures: Figures) -> str:
+        """A lock's cell; a mean IoU unless ``fill`` says otherwise."""
+        return self.fill(figures) if self.fill else four(figures[self.key])
 
 
 def _steps(figures: Figures) -> str:
@@ -66,41 +66,35 @@ COLUMNS = (
         "Owner",
         "Mean IoU for the key's owner, who encrypts the test images with the right key. "
         "For the baseline: for everyone.",
-        _figure("owner_miou"),
     ),
     Column(
         "drop",
         "Drop",
         "What the lock costs its owner: the baseline's mean IoU less the owner's. "
         "Negative where the locked model is the better one.",
-        _figure("drop"),
     ),
     Column(
         "unauthorised",
         "Unauthorised",
         "What a thief should be expected to get: the largest of plain, plain with batch norm "
         "re-estimated, and the 95th percentile of incorrect.",
-        _figure("unauthorised"),
     ),
     Column(
         "regained",
         "Regained",
         "How much of the owner's lead a thief gets back: (unauthorised - floor) / (owner - floor). "
         "0 is a perfect lock, 1 is none at all.",
-        _figure("regained"),
     ),
     Column(
         "plain",
         "Plain",
         "Mean IoU for a thief who has the model and no key, and feeds it ordinary images.",
-        _figure("plain"),
     ),
     Column(
         "plain_bn",
         "Plain, BN",
         "The same thief after re-estimating the model's batch-norm statistics on ordinary images "
         "without labels. Cheap, so it counts.",
-        _figure("plain_bn"),
     ),
     Column(
         "incorrect_mean",
@@ -112,25 +106,17 @@ COLUMNS = (
         "incorrect_p95",
         "Incorrect, p95",
         "95th percentile over the wrong keys: one in twenty does better.",
-        _figure("incorrect_p95"),
     ),
-    Column(
-        "incorrect_max",
-        "Incorrect, max",
-        "The luckiest of the wrong keys.",
-        _figure("incorrect_max"),
-    ),
+    Column("incorrect_max", "Incorrect, max", "The luckiest of the wrong keys."),
     Column(
         "floor_constant",
         "Floor, constant",
         "Mean IoU without any model: the best single class painted everywhere.",
-        _figure("floor_constant"),
     ),
     Column(
         "floor_prior",
         "Floor, prior",
         "Mean IoU without any image: at each pixel the class most training masks have there. "
         "The floor is the larger of the two.",
-        _figure("floor_prior"),
     ),
 )

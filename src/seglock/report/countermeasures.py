@@ -141,13 +141,3 @@ def verdict(change: float | None) -> str | None:
     if abs(change) < MOVED:
         return "same"
     return "less" if change < 0 else "more"
-
-
-def verdict_text(verdict: str | None) -> str:
-    """A verdict in a table's words.
-
-    >>> verdict_text("less"), verdict_text("same")
-    ('moved: less', 'not moved')
-    """
-    texts = {"less": "moved: less", "more": "moved: more", "same": "not moved"}
-    return texts.get(verdict or "", "nothing to compare with")

@@ -79,16 +79,6 @@ def _standing(lock: Figures) -> list[float]:
     return sorted((_LAST if r is None else round(r, 4) for r in regained), reverse=True)
 
 
-def by_tier(attacks: Mapping[str, str]) -> list[tuple[str, list[str]]]:
-    """The attacks of each tier that has some, in order.
-
-    >>> by_tier({"plain": "T0", "finetune": "T1", "hill-climb": "T1"})
-    [('T0', ['plain']), ('T1', ['finetune', 'hill-climb'])]
-    """
-    tiers = [(tier, [name for name, own in attacks.items() if own == tier]) for tier in TIERS]
-    return [(tier, names) for tier, names in tiers if names]
-
-
 def shade(regained: float | None) -> str:
     """A cell's colour: none at 0 or below, full at 1 and above.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from seglock.report.paper import PAPER_METHODS
 from seglock.report.series import method_label
 from seglock.report.style import Access
 from seglock.results.study import Study
@@ -21,10 +22,6 @@ _LOOKS = (
     ("#6f4fb0", "#a98be0", "X"),
     ("#7a4a21", "#c59a74", "p"),
 )
-_FIRST = ("shf", "np", "ffx")
-LOOKS_OF_PAPER = {
-    method: Access(method.upper(), *look) for method, look in zip(_FIRST, _LOOKS, strict=False)
-}
 
 
 def look(label: str, place: int) -> Access:
@@ -32,28 +29,22 @@ def look(label: str, place: int) -> Access:
     return Access(label, *_LOOKS[place % len(_LOOKS)])
 
 
+LOOKS_OF_PAPER = {method: look(method.upper(), n) for n, method in enumerate(PAPER_METHODS)}
+
+
 def method_looks(trials: Sequence[TrialRecord]) -> dict[str, Access]:
-    """The label, colours and marker of each method among ``trials``, the single ones first."""
-    methods = sorted({trial.method for trial in trials}, key=_rank)
-    labels = {trial.method: _plain_label(trial) for trial in trials}
+    """The label, colours and marker of each method among ``trials``, the single ones first: they
+    look the same in every study, whichever of them it has."""
+    labels = {
+        trial.method: method_label([step.partition("-f")[0] for step in trial.steps])
+        for trial in trials
+    }
+    listed = [*PAPER_METHODS, *sorted(labels.keys() - set(PAPER_METHODS))]
     return {
         method: look(labels[method], place)
-        for method, place in zip(methods, _places(methods), strict=True)
+        for place, method in enumerate(listed)
+        if method in labels
     }
-
-
-def _rank(method: str) -> tuple[int, str]:
-    return (_FIRST.index(method) if method in _FIRST else len(_FIRST), method)
-
-
-def _places(methods: Sequence[str]) -> list[int]:
-    """The three single methods look the same in every study, whichever of them it has."""
-    others = [method for method in methods if method not in _FIRST]
-    return [_FIRST.index(m) if m in _FIRST else len(_FIRST) + others.index(m) for m in methods]
-
-
-def _plain_label(trial: TrialRecord) -> str:
-    return method_label([step.partition("-f")[0] for step in trial.steps])
 
 
 def lock_text(lock: str) -> str:

@@ -13,6 +13,8 @@ from seglock.report.series import baseline_of
 from seglock.results.attack import AttackResult
 from seglock.results.study import Study
 
+_INCORRECT = ("keys", "all_plans", "mean", "std", "p95", "max", "min")
+
 
 def summarise(
     results: Sequence[LockResult],
@@ -45,7 +47,6 @@ def summarise(
 
 def _figures(result: LockResult, reference: float | None) -> dict[str, Any]:
     evaluation, scores = result.evaluation, result.scores
-    incorrect = scores.incorrect
     has_ffx = "ffx" in evaluation.method.split("+")
     drop = None
     if reference is not None and not evaluation.is_baseline:
@@ -64,13 +65,7 @@ def _figures(result: LockResult, reference: float | None) -> dict[str, Any]:
         "drop": drop,
         "plain": scores.plain.miou,
         "plain_bn": scores.plain_bn.miou if scores.plain_bn else None,
-        "incorrect_keys": incorrect.keys if incorrect else None,
-        "incorrect_all_plans": incorrect.all_plans if incorrect else None,
-        "incorrect_mean": incorrect.mean if incorrect else None,
-        "incorrect_std": incorrect.std if incorrect else None,
-        "incorrect_p95": incorrect.p95 if incorrect else None,
-        "incorrect_max": incorrect.max if incorrect else None,
-        "incorrect_min": incorrect.min if incorrect else None,
+        **{f"incorrect_{name}": getattr(scores.incorrect, name, None) for name in _INCORRECT},
         "unauthorised": scores.unauthorised,
         "regained": scores.regained,
         "floor_constant": scores.floors.constant,

@@ -1,49 +1,47 @@
-"""The templates of the pages: escaped by default, an unknown name is an error."""
+"""The templates of pages and tables: HTML is escaped by default, an unknown name is an error."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seglock.report import numbers
-from seglock.report.countermeasures import verdict_text
-from seglock.report.leaderboard import by_tier, plan_text, shade, spent_text
+from seglock.report.leaderboard import plan_text, shade, spent_text
 from seglock.report.method_style import lock_text
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
 TEMPLATES = Path(__file__).parent / "templates"
+_LATEX = str.maketrans(
+    {character: "\\" + character for character in "{}$&#%_"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+)
+
+
+def escape_latex(text: str) -> str:
+    r"""Text for LaTeX, every special character escaped.
+
+    >>> print(escape_latex("50%_off & more"))
+    50\%\_off \& more
+    """
+    return text.translate(_LATEX)
+
+
+_FILTERS = (
+    numbers.four, numbers.signed, numbers.bits, numbers.plans, numbers.search_effort,
+    numbers.duration, lock_text, shade, plan_text, spent_text, escape_latex,
+)  # fmt: skip
 
 
 def render(template: str, **values: Any) -> str:
-    """One of the templates with ``values``, as an HTML document."""
-    return _environment().get_template(template).render(**values)
-
-
-def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    """One of the templates with ``values``, as a document."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
+        autoescape=select_autoescape(),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "four": numbers.four,
-        "bits": numbers.bits,
-        "plans": numbers.plans,
-        "duration": numbers.duration,
-        "search_effort": numbers.search_effort,
-        "lock_text": lock_text,
-        "shade": shade,
-        "plan": plan_text,
-        "spent": spent_text,
-        "by_tier": by_tier,
-        "signed": numbers.signed,
-        "moved": verdict_text,
-    }
+    environment.filters |= {function.__name__: function for function in _FILTERS}
     environment.tests["searchable"] = numbers.is_searchable
-    return environment
+    return environment.get_template(template).render(**values)

@@ -15,10 +15,11 @@ from seglock.errors import ReportError
 from seglock.report import read_results
 from seglock.report.exports import to_csv, to_latex
 from seglock.report.illustrations import illustrate
-from seglock.report.page import LOCAL_UI, render_leaderboard, render_page
+from seglock.report.page import LOCAL_UI, render_page
 from seglock.report.paper import table1
 from seglock.report.pareto_html import write_pareto_html
 from seglock.report.summary import summarise
+from seglock.report.templating import render
 from seglock.results.attack import read_attacks
 from seglock.results.study import read_study_file, require_same_data
 from seglock.stages.outputs import sole_writer
@@ -67,7 +68,7 @@ def write_report(root: Path) -> dict[str, Any]:
         files.write_json(out / "summary.json", summary)
         if summary["attacks"]:
             files.write_json(out / LEADERBOARD, summary["attacks"])
-            files.write_text(out / LEADERBOARD_PAGE, render_leaderboard(summary))
+            files.write_text(out / LEADERBOARD_PAGE, render("leaderboard.html", summary=summary))
         if study:
             write_pareto_html(study, out / PARETO_PAGE)
         for name in _PICTURES:
