@@ -17,7 +17,7 @@ from seglock.attacks import (
     run_analysis,
 )
 from seglock.attacks.key_proximity import DRAWS, distances
-from seglock.cli.attack import _table
+from seglock.cli.attack import _print_results
 from seglock.errors import AttackError
 from seglock.results.attack import AttackResult
 from tests.attacks.scene import KEY, OTHER, Scene, scene
@@ -147,11 +147,8 @@ def test_no_attack_imports_what_knows_the_plan() -> None:
     assert not seen & secret
 
 
-def test_the_table_shows_it() -> None:
-    from rich.console import Console
-
-    console = Console(width=200)
-    with console.capture() as capture:
-        console.print(_table([AttackResult.check(measured(scene("np-2"), queries=3))]))
-    (row,) = [line.split() for line in capture.get().splitlines() if "key-proximity" in line]
+def test_the_table_shows_it(capsys: pytest.CaptureFixture[str]) -> None:
+    _print_results([AttackResult.check(measured(scene("np-2"), queries=3))])
+    lines = capsys.readouterr().out.splitlines()
+    (row,) = [line.split() for line in lines if "key-proximity" in line]
     assert row[:4] == ["key-proximity", "analysis", "3", "keys"]

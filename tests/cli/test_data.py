@@ -61,10 +61,10 @@ def test_faults_reach_the_top_as_they_are(command: list[str]) -> None:
 def test_a_terminal_sees_progress(monkeypatch) -> None:
     import sys
 
-    from seglock.cli.data import _progress
+    from seglock.cli.terminal import progress_bars
 
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with _progress() as progress:
+    with progress_bars() as progress:
         assert progress is not None
         progress("resizing", 1, 2)
         progress("resizing", 2, 2)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from seglock.cli.lock import LockName
+from seglock.cli.terminal import progress_bars
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,7 +25,7 @@ def get_command() -> None:
     from seglock.stages import data
 
     params = load_params()
-    with _progress() as progress:
+    with progress_bars() as progress:
         folder = data.get(params, Path(), progress=progress)
     typer.echo(f"dataset {params.data.dataset}: {folder}")
 
@@ -36,7 +37,7 @@ def prepare_command() -> None:
     from seglock.stages import data
 
     params = load_params()
-    with _progress() as progress:
+    with progress_bars() as progress:
         prepared = data.prepare(params, Path(), progress=progress)
     counts = ", ".join(
         f"{split.name} {len(split)}" for split in (prepared.train, prepared.val, prepared.test)
@@ -61,7 +62,7 @@ def check_command(
     from seglock.data import require_sound
     from seglock.stages import data
 
-    with _progress() as progress:
+    with progress_bars() as progress:
         result = data.check(given(path), splits=split, progress=progress)
     _echo_notes(result.notes)
     require_sound(result.problems, result.folder)
@@ -70,11 +71,7 @@ def check_command(
 
 
 @app.command("encrypt")
-def encrypt_command(
-    lock: Annotated[
-        str, typer.Option("--lock", "-l", help="A lock's name under locks: in params.yaml.")
-    ],
-) -> None:
+def encrypt_command(lock: LockName) -> None:
     """Write the test split as the key's owner would submit it to data/encrypted/LOCK."""
     from seglock.stages.encrypt import encrypt_split
 
@@ -85,23 +82,3 @@ def encrypt_command(
 def _echo_notes(notes: Sequence[str]) -> None:
     for note in notes:
         typer.echo(f"note: {note}")
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[str, int, int | None], None] | None]:
-    """A bar for each thing that is done, on a terminal only."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
-
-    with Progress(console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def show(what: str, done: int, total: int | None) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
-
-        yield show

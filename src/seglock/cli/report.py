@@ -6,26 +6,24 @@ import os
 import shlex
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from seglock.cli.project import shown
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from seglock.cli.terminal import print_table
 
 # Heading in the terminal, and where its numbers are in summary.json: 80 characters must do.
-_SHOWN = (
-    ("Owner", "owner_miou"),
-    ("Drop", "drop"),
-    ("Plain", "plain"),
-    ("Plain,\nBN", "plain_bn"),
-    ("Incor-\nrect", "incorrect_mean"),
-    ("(p95)", "incorrect_p95"),
-    ("Unauth-\norised", "unauthorised"),
-    ("Regained", "regained"),
-)
+_SHOWN = {
+    "Owner": "owner_miou",
+    "Drop": "drop",
+    "Plain": "plain",
+    "Plain,\nBN": "plain_bn",
+    "Incor-\nrect": "incorrect_mean",
+    "(p95)": "incorrect_p95",
+    "Unauth-\norised": "unauthorised",
+    "Regained": "regained",
+}
 
 
 def report_command(
@@ -34,9 +32,8 @@ def report_command(
     ] = False,
 ) -> None:
     """Render data/reports from the result files, print the table, and say where to look."""
-    from rich.console import Console
-
     from seglock.report.findings import warnings
+    from seglock.report.numbers import four
     from seglock.report.page import LOCAL_UI
     from seglock.stages.report import PAGE, REPORT_FOLDER, mlflow_ui, read_report, write_report
 
@@ -47,12 +44,10 @@ def report_command(
             f"report: {root / REPORT_FOLDER / PAGE}; `seglock report --show` prints its table"
         )
         return
-    table, console = headline(summary), Console()
-    # A number cut short would be a wrong number: rather let the terminal wrap the line.
-    needed = console.measure(table, options=console.options.update_width(1000)).maximum
-    console.width = max(console.width, needed)
-    console.print(table)
-    first = next(iter(summary["locks"].values()))
+    locks = summary["locks"].values()
+    figures = ((lock["lock"], *(four(lock[key]) for key in _SHOWN.values())) for lock in locks)
+    print_table(["Lock"], list(_SHOWN), figures)
+    first = next(iter(locks))
     typer.echo(f"Mean IoU on the test split of {summary['dataset']}. Floors, without any model:")
     typer.echo(f"{first['floor_constant']:.4f} (constant), {first['floor_prior']:.4f} (prior).")
     typer.echo("unauthorised: what a thief without the key should be expected to get.")
@@ -84,19 +79,3 @@ def _store() -> str:
 
     file = sqlite_file(tracking_uri(project_root()))
     return shlex.quote(sqlite_uri(shown(file))) if file else '"$MLFLOW_TRACKING_URI"'
-
-
-def headline(summary: dict[str, Any]) -> Table:
-    """The main columns of the headline table, for a terminal."""
-    from rich import box
-    from rich.table import Table
-
-    from seglock.report.numbers import four
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("Lock", no_wrap=True)
-    for title, _ in _SHOWN:
-        table.add_column(title, justify="right", no_wrap=True)
-    for figures in summary["locks"].values():
-        table.add_row(figures["lock"], *(four(figures[key]) for _, key in _SHOWN))
-    return table

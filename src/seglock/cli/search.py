@@ -10,89 +10,59 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seglock.cli.project import shown
+from seglock.cli.terminal import print_table
 from seglock.threads import give_way
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from seglock.results.study import Study
 
 _WIDTH = 80
-SPACE = "The study, instead of params.yaml's search section"
-COMPUTE = "Where it is computed and kept"
-RESULT = "The result"
+_study = partial(typer.Option, rich_help_panel="The study, instead of params.yaml's search section")
+_compute = partial(typer.Option, rich_help_panel="Where it is computed and kept")
+_result = partial(typer.Option, rich_help_panel="The result")
 
 
 def search_command(
     trials: Annotated[
-        int | None,
-        typer.Option(
-            "--trials", "-n", min=0, help="How many in all; also continues.", rich_help_panel=SPACE
-        ),
+        int | None, _study("--trials", "-n", min=0, help="How many in all; also continues.")
     ] = None,
-    study: Annotated[
-        str | None, typer.Option(help="The study's name.", rich_help_panel=SPACE)
-    ] = None,
-    sampler: Annotated[
-        str | None, typer.Option(help="tpe, nsga2, grid or random.", rich_help_panel=SPACE)
-    ] = None,
+    study: Annotated[str | None, _study(help="The study's name.")] = None,
+    sampler: Annotated[str | None, _study(help="tpe, nsga2, grid or random.")] = None,
     pruner: Annotated[
         str | None,
-        typer.Option(
-            help="baseline or none; median, successive_halving, hyperband with objective scalar.",
-            rich_help_panel=SPACE,
+        _study(
+            help="baseline or none; median, successive_halving, hyperband with objective scalar."
         ),
     ] = None,
-    max_drop: Annotated[
-        float | None,
-        typer.Option(help="What the owner may lose, in mean IoU.", rich_help_panel=SPACE),
-    ] = None,
+    max_drop: Annotated[float | None, _study(help="What the owner may lose, in mean IoU.")] = None,
     max_regained: Annotated[
-        float | None,
-        typer.Option(
-            help="What others may regain of the owner's lead, 0 to 1.", rich_help_panel=SPACE
-        ),
+        float | None, _study(help="What others may regain of the owner's lead, 0 to 1.")
     ] = None,
     thief: Annotated[
         str | None,
-        typer.Option(
+        _study(
             metavar="TIER",
             help="T0 to T3: judge by the strongest attack up to that tier; none: by no attack.",
-            rich_help_panel=SPACE,
         ),
     ] = None,
     workers: Annotated[
-        int | None,
-        typer.Option("--workers", "-w", help="Processes on this machine.", rich_help_panel=COMPUTE),
+        int | None, _compute("--workers", "-w", help="Processes on this machine.")
     ] = None,
     ray: Annotated[
         str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="A Ray cluster that is there: HOST:PORT, or auto.",
-            rich_help_panel=COMPUTE,
-        ),
+        _compute(metavar="ADDRESS", help="A Ray cluster that is there: HOST:PORT, or auto."),
     ] = None,
     storage: Annotated[
         str | None,
-        typer.Option(
+        _compute(
             metavar="URL",
             help="Where the study is kept: PostgreSQL or SQLite, a URL without a password.",
-            rich_help_panel=COMPUTE,
         ),
     ] = None,
     apply: Annotated[
-        bool,
-        typer.Option(
-            "--apply", help="Write the recommended lock into params.yaml.", rich_help_panel=RESULT
-        ),
+        bool, _result("--apply", help="Write the recommended lock into params.yaml.")
     ] = False,
-    show: Annotated[
-        bool,
-        typer.Option(
-            "--show", help="Show the study as it is; run nothing.", rich_help_panel=RESULT
-        ),
-    ] = False,
+    show: Annotated[bool, _result("--show", help="Show the study as it is; run nothing.")] = False,
 ) -> None:
     """Search the trade-off between the owner's accuracy and everyone else's; recommend a lock.
 
@@ -133,8 +103,6 @@ def _line(study: Study) -> str:
 
 
 def _print_study(study: Study, root: Path) -> None:
-    from rich.console import Console
-
     from seglock.report.numbers import duration
     from seglock.report.searchsummary import advice_sentence, keys_sentence, objective_sentence
     from seglock.search.database import dashboard_command
@@ -149,11 +117,7 @@ def _print_study(study: Study, root: Path) -> None:
         _say("Nothing was tried yet; `seglock search --trials 12` does.")
         return
     if study.front:
-        table, console = _front_table(study), Console()
-        # A number cut short would be a wrong number: rather let the terminal wrap the line.
-        needed = console.measure(table, options=console.options.update_width(1000)).maximum
-        console.width = max(console.width, needed)
-        console.print(table)
+        _print_front(study)
     baseline = study.baseline
     if baseline:
         _say(
@@ -174,23 +138,17 @@ def _print_study(study: Study, root: Path) -> None:
         typer.echo("Next        seglock search --apply, then `dvc repro` trains it in full")
 
 
-def _front_table(study: Study) -> Table:
-    """The front for a terminal, the owner's best first; the recommended lock has a star."""
-    from rich import box
-    from rich.table import Table
-
+def _print_front(study: Study) -> None:
+    """The front, the owner's best first; the recommended lock has a star."""
     from seglock.report.method_style import lock_text
     from seglock.report.numbers import four
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("Front", no_wrap=True)
-    for title in ("Owner", "Drop", "Unauthorised", "Regained", "Trial"):
-        table.add_column(title, justify="right", no_wrap=True)
+    rows = []
     for trial in filter(None, map(study.trial, study.front)):
         star = " *" if trial.number == study.recommendation.trial else ""
         figures = (trial.owner_miou, trial.drop, trial.unauthorised, trial.regained)
-        table.add_row(lock_text(trial.lock) + star, *map(four, figures), str(trial.number))
-    return table
+        rows.append((lock_text(trial.lock) + star, *map(four, figures), str(trial.number)))
+    print_table(["Front"], ("Owner", "Drop", "Unauthorised", "Regained", "Trial"), rows)
 
 
 def _say(text: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import os
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 _PLAIN = {
@@ -45,6 +47,53 @@ def plain_text(text: str) -> str:
             plain = _PLAIN.get(character, character)
             words.append(plain.encode("ascii", "backslashreplace").decode())
     return "".join(words)
+
+
+def print_table(
+    words: Sequence[str],
+    numbers: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    title: str | None = None,
+) -> None:
+    """Print a table with columns of words, then of numbers.
+
+    A number cut short would be a wrong number: rather let the terminal wrap the line.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in words:
+        table.add_column(name, no_wrap=True)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    needed = console.measure(table, options=console.options.update_width(1000)).maximum
+    console.width = max(console.width, needed)
+    console.print(table)
+
+
+@contextlib.contextmanager
+def progress_bars() -> Iterator[Callable[[str, int, int | None], None] | None]:
+    """A bar for each thing that is done, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int | None) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield show
 
 
 def _encodable(error: UnicodeError) -> tuple[str, int]:
