@@ -18,7 +18,6 @@ from typing import IO, Any
 from seglock.errors import BusyError, SeglockError, StorageError
 from seglock.foreign import parse_json, read_plain
 
-_CHUNK = 1 << 20
 PRIVATE, PRIVATE_FOLDER = 0o600, 0o700
 """The modes of what is a function of a key or plan."""
 
@@ -183,11 +182,8 @@ def read_object(
 
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
     with Path(path).open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

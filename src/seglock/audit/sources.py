@@ -14,6 +14,7 @@ import lzma
 import os
 import sqlite3
 import subprocess
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,26 +90,16 @@ def git_pieces(root: Path) -> Iterator[Piece]:
 
 def _git_objects(root: Path, names: dict[str, str]) -> Iterator[Piece]:
     command = ["git", "-C", str(root), "cat-file", "--batch", "--buffer"]
-    with (
-        _temporary("".join(f"{name}\n" for name in names)) as wanted,
-        subprocess.Popen(command, stdin=wanted, stdout=subprocess.PIPE) as process,
-    ):
-        assert process.stdout is not None
-        while header := process.stdout.readline().split():
-            oid, kind, size = header[0].decode(), header[1].decode(), int(header[2])
-            where = f"git {kind} {oid[:12]} {names.get(oid, '')}".rstrip()
-            yield from stream_pieces(process.stdout, where, size)
-            process.stdout.read(1)
-
-
-@contextlib.contextmanager
-def _temporary(text: str) -> Iterator[IO[str]]:
-    import tempfile
-
-    with tempfile.TemporaryFile("w+") as file:
-        file.write(text)
-        file.seek(0)
-        yield file
+    with tempfile.TemporaryFile("w+") as wanted:
+        wanted.writelines(f"{name}\n" for name in names)
+        wanted.seek(0)
+        with subprocess.Popen(command, stdin=wanted, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            while header := process.stdout.readline().split():
+                oid, kind, size = header[0].decode(), header[1].decode(), int(header[2])
+                where = f"git {kind} {oid[:12]} {names.get(oid, '')}".rstrip()
+                yield from stream_pieces(process.stdout, where, size)
+                process.stdout.read(1)
 
 
 def _git(root: Path, *arguments: str) -> str:
@@ -228,31 +219,24 @@ def mlflow_folders(root: Path, uri: str) -> tuple[list[Path], list[str]]:
     if database is None or artifacts is None:
         return folders, [f"{shown_uri(uri)} is no SQLite file on this machine"]
     folders.append(artifacts)
-    for place in _artifact_locations(database):
-        parts = urlsplit(place)
-        if parts.scheme in ("", "file"):
-            folders.append(root / unquote(parts.path))
-        else:
-            elsewhere.append(f"{shown_uri(place)} is not on this machine")
+    wanted = "SELECT DISTINCT artifact_location FROM experiments WHERE artifact_location <> ''"
+    with contextlib.suppress(sqlite3.Error), _reading(database) as connection:  # else not mlflow's
+        for (place,) in connection.execute(wanted):
+            parts = urlsplit(str(place))
+            if parts.scheme in ("", "file"):
+                folders.append(root / unquote(parts.path))
+            else:
+                elsewhere.append(f"{shown_uri(str(place))} is not on this machine")
     return folders, elsewhere
 
 
-def _artifact_locations(database: Path) -> list[str]:
-    if not database.is_file():
-        return []
+def _reading(database: Path) -> contextlib.closing[sqlite3.Connection]:
     uri = f"{database.resolve().as_uri()}?mode=ro"
-    wanted = "SELECT DISTINCT artifact_location FROM experiments WHERE artifact_location <> ''"
-    with (
-        contextlib.suppress(sqlite3.Error),  # not made by mlflow
-        contextlib.closing(sqlite3.connect(uri, uri=True)) as connection,
-    ):
-        return [str(row[0]) for row in connection.execute(wanted)]
-    return []
+    return contextlib.closing(sqlite3.connect(uri, uri=True))
 
 
 def _cells(database: Path) -> Iterator[tuple[str, bytes]]:
-    uri = f"{database.resolve().as_uri()}?mode=ro"
-    with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+    with _reading(database) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         for (table,) in tables.fetchall():
             quoted = table.replace('"', '""')

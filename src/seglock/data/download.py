@@ -11,7 +11,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from seglock.errors import DataError, StorageError
 from seglock.files import exclusive
@@ -81,7 +81,7 @@ def download(
         try:
             _fetch(url, part, progress)
         except (OSError, http.client.HTTPException) as error:
-            if _is_of_the_disk(error):
+            if getattr(error, "errno", None) in _DISK:
                 raise StorageError(
                     f"{folder} must be writable",
                     got=str(getattr(error, "strerror", None) or error).lower(),
@@ -103,10 +103,8 @@ def matches(path: Path, digest: str) -> bool:
     """Whether a file has a digest such as ``md5=...``."""
     kind, _, wanted = digest.partition("=")
     # MD5 is what PASCAL VOC publishes; it guards against damage, not against an attacker.
-    found = hashlib.new(kind, usedforsecurity=False)
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            found.update(chunk)
+        found = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False))
     return found.hexdigest() == wanted.lower()
 
 
@@ -128,8 +126,15 @@ def _fetch(url: str, part: Path, progress: Progress | None) -> None:
         total = None
         if length and length.isdecimal():
             total = int(length[:20]) + (have if resumed else 0)
+        done = have if resumed else 0
         with part.open("ab" if resumed else "wb") as file:
-            done = _copy(answer, file, have if resumed else 0, total, progress)
+            while chunk := answer.read(_CHUNK):
+                file.write(chunk)
+                done += len(chunk)
+                if progress is not None:
+                    progress("downloading", done, total)
+            file.flush()
+            os.fsync(file.fileno())
     if total is not None and done != total:
         raise http.client.IncompleteRead(b"", total - done)
 
@@ -139,27 +144,6 @@ def _starts_at(answer: http.client.HTTPResponse) -> int | None:
     given = answer.headers.get("Content-Range", "")
     start = given.removeprefix("bytes ").partition("-")[0]
     return int(start) if getattr(answer, "status", None) == 206 and start.isdigit() else None
-
-
-def _copy(
-    source: IO[bytes] | http.client.HTTPResponse,
-    file: IO[bytes],
-    done: int,
-    total: int | None,
-    progress: Progress | None,
-) -> int:
-    while chunk := source.read(_CHUNK):
-        file.write(chunk)
-        done += len(chunk)
-        if progress is not None:
-            progress("downloading", done, total)
-    file.flush()
-    os.fsync(file.fileno())
-    return done
-
-
-def _is_of_the_disk(error: Exception) -> bool:
-    return getattr(error, "errno", None) in _DISK
 
 
 def _unreachable(url: str, error: Exception, advice: str) -> DataError:

@@ -15,7 +15,7 @@ from seglock.config import BASELINE
 from seglock.errors import ModelError
 from seglock.files import read_object, sha256_file, write_json
 from seglock.models.networks import HEADS, Network, find_network
-from seglock.models.weights import read_weights, save_weights, shape, weights_do_not_fit
+from seglock.models.weights import misfits, read_weights, require_fit, save_weights
 from seglock.variables import expand, showing
 
 if TYPE_CHECKING:
@@ -160,29 +160,11 @@ def load_initial_weights(model: nn.Module, folder: Path) -> list[str]:
         return []
     path = folder / WEIGHTS_FILE
     tensors = read_weights(path)
-    fitting, fresh, faults = _match(model.state_dict(), tensors)
-    if faults:
-        raise weights_do_not_fit(path, faults)
+    state = model.state_dict()
+    wrong = misfits(state, tensors)
+    fitting = {name: tensors[name] for name in state if name not in wrong}
+    # The counters are absent from older files.
+    wrong = {name: at for name, at in wrong.items() if not name.endswith("num_batches_tracked")}
+    require_fit(path, [at for name, at in wrong.items() if not name.startswith(HEADS)])
     model.load_state_dict(fitting, strict=False)
-    return sorted(fresh)
-
-
-def _match(
-    state: dict[str, Tensor], tensors: dict[str, Tensor]
-) -> tuple[dict[str, Tensor], list[str], list[str]]:
-    fitting: dict[str, Tensor] = {}
-    fresh: list[str] = []
-    faults: list[str] = []
-    for name, own in state.items():
-        given = tensors.get(name)
-        if given is not None and given.shape == own.shape:
-            fitting[name] = given
-        elif name.endswith("num_batches_tracked"):
-            continue  # a counter, absent from older files
-        elif name.startswith(HEADS):
-            fresh.append(name)
-        elif given is None:
-            faults.append(f"{name} is missing")
-        else:
-            faults.append(f"{name} is {shape(given)}, not {shape(own)}")
-    return fitting, fresh, faults
+    return sorted(name for name in wrong if name.startswith(HEADS))

@@ -40,11 +40,9 @@ class Network:
     stem: str = ""
 
 
-def _small(params: ModelParams, num_classes: int, _aux: bool) -> nn.Module:
-    return SmallFCN(num_classes, params.width)
-
-
-def _torchvision(name: str, *, has_aux: bool = True) -> Builder:
+def _torchvision(
+    name: str, imagenet: str, coco: str, *, has_aux: bool = True, stem: str = ""
+) -> Network:
     def build(_params: ModelParams, num_classes: int, aux: bool) -> nn.Module:
         from torchvision.models import segmentation
 
@@ -54,41 +52,29 @@ def _torchvision(name: str, *, has_aux: bool = True) -> Builder:
         )
         return model
 
-    return build
+    return Network(
+        build,
+        has_aux,
+        imagenet=f"{imagenet}_Weights.IMAGENET1K_V1",
+        coco=f"{coco}_Weights.COCO_WITH_VOC_LABELS_V1",
+        stem=stem,
+    )
 
 
 REGISTRY: Mapping[str, Network] = {
-    "fcn_small": Network(_small),
-    "fcn_resnet50": Network(
-        _torchvision("fcn_resnet50"),
-        has_aux=True,
-        imagenet="ResNet50_Weights.IMAGENET1K_V1",
-        coco="FCN_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1",
+    "fcn_small": Network(lambda params, num_classes, _aux: SmallFCN(num_classes, params.width)),
+    "fcn_resnet50": _torchvision("fcn_resnet50", "ResNet50", "FCN_ResNet50"),
+    "fcn_resnet101": _torchvision("fcn_resnet101", "ResNet101", "FCN_ResNet101"),
+    "deeplabv3_resnet50": _torchvision("deeplabv3_resnet50", "ResNet50", "DeepLabV3_ResNet50"),
+    "lraspp_mobilenet_v3_large": _torchvision(
+        "lraspp_mobilenet_v3_large", "MobileNet_V3_Large", "LRASPP_MobileNet_V3_Large",
+        has_aux=False, stem="features.",
     ),
-    "fcn_resnet101": Network(
-        _torchvision("fcn_resnet101"),
-        has_aux=True,
-        imagenet="ResNet101_Weights.IMAGENET1K_V1",
-        coco="FCN_ResNet101_Weights.COCO_WITH_VOC_LABELS_V1",
-    ),
-    "deeplabv3_resnet50": Network(
-        _torchvision("deeplabv3_resnet50"),
-        has_aux=True,
-        imagenet="ResNet50_Weights.IMAGENET1K_V1",
-        coco="DeepLabV3_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1",
-    ),
-    "lraspp_mobilenet_v3_large": Network(
-        _torchvision("lraspp_mobilenet_v3_large", has_aux=False),
-        imagenet="MobileNet_V3_Large_Weights.IMAGENET1K_V1",
-        coco="LRASPP_MobileNet_V3_Large_Weights.COCO_WITH_VOC_LABELS_V1",
-        stem="features.",
-    ),
-}
+}  # fmt: skip
 
 
 def find_network(name: str) -> Network:
     """The registry's entry; an unknown name lists the nearest known one (ModelError)."""
-
     if name not in REGISTRY:
         raise ModelError(
             "model.name must be a known network", got=repr(name), fix=nearest_name(name, REGISTRY)

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from seglock.errors import ModelError
@@ -61,7 +60,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
     Raises ModelError for a missing, damaged or truncated file, or one of another format.
     """
-    return _read(path)[0]
+    with _opened(path) as file:
+        # clone: the file's memory map would otherwise live as long as a tensor
+        return {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -74,13 +75,6 @@ def read_names(path: Path) -> list[str]:
     """The names of the tensors, sorted; raises ModelError as ``read_weights`` does."""
     with _opened(path) as file:
         return sorted(file.keys())
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    with _opened(path) as file:
-        # clone: the file's memory map would otherwise live as long as a tensor
-        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-        return tensors, dict(file.metadata() or {})
 
 
 @contextlib.contextmanager
@@ -109,36 +103,40 @@ def load_weights(path: Path, model: nn.Module) -> dict[str, str]:
     Raises ModelError, before anything is changed, when the file is missing or damaged, or when
     names or shapes differ (the message names the first few).
     """
-    tensors, about = _read(path)
-    state = model.state_dict()
-    faults = [f"{name} is missing" for name in state if name not in tensors]
+    tensors, state = read_weights(path), model.state_dict()
+    faults = [*misfits(state, tensors).values()]
     faults += [f"{name} is unknown to the network" for name in tensors if name not in state]
-    faults += [
-        f"{name} is {shape(tensors[name])}, not {shape(own)}"
+    require_fit(path, faults)
+    model.load_state_dict(tensors)
+    return read_metadata(path)
+
+
+def misfits(state: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """What of a network's ``state`` is missing in ``tensors`` or has another shape there."""
+    found = {name: f"{name} is missing" for name in state if name not in tensors}
+    return found | {
+        name: f"{name} is {shape(tensors[name])}, not {shape(own)}"
         for name, own in state.items()
         if name in tensors and tensors[name].shape != own.shape
-    ]
+    }
+
+
+def require_fit(path: Path, faults: list[str]) -> None:
+    """Raise the ModelError for weights of another network, naming the first few faults."""
     if faults:
-        raise weights_do_not_fit(path, faults)
-    model.load_state_dict(tensors)
-    return about
+        more = f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+        raise ModelError(
+            f"{path} must fit the network",
+            got=", ".join(faults[:_SHOWN]) + more,
+            fix="use weights of the same network, width, normalisation and classes as params.yaml",
+        )
 
 
-def weights_do_not_fit(path: Path, faults: list[str]) -> ModelError:
-    """The error for weights of another network, naming the first few faults."""
-    more = f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-    return ModelError(
-        f"{path} must fit the network",
-        got=", ".join(faults[:_SHOWN]) + more,
-        fix="use weights of the same network, width, normalisation and classes as params.yaml",
-    )
-
-
-def shape(tensor: Tensor | torch.Size) -> str:
+def shape(tensor: Tensor) -> str:
     """A shape as people write it.
 
+    >>> import torch
     >>> shape(torch.zeros(2, 3))
     '2x3'
     """
-    size = tensor.shape if isinstance(tensor, Tensor) else tensor
-    return "x".join(map(str, size)) or "one number"
+    return "x".join(map(str, tensor.shape)) or "one number"
