@@ -17,6 +17,9 @@ from seglock.errors import ConfigError, KeyRefusedError, SeglockError
 
 KEY_VARIABLES = "SEGLOCK_KEY_"
 FOLDER_VARIABLE = "SEGLOCK_KEY_DIR"
+# Keys, the study's database, the tracking server: a worker talks to none of them. What DVC's
+# remotes need stays, since a worker may have to pull its data.
+_PRIVATE = (KEY_VARIABLES, "PG", "MLFLOW_", "OPTUNA_")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{([^{}]*)\})", re.ASCII)
 _SHORT = 6  # characters; a shorter value is no secret, and would be found in any sentence
 
@@ -37,6 +40,23 @@ def variables(text: str) -> dict[str, str]:
     {'$USER': 'USER', '${SECRET}': 'SECRET'}
     """
     return {match[0]: match[1] or match[2] for match in _VARIABLE.finditer(text)}
+
+
+def without_secrets(environ: Mapping[str, str], storage: str | None = None) -> dict[str, str]:
+    """``environ`` without keys and without what opens a study's storage or the tracking server.
+
+    ``storage``: the address as params.yaml has it; the variables it names are left out too.
+
+    >>> environ = {"PATH": "/bin", "PGPASSWORD": "x", "DB_PASS": "x", "SEGLOCK_KEY_MAIN": "x"}
+    >>> without_secrets(environ, "postgresql://ann:${DB_PASS}@db/studies")
+    {'PATH': '/bin'}
+    """
+    named = variables(storage or "").values()
+    return {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith(_PRIVATE) and name not in named
+    }
 
 
 def expand(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from seglock.errors import StorageError
 from seglock.results.metrics import study_metrics
 from seglock.results.study import Study, write_study_files
 from seglock.results.trial import BaselineRecord, TrialRecord
-from seglock.search.measured import point_values, trial_record
+from seglock.search.measured import trial_record
 from seglock.search.outcome import asked_in_all, study_of
 from seglock.search.point import Point
 from seglock.search.space import grid
@@ -77,7 +78,7 @@ def grid_records(*names: str) -> list[TrialRecord]:
     params = small_params(search={"space": SPACE})
     points = {point.lock: point for point in grid(params)}
     return [
-        trial_record(number, "complete", {"point": point_values(points[name])})
+        trial_record(number, "complete", {"point": asdict(points[name])})
         for number, name in enumerate(names)
     ]
 
@@ -183,7 +184,7 @@ def test_the_outputs_are_five_files_that_agree(tmp_path: Path) -> None:
 
 def test_a_trial_that_something_else_changed_is_one_message() -> None:
     (record,) = grid_records("np-4")
-    values = {"point": point_values(Point.of(record)), "measured": {"owner_miou": "high"}}
+    values = {"point": asdict(Point.of(record)), "measured": {"owner_miou": "high"}}
     with pytest.raises(StorageError, match=r"trial 7 of the study .* owner_miou: .*search\.study"):
         trial_record(7, "complete", values)
 

@@ -113,11 +113,10 @@ def test_data_recipe_and_weights_are_part_of_it_and_the_machine_is_not(study_roo
     assert study_settings(with_train(lr=0.5), study_root).name != before.name
     half = study_settings(with_train(precision="bf16"), study_root)
     assert differences(before.fingerprint, half.fingerprint) == ["train.precision: auto -> bf16"]
-    assert before.weights_sha256 is None
+    assert before.fingerprint["weights"]["sha256"] is None
     write_json(study_root / "data" / "weights" / "weights.json", {"sha256": "ab" * 32})
     after = study_settings(params, study_root)
-    assert (after.weights_sha256, after.name == before.name) == ("ab" * 32, False)
+    assert (after.fingerprint["weights"]["sha256"], after.name == before.name) == ("ab" * 32, False)
     with pytest.raises(DataError):
         study_settings(params, study_root / "nowhere")
     assert before.about["classes"] == ["background", *before.about["classes"][1:]]
-    assert before.digest == before.about["dataset_digest"]

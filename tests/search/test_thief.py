@@ -29,14 +29,13 @@ from seglock.search.thief import (
     attacker_images,
     strongest,
     thief_attacks,
-    thief_settings,
 )
 from seglock.search.trial import failure, run_trial
 from seglock.search.workers import LocalExecutor
 from seglock.stages.search import SEARCH_FOLDER, run_study
 from seglock.training import EpochRow
 from tests.conftest import ROOT
-from tests.search.project import make_job, make_root, small_params
+from tests.search.project import make_job, make_root
 from tests.search.small_study import Silent, study_params
 from tests.stages.test_search import write_params
 from tests.tracking.conftest import client_of
@@ -69,7 +68,6 @@ def test_a_thief_has_the_attacks_of_its_tier_and_of_all_below(tier: str) -> None
 
 def test_without_a_tier_there_is_no_thief() -> None:
     assert names() == names(attacks=["nobody"]) == []
-    assert thief_settings(small_params().search) is None
 
 
 def test_attacks_by_name_are_taken_as_they_are_written() -> None:

@@ -98,7 +98,9 @@ class TrialRecord(Record):
     @property
     def objectives(self) -> Objectives | None:
         """What it reached; None unless it is complete and measured."""
-        if self.state != "complete" or self.owner_miou is None or self.unauthorised is None:
+        if self.state != "complete" or self.drop is None:
+            return None
+        if self.owner_miou is None or self.unauthorised is None:
             return None
         return self.owner_miou, self.unauthorised
 

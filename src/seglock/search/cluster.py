@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from seglock.errors import ClusterError, ConfigError
-from seglock.search.environment import without_secrets
 from seglock.search.executor import Decide, Finished, Outcome, TrialJob
 from seglock.search.process import Process
 from seglock.search.ray_driver import Answers, Report, drive
 from seglock.search.trial import RunTrial, run_trial
+from seglock.variables import without_secrets
 
 if TYPE_CHECKING:
     from seglock.config import ResourceParams

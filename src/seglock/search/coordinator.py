@@ -13,7 +13,6 @@ from seglock.results.study import Study
 from seglock.search.interrupts import Interrupts
 from seglock.search.ledger import Ledger
 from seglock.search.loop import StudyLoop
-from seglock.search.measured import Cost
 from seglock.search.mlflow_runs import StudyRuns
 from seglock.search.observer import Observer, Totals
 from seglock.search.outcome import study_of
@@ -121,7 +120,7 @@ def _outcome(
     params: Params, settings: Settings, log: StudyLog | None, seconds: float | None
 ) -> Study:
     records = log.records() if log else []
-    own: Cost = (params.train.epochs, params.data.image_side)
+    own = params.train.epochs, params.data.image_side
     costs = dict.fromkeys([own, *((record.epochs, record.image_side) for record in records)])
     return study_of(
         params,

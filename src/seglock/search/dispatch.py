@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from seglock.search.ledger import Asked
-from seglock.search.measured import Cost, baseline_name, cost_of
+from seglock.search.measured import baseline_name
+from seglock.search.point import Cost
 
 if TYPE_CHECKING:
     from seglock.config import SearchParams
@@ -62,15 +63,15 @@ class Dispatch:
         what workers have now.
         """
         for asked in self.held:
-            if self.group(cost_of(asked.point)) is not None:
+            if self.group(asked.point.cost) is not None:
                 self.held.remove(asked)
                 return asked
         while not self._to_do:
             new = self._ask(missing, flying) if len(self.held) < free else None
-            if new is None or self.group(cost_of(new.point)) is not None:
+            if new is None or self.group(new.point.cost) is not None:
                 return new
             self.held.append(new)
-            self._want_baselines(cost_of(new.point), flying)
+            self._want_baselines(new.point.cost, flying)
         return self._to_do.pop(0)
 
     def is_done(self, missing: int) -> bool:

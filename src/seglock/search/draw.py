@@ -13,11 +13,11 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from seglock.search.measured import constraints, cost_of
 from seglock.search.recommend import recommend
 from seglock.search.samplers import make_sampler
 from seglock.search.space import grid, identity, planned_points, suggest
 from seglock.search.study import MEASURED, points
+from seglock.search.tradeoff import beyond_limits
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -54,7 +54,7 @@ def _point_to_confirm(
     """
     if search.trials - len(tried) > search.confirm:
         return None
-    costs = list(dict.fromkeys(map(cost_of, tried.values())))
+    costs = list(dict.fromkeys(point.cost for point in tried.values()))
     advice = recommend(log.records(), log.baselines(costs, search.baseline_seeds), search)
     if advice.trial is None:
         return None
@@ -93,12 +93,14 @@ def _judged_now(trial: FrozenTrial, search: SearchParams) -> FrozenTrial:
     """A trial by the limits of today: those it was told with may have been others."""
     from optuna.trial import create_trial
 
-    figures = trial.user_attrs.get(MEASURED) if trial.state.name == "COMPLETE" else None
+    limits, figures = trial.constraints, trial.user_attrs.get(MEASURED)
+    if figures and trial.state.name == "COMPLETE":
+        limits = beyond_limits(figures["drop"], figures["regained"], search)
     return create_trial(
         state=trial.state,
         values=trial.values,
         params=trial.params,
         distributions=trial.distributions,
         intermediate_values=trial.intermediate_values,
-        constraints=constraints(figures, search) if figures else trial.constraints,
+        constraints=limits,
     )

@@ -9,15 +9,15 @@ from __future__ import annotations
 import uuid
 import warnings
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from seglock.search.draw import next_point
-from seglock.search.measured import constraints, point_values
 from seglock.search.point import Point
 from seglock.search.samplers import make_pruner, make_sampler
 from seglock.search.space import suggest, to_suggestions
 from seglock.search.study import MEASURED, POINT, RUN_ID, SUPERSEDED, StudyLog
+from seglock.search.tradeoff import beyond_limits
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -78,7 +78,7 @@ class Ledger:
             if not any(trial.state.name == "WAITING" for trial in trials):
                 chosen = next_point(self.log, trials, self.params)
                 if chosen is not None:
-                    known = {POINT: point_values(chosen), LOCK: chosen.lock}
+                    known = {POINT: asdict(chosen), LOCK: chosen.lock}
                     self._enqueue(to_suggestions(chosen, self.params), known)
                 elif self.search.sampler == "grid":
                     return None
@@ -92,7 +92,7 @@ class Ledger:
             drawn = suggest(trial, self.params)
             point = Point(**values) if values else drawn
             trial.set_user_attr(LOCK, point.lock)
-            trial.set_user_attr(POINT, point_values(point))
+            trial.set_user_attr(POINT, asdict(point))
             self._ours[trial.number] = trial
             return _asked(trial)
 
@@ -118,7 +118,7 @@ class Ledger:
         values = [owner, unauthorised]
         if self.search.objective == "scalar":
             values = [owner - self.search.weight * unauthorised]
-        limits = constraints(measured, self.search)
+        limits = beyond_limits(measured["drop"], measured["regained"], self.search)
         self._end(number, "COMPLETE", {MEASURED: measured}, values=values, limits=limits)
 
     def stop(self, number: int, measured: dict[str, Any], behind: float) -> None:

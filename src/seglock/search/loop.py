@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seglock.errors import TrainingError
 from seglock.results.trial import Stopped
@@ -13,7 +13,7 @@ from seglock.search.dispatch import FAILURES_IN_A_ROW, Baseline, Dispatch, Work
 from seglock.search.early_stopping import mean_best, should_stop
 from seglock.search.executor import Failed, Finished, TrialJob
 from seglock.search.ledger import Asked
-from seglock.search.measured import baseline_values, cost_of, measured_values
+from seglock.search.measured import baseline_values, measured_values
 from seglock.search.observer import Totals
 from seglock.search.outcome import asked_in_all
 from seglock.search.space import apply_point, baseline_point
@@ -148,8 +148,8 @@ class StudyLoop:
             steps=point.steps,
             params=apply_point(self.params, point, seed=seed).model_dump(mode="json"),
             root=str(Path(self.root).resolve()),
-            data_digest=self.settings.digest,
-            weights_sha256=self.settings.weights_sha256,
+            data_digest=self.settings.about["dataset_digest"],
+            weights_sha256=self.settings.fingerprint["weights"]["sha256"],
         )
         flight.run_id = self.runs.begin(work.job, point, {"lock": point.lock, **tags})
         if isinstance(work, Asked):
@@ -174,7 +174,7 @@ class StudyLoop:
             return flight.stop is not None
 
     def _judge(self, asked: Asked, curve: list[float]) -> Stopped | None:
-        search, group = self.params.search, self.dispatch.group(cost_of(asked.point))
+        search, group = self.params.search, self.dispatch.group(asked.point.cost)
         if group is None or search.pruner == "none":
             return None
         if search.pruner == "baseline":
@@ -218,7 +218,7 @@ class StudyLoop:
         self.results.drop(outcome.job)
 
     def _tell_trial(self, asked: Asked, kept: Kept, *, taken_up: bool = False) -> None:
-        baseline = self.dispatch.group(cost_of(asked.point))
+        baseline = self.dispatch.group(asked.point.cost)
         assert baseline is not None, "a trial is handed out after its baselines"
         measured = measured_values(kept.result, baseline, kept.stopped)
         if kept.stopped is None:
@@ -251,8 +251,7 @@ class StudyLoop:
         self.ledger.log.remember(job, values)
         if taken_up:
             self.runs.take_up(job, kept.run_id, {"kind": "baseline", "seed": str(seed)})
-        figures: dict[str, Any] = {n: values[n] for n in ("owner_miou", "floor", "seconds")}
-        self.runs.end_baseline(job, figures)
+        self.runs.end_baseline(job, values)
         self.observer.job_ended(job, None)
 
     def _failed(self, failed: Failed, flight: _Flight) -> None:

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seglock.errors import StorageError
 from seglock.results.trial import BaselineRecord, State, TrialRecord
 from seglock.search.executor import TrialResult
-from seglock.search.point import Point
+from seglock.search.point import Cost, Point
 
-if TYPE_CHECKING:
-    from seglock.config import SearchParams
-
-Cost = tuple[int, int]
-"""Epochs and image side: what a trial and its baselines have in common."""
-
-
-def cost_of(point: Point) -> Cost:
-    """Which baselines a point is compared with."""
-    return point.epochs, point.image_side
+_AS_THEY_ARE = (
+    "owner_miou", "unauthorised", "regained", "strongest", "strongest_tier", "attacks",
+)  # fmt: skip
+"""What is called the same in a lock's scores and in its trial; the last three by ``search.thief``
+alone."""
 
 
 def baseline_name(cost: Cost, index: int) -> str:
@@ -58,18 +53,6 @@ def baseline_record(cost: Cost, found: list[dict[str, Any]]) -> BaselineRecord:
     )
 
 
-def constraints(measured: Mapping[str, Any], search: SearchParams) -> dict[str, float]:
-    """How far a measured trial is beyond each limit; at most 0 where it keeps it.
-
-    An owner no better than the floor has nothing to regain: that counts as all of it.
-    """
-    regained = 1.0 if measured["regained"] is None else measured["regained"]
-    return {
-        "drop": measured["drop"] - search.max_drop,
-        "regained": regained - search.max_regained,
-    }
-
-
 def measured_values(
     result: TrialResult, baseline: BaselineRecord, stopped: dict[str, Any] | None
 ) -> dict[str, Any]:
@@ -86,19 +69,13 @@ def measured_values(
     }
     if result.scores is not None:
         scores = result.scores
-        incorrect, plain_bn = scores["incorrect"], scores["plain_bn"]
+        found |= {name: scores.get(name) for name in _AS_THEY_ARE}
         found |= {
-            "owner_miou": scores["owner_miou"],
-            "unauthorised": scores["unauthorised"],
             "plain": scores["plain"]["miou"],
-            "plain_bn": plain_bn and plain_bn["miou"],
-            "incorrect_mean": incorrect and incorrect["mean"],
-            "incorrect_p95": incorrect and incorrect["p95"],
+            "plain_bn": scores["plain_bn"]["miou"],
+            "incorrect_mean": scores["incorrect"]["mean"],
+            "incorrect_p95": scores["incorrect"]["p95"],
             "drop": baseline.mean - scores["owner_miou"],
-            "regained": scores["regained"],
-            "strongest": scores.get("strongest"),
-            "strongest_tier": scores.get("strongest_tier"),
-            "attacks": scores.get("attacks"),
             "floor": scores["floors"]["floor"],
         }
     return found
@@ -122,8 +99,3 @@ def trial_record(number: int, state: State, attributes: Mapping[str, Any]) -> Tr
     where = f"trial {number} of the study"
     fix = "choose another search.study, or another search.storage"
     return TrialRecord.check(values, where=where, fix=fix, error=StorageError)
-
-
-def point_values(point: Point) -> dict[str, Any]:
-    """A point as a trial's attribute keeps it."""
-    return asdict(point)

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from seglock.results.trial import TrialRecord
 
 
+Cost = tuple[int, int]
+"""Epochs and image side: what a trial and its baselines have in common."""
+
+
 @dataclass(frozen=True)
 class Point(LockChoice):
     """What one trial tries, complete: values that the space leaves alone are params.yaml's.
@@ -30,6 +34,11 @@ class Point(LockChoice):
         fraction = None if trial.fraction == "published" else int(trial.fraction)
         recipe = (trial.lr, trial.weight_decay, trial.epochs, trial.image_side)
         return cls(trial.method, trial.block_size, fraction, *recipe)
+
+    @property
+    def cost(self) -> Cost:
+        """Which baselines it is compared with."""
+        return self.epochs, self.image_side
 
     @property
     def lock(self) -> str:

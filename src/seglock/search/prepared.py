@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from seglock.errors import DataError
 from seglock.files import read_object, sha256_file
-from seglock.search.environment import without_secrets
 from seglock.search.executor import TrialJob
+from seglock.variables import without_secrets
 
 if TYPE_CHECKING:
     from seglock.data import PreparedData

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock.errors import in_short
-from seglock.search.environment import without_secrets
 from seglock.search.executor import ANSWER_SECONDS, Failed, Outcome, TrialJob, TrialResult
 from seglock.search.in_process import outcome_of
+from seglock.variables import without_secrets
 
 if TYPE_CHECKING:
     from seglock.search.process import Pipe

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from seglock.results.study import Nearest, Recommendation, Status
 from seglock.results.trial import baseline_for
-from seglock.search.tradeoff import measured, within_limits
+from seglock.search.tradeoff import beyond_limits, measured, within_limits
 
 if TYPE_CHECKING:
     from seglock.config import SearchParams
@@ -62,9 +62,8 @@ class _Choice:
         return self.trials[0]
 
     @property
-    def drop(self) -> float | None:
-        drops = [trial.drop for trial in self.trials if trial.drop is not None]
-        return sum(drops) / len(drops) if len(drops) == len(self.trials) else None
+    def drop(self) -> float:
+        return sum(t.drop for t in self.trials if t.drop is not None) / len(self.trials)
 
     @property
     def regained(self) -> float:
@@ -74,26 +73,23 @@ class _Choice:
         return not self.behind and all(within_limits(trial, search) for trial in self.trials)
 
     def rank(self) -> tuple[float, float, float]:
-        drop = float("inf") if self.drop is None else self.drop
-        return max(0.0, self.regained), drop, self.regained
+        return max(0.0, self.regained), self.drop, self.regained
 
     def excess(self, search: SearchParams) -> float:
         """How far its worst key breaks the limits, in units of the limits."""
-        worst = 0.0
-        for trial in self.trials:
-            drop = float("inf") if trial.drop is None else trial.drop
-            over = max(0.0, drop - search.max_drop) / (search.max_drop or _UNIT)
-            over += max(0.0, trial.lost - search.max_regained) / (search.max_regained or _UNIT)
-            worst = max(worst, over)
-        return worst
+        units = (search.max_drop or _UNIT, search.max_regained or _UNIT)
+        beyond = [beyond_limits(t.drop or 0.0, t.regained, search).values() for t in self.trials]
+        return max(
+            sum(max(0.0, over) / unit for over, unit in zip(one, units, strict=True))
+            for one in beyond
+        )
 
     def figures(self, search: SearchParams) -> str:
         owner = sum(t.owner_miou for t in self.trials if t.owner_miou is not None)
         keys = "" if len(self.trials) == 1 else f", means of {len(self.trials)} keys"
-        drop = "unknown" if self.drop is None else f"{self.drop:.4f}"
         return (
-            f"the owner has {owner / len(self.trials):.4f}, a drop of {drop} (limit "
-            f"{search.max_drop:.4f}), and others regain {self.regained:.4f} of it (limit "
+            f"the owner has {owner / len(self.trials):.4f}, a drop of {self.drop:.4f} "
+            f"(limit {search.max_drop:.4f}), and others regain {self.regained:.4f} of it (limit "
             f"{search.max_regained:.4f}){keys}"
         )
 
@@ -123,14 +119,11 @@ def _none(
         near += "; another key of it was stopped for being behind"
     doubt = _doubt(nearest, baselines, search)
     # Where the thief gets too much from every lock, the baseline's seeds could not change that.
-    if doubt and any(_thief_kept_out(choice, search) for choice in choices):
+    kept_out = [all(t.lost <= search.max_regained for t in choice.trials) for choice in choices]
+    if doubt and any(kept_out):
         return Recommendation(status="undecided", reason=f"{doubt}. {near}", nearest=shown)
     reason = f"no lock keeps both limits. {near}"
     return Recommendation(status="none", reason=reason, nearest=shown)
-
-
-def _thief_kept_out(choice: _Choice, search: SearchParams) -> bool:
-    return all(trial.lost <= search.max_regained for trial in choice.trials)
 
 
 def _doubt(

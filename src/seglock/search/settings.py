@@ -12,7 +12,7 @@ from seglock.config.rules import singles
 from seglock.errors import ConfigError, ModelError
 from seglock.files import read_json
 from seglock.search.space import search_space
-from seglock.search.thief import attacker_rows, thief_settings
+from seglock.search.thief import attacker_rows, thief_attacks
 from seglock.tracking.limits import flatten
 
 if TYPE_CHECKING:
@@ -36,17 +36,6 @@ class Settings:
     name: str
     fingerprint: dict[str, Any]
     about: dict[str, Any]
-
-    @property
-    def digest(self) -> str:
-        """What ``data/prepared`` must be."""
-        return str(self.about["dataset_digest"])
-
-    @property
-    def weights_sha256(self) -> str | None:
-        """What the file of initial weights must be; None where there is none."""
-        found: str | None = self.fingerprint["weights"]["sha256"]
-        return found
 
     def check(self, earlier: dict[str, Any]) -> None:
         """Raise ConfigError, showing each value that differs, unless ``earlier`` is the same."""
@@ -72,19 +61,26 @@ def study_settings(params: Params, root: Path) -> Settings:
     data = PreparedData.open(Path(root) / "data" / "prepared", verify=False)
     _require_trainable(params, len(data.train))
     search = params.search.model_dump(mode="json", include=set(_STUDY))
-    thief = thief_settings(params.search)
-    if thief is not None:  # else a study of before there were thieves could not go on
-        search["thief"] = thief
+    thief = params.search.thief
+    if thief.tier is not None:  # else a study of before there were thieves could not go on
+        # By name: a suite that has got another attack makes another study of ``all``.
+        names = [attack.name for attack in thief_attacks(thief)]
+        search["thief"] = thief.model_dump(mode="json") | {"attacks": names}
         judged = {"val": data.val, "test": data.test}[params.search.split]
-        attacker_rows(data, judged, params.search.thief.labelled)
+        attacker_rows(data, judged, thief.labelled)
     fingerprint = {
         "data": {"dataset": data.dataset, "digest": data.digest},
         "search": search,
-        "parameters": _parameters(params),
+        "parameters": {  # a study cannot go on when Optuna may choose from another list
+            name: choices if isinstance(choices, list) else choices.model_dump()
+            for name, choices in search_space(params).items()
+        },
         "model": params.model.model_dump(mode="json"),
         "train": params.train.model_dump(mode="json", exclude=_MACHINE),
         "weights": {"sha256": _weights(Path(root))},
     }
+    text = json.dumps(fingerprint, sort_keys=True)
+    named = f"tradeoff-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     fingerprint = json.loads(json.dumps(fingerprint))  # as the study gives it back
     about = {
         "dataset": data.dataset,
@@ -95,9 +91,9 @@ def study_settings(params: Params, root: Path) -> Settings:
         "split": params.search.split,
         "epochs": params.train.epochs,
         "wrong_keys": params.search.wrong_keys,
-        "thief": thief,
+        "thief": search.get("thief"),
     }
-    return Settings(params.search.study or default_name(fingerprint), fingerprint, about)
+    return Settings(params.search.study or named, fingerprint, about)
 
 
 def _require_trainable(params: Params, images: int) -> None:
@@ -109,24 +105,6 @@ def _require_trainable(params: Params, images: int) -> None:
     for side in params.search.space.image_side or [params.data.image_side]:
         data = params.data.model_copy(update={"image_side": side})
         require_variance(params.model_copy(update={"data": data}), images)
-
-
-def _parameters(params: Params) -> dict[str, Any]:
-    """What Optuna may choose from: a study cannot go on when a list of it has changed."""
-    return {
-        name: choices if isinstance(choices, list) else choices.model_dump()
-        for name, choices in search_space(params).items()
-    }
-
-
-def default_name(fingerprint: dict[str, Any]) -> str:
-    """A name that changes with any value.
-
-    >>> default_name({"space": [2, 4]}), default_name({"space": [2, 8]})
-    ('tradeoff-80e23afd', 'tradeoff-f9dde751')
-    """
-    text = json.dumps(fingerprint, sort_keys=True)
-    return f"tradeoff-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def differences(earlier: dict[str, Any], now: dict[str, Any]) -> list[str]:

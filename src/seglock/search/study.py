@@ -19,8 +19,8 @@ from seglock.foreign import read_plain
 from seglock.results.trial import BaselineRecord, State, TrialRecord
 from seglock.search.database import ServerLock, sqlite_database, this_process
 from seglock.search.executor import TrialResult
-from seglock.search.measured import Cost, baseline_name, baseline_record, trial_record
-from seglock.search.point import Point
+from seglock.search.measured import baseline_name, baseline_record, trial_record
+from seglock.search.point import Cost, Point
 from seglock.search.storage import quiet_optuna
 
 if TYPE_CHECKING:

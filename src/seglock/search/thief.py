@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from seglock.attacks import Attack
-    from seglock.config import Params, SearchParams, ThiefParams
+    from seglock.config import Params, ThiefParams
     from seglock.data import PreparedData, Split
     from seglock.transforms import Transform
 
@@ -62,17 +62,6 @@ def thief_attacks(thief: ThiefParams) -> list[Attack]:
             fix="raise the tier, or leave these out",
         )
     return within
-
-
-def thief_settings(search: SearchParams) -> dict[str, Any] | None:
-    """What a study's figures are a function of, with the attacks by name; None without a tier.
-
-    A suite that has got another attack makes another study of ``all``.
-    """
-    if search.thief.tier is None:
-        return None
-    names = [attack.name for attack in thief_attacks(search.thief)]
-    return search.thief.model_dump(mode="json") | {"attacks": names}
 
 
 def attacker_rows(data: PreparedData, judged: Split, labelled: float) -> tuple[Split, list[int]]:

@@ -85,11 +85,17 @@ def hypervolume_history(
     return history
 
 
-def within_limits(record: TrialRecord, search: SearchParams) -> bool:
+def beyond_limits(drop: float, regained: float | None, search: SearchParams) -> dict[str, float]:
+    """How far a measured trial is beyond each limit; at most 0 where it keeps it.
+
+    An owner no better than the floor has nothing to regain: that counts as all of it.
+    """
+    lost = 1.0 if regained is None else regained
+    return {"drop": drop - search.max_drop, "regained": lost - search.max_regained}
+
+
+def within_limits(trial: TrialRecord, search: SearchParams) -> bool:
     """Whether a complete trial keeps both ``max_drop`` and ``max_regained``."""
-    return (
-        record.objectives is not None
-        and record.drop is not None
-        and record.drop <= search.max_drop
-        and record.lost <= search.max_regained
-    )
+    if trial.objectives is None or trial.drop is None:
+        return False
+    return max(beyond_limits(trial.drop, trial.regained, search).values()) <= 0
