@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from seglock.config import load_params
 from seglock.report import LockResult, read_results
 from seglock.report.gallery import demonstrate, draw_scene
-from seglock.report.style import LIGHT, canvas, colour_mask, save
+from seglock.report.style import LIGHT, canvas, colour_mask
 from seglock.report.tiles import (
     TILE,
     add_note,
@@ -52,7 +52,7 @@ def draw(result: LockResult | None, picture: int) -> None:
     image = result.pictures.images[picture] if result else draw_scene(SIDE)
     left, top, pitch, dpi = 0.08, 0.5, TILE + 0.82, tile_dpi(image.shape[-1])
     size = figure_size(left * 2 + row_width(4), pitch * (2 if result else 1) + 0.12, dpi)
-    with canvas(*size, LIGHT, dpi=dpi) as figure:
+    with canvas(OUT, *size, LIGHT, dpi=dpi, layout=None) as figure:
         upper = add_row(figure, left, top, 4)
         show(upper[0], as_picture(image), "Image")
         for axes, method in zip(upper[1:], ("shf", "np", "ffx"), strict=True):
@@ -80,7 +80,6 @@ def draw(result: LockResult | None, picture: int) -> None:
             )
         note = "Encrypted pictures: demonstration key"
         add_note(figure, note + (". Numbers: mean IoU" if result else ""), LIGHT.faint)
-        save(figure, OUT)
 
 
 def draw_answers(row: list[Axes], result: LockResult, picture: int) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 
-from seglock.report import attackcharts, coursecharts
+from seglock.report import style
 from seglock.report.attackcharts import (
     count_axis,
     draw_proximity,
@@ -39,14 +39,13 @@ COMBINED = {"np-4": ["np-4"], "np-4-f25": ["np-4-f25"], "np-4_shf-4": ["np-4", "
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that were saved."""
     figures: list[Figure] = []
-    for module in (attackcharts, coursecharts):
-        save = module.save  # type: ignore[attr-defined]
+    save = style.save
 
-        def keep(figure: Figure, path: Path, save: Any = save) -> None:
-            figures.append(figure)
-            save(figure, path)
+    def keep(figure: Figure, path: Path) -> None:
+        figures.append(figure)
+        save(figure, path)
 
-        monkeypatch.setattr(module, "save", keep)
+    monkeypatch.setattr(style, "save", keep)
     return figures
 
 

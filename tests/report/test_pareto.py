@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from PIL import Image
 
-from seglock.report import pareto as module
+from seglock.report import style
 from seglock.report.labels import Label, place_labels
 from seglock.report.pareto import draw_pareto
 from seglock.report.searchcharts import draw_hypervolume, draw_importances
@@ -26,7 +26,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
     def draw(study: Study) -> Figure:
         kept: list[Figure] = []
-        monkeypatch.setattr(module, "save", lambda figure, path: kept.append(figure))
+        monkeypatch.setattr(style, "save", lambda figure, path: kept.append(figure))
         draw_pareto(study, tmp_path / "x.png")
         return kept[0]
 
@@ -123,7 +123,7 @@ def test_names_cover_neither_each_other_nor_the_frame(drawn: Any, count: int) ->
 
 
 def test_names_of_points_in_one_place_are_spread(tmp_path: Path) -> None:
-    with canvas(5, 4, LIGHT, layout="constrained") as figure:
+    with canvas(tmp_path / "x.png", 5, 4, LIGHT) as figure:
         axes = figure.add_subplot()
         points = [(0.5 + 0.001 * step, 0.5) for step in range(6)]
         for x, y in points:

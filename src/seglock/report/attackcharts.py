@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from seglock.report.charts import one_legend
 from seglock.report.method_style import lock_text, look
-from seglock.report.style import LIGHT, Theme, canvas, save
+from seglock.report.style import LIGHT, Theme, canvas
 from seglock.results.attack import AttackResult
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def draw_shares(results: Sequence[AttackResult], path: Path, *, theme: Theme = L
     every = [p for r in results for source in ("theft", "scratch") for p in _shares(r, source)]
     ticks = {f"{percent:.{2 + (percent >= 10)}g}": percent for percent, _ in every}
     locks = list(dict.fromkeys(result.lock for result in results))
-    with canvas(*_size(len(locks)), theme, layout="constrained") as figure:
+    with canvas(path, *_size(len(locks)), theme) as figure:
         for axes, lock in _panels(figure, locks, "labelled images, % of all"):
             mine = [result for result in results if result.lock == lock]
             for result in mine:
@@ -57,14 +57,14 @@ def draw_shares(results: Sequence[AttackResult], path: Path, *, theme: Theme = L
                 stolen = zip(*_shares(result, "theft"), strict=True)
                 axes.plot(*stolen, lw=1.6, label=access.label, **style)
             axes.plot([], [], "--", color=theme.faint, lw=1.1, label="The same from scratch")
-            _draw_levels(axes, mine[-1], theme)
+            axes.axhline(mine[-1].correct, label="Owner", **theme.reference)
+            axes.axhline(mine[-1].floor, **theme.floor)
             axes.set_xscale("log")
             axes.set_xticks(list(ticks.values()), list(ticks), minor=False)
             axes.minorticks_off()
             axes.margins(x=0.08)
             axes.set_ylim(0, _ROOM * max(*(y for _, y in every), *(r.correct for r in results)))
         one_legend(figure, _columns(len(locks)))
-        save(figure, path)
 
 
 def draw_proximity(analyses: Sequence[AttackResult], path: Path, *, theme: Theme = LIGHT) -> None:
@@ -77,7 +77,7 @@ def draw_proximity(analyses: Sequence[AttackResult], path: Path, *, theme: Theme
     access = look("Keys so far from the right one, mean", 3)
     reached = [max(p.miou, p.max or 0.0) for found in analyses for p in found.curve]
     farthest = max(p.changes or 0 for found in analyses for p in found.curve)
-    with canvas(*_size(len(by_lock)), theme, layout="constrained") as figure:
+    with canvas(path, *_size(len(by_lock)), theme) as figure:
         for axes, lock in _panels(figure, list(by_lock), "changes from the right key"):
             points = sorted(
                 (p.changes, p.miou, p.miou if p.min is None else p.min, p.max or p.miou)
@@ -92,11 +92,11 @@ def draw_proximity(analyses: Sequence[AttackResult], path: Path, *, theme: Theme
             axes.plot(
                 changes, mean, marker="o", markersize=3.5, lw=1.6, color=colour, label=access.label
             )
-            _draw_levels(axes, by_lock[lock], theme)
+            axes.axhline(by_lock[lock].correct, label="Owner", **theme.reference)
+            axes.axhline(by_lock[lock].floor, **theme.floor)
             count_axis(axes, -0.15, farthest)
             axes.set_ylim(0, _ROOM * max(*reached, *(found.correct for found in analyses)))
         one_legend(figure, _columns(len(by_lock)))
-        save(figure, path)
 
 
 def count_axis(axes: Axes, least: float, most: float) -> None:
@@ -158,10 +158,3 @@ def _panels(figure: Figure, locks: Sequence[str], x_label: str) -> Iterator[tupl
             axes.set_xlabel(x_label)
         else:
             axes.tick_params(labelbottom=False)
-
-
-def _draw_levels(axes: Axes, result: AttackResult, theme: Theme) -> None:
-    axes.axhline(result.correct, color=theme.ink, linestyle="--", linewidth=1.2, label="Owner")
-    axes.axhline(
-        result.floor, color=theme.faint, linestyle=":", linewidth=1.6, label="Floor (no model)"
-    )

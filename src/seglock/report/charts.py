@@ -19,8 +19,8 @@ from seglock.report.style import (
     Theme,
     canvas,
     named_handles,
-    save,
     say,
+    side_axis,
 )
 from seglock.results.evaluation import Scores
 from seglock.results.training import Epoch
@@ -55,7 +55,7 @@ def draw_access_control(results: Sequence[LockResult], path: Path, *, theme: The
     columns = min(_COLUMNS, max(len(series), 1))
     rows = math.ceil(max(len(series), 1) / columns)
     size = (max(_PANEL[0] * columns + 0.4, 6.4), _PANEL[1] * rows + 0.9)
-    with canvas(*size, theme, layout="constrained") as figure:
+    with canvas(path, *size, theme) as figure:
         figure.get_layout_engine().set(hspace=0.08, wspace=0.05)  # type: ignore[union-attr, call-arg]
         if not series:
             _only_baseline(figure, results)
@@ -66,13 +66,15 @@ def draw_access_control(results: Sequence[LockResult], path: Path, *, theme: The
                 _draw_lines(axes, group, theme)
             else:
                 _draw_bars(axes, group, theme)
-            _draw_levels(axes, baseline, group, theme)
+            if baseline:
+                level = baseline.scores.owner_miou
+                axes.axhline(level, label="Baseline (unlocked)", **theme.reference)
+            axes.axhline(group.results[0].scores.floors.floor, **theme.floor)
             axes.set_ylim(0, top * 1.15)
             axes.grid(axis="y")
             if place % columns == 0:
                 axes.set_ylabel("mean IoU")
         one_legend(figure, columns)
-        save(figure, path)
 
 
 def _draw_lines(axes: Axes, group: Series, theme: Theme) -> None:
@@ -89,26 +91,23 @@ def _draw_lines(axes: Axes, group: Series, theme: Theme) -> None:
             sides, values, access.marker + "-", color=theme.colour(access), label=access.label
         )
     band = [
-        (m, r.scores.incorrect)
-        for m, r in zip(group.block_sizes, group.results, strict=True)
-        if r.scores.incorrect
+        (m, incorrect.min, incorrect.max)
+        for m, result in zip(group.block_sizes, group.results, strict=True)
+        if (incorrect := result.scores.incorrect)
     ]
     if band:
+        sides, low, high = zip(*band, strict=True)
         axes.fill_between(
-            [m for m, _ in band],
-            [incorrect.min for _, incorrect in band],
-            [incorrect.max for _, incorrect in band],
+            sides,
+            low,
+            high,
             color=theme.colour(INCORRECT),
             alpha=0.3,
             linewidth=0,
             label=_SPREAD,
         )
-    sides_shown = sorted(set(group.block_sizes))
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(sides_shown, [str(side) for side in sides_shown], minor=False)
-    axes.minorticks_off()
+    side_axis(axes, sorted(set(group.block_sizes)))
     axes.margins(x=0.08)
-    axes.set_xlabel("block side M")
 
 
 def _draw_bars(axes: Axes, group: Series, theme: Theme) -> None:
@@ -141,24 +140,6 @@ def _draw_bars(axes: Axes, group: Series, theme: Theme) -> None:
     axes.set_xlabel(f"block side M = {group.block_sizes[0]}")
 
 
-def _draw_levels(axes: Axes, baseline: LockResult | None, group: Series, theme: Theme) -> None:
-    if baseline:
-        axes.axhline(
-            baseline.scores.owner_miou,
-            color=theme.ink,
-            linestyle="--",
-            linewidth=1.2,
-            label="Baseline (unlocked)",
-        )
-    axes.axhline(
-        group.results[0].scores.floors.floor,
-        color=theme.faint,
-        linestyle=":",
-        linewidth=1.6,
-        label="Floor (no model)",
-    )
-
-
 def _only_baseline(figure: Figure, results: Sequence[LockResult]) -> None:
     value = results[0].scores.owner_miou if results else 0.0
     say(
@@ -186,7 +167,7 @@ def draw_curves(results: Sequence[LockResult], path: Path, *, theme: Theme = LIG
     columns = min(_COLUMNS, len(series))
     bands = math.ceil(len(series) / columns)
     size = (max(_PANEL[0] * columns + 0.4, 5.2), 5.0 * bands + 0.2)
-    with canvas(*size, theme, layout="constrained") as figure:
+    with canvas(path, *size, theme) as figure:
         grid = figure.subplots(2 * bands, columns, squeeze=False)
         for axes in grid.flat:
             axes.set_visible(False)
@@ -210,7 +191,6 @@ def draw_curves(results: Sequence[LockResult], path: Path, *, theme: Theme = LIG
                 axes.set_visible(True)
                 axes.grid(axis="y")
                 axes.xaxis.get_major_locator().set_params(integer=True)
-        save(figure, path)
 
 
 def ramp(count: int, theme: Theme) -> list[tuple[float, float, float, float]]:
@@ -229,14 +209,10 @@ def _highest(results: Sequence[LockResult], read: Callable[[Epoch], float]) -> f
 
 
 def _draw_run(upper: Axes, lower: Axes, result: LockResult, colour: object, label: str) -> None:
-    epochs = [line.epoch for line in result.history]
-
-    def values(read: Callable[[Epoch], float]) -> list[float]:
-        return [read(line) for line in result.history]
-
-    upper.plot(epochs, values(lambda e: e.val_miou), color=colour, linewidth=1.5)
-    lower.plot(epochs, values(lambda e: e.val_loss), color=colour, linewidth=1.5, label=label)
-    lower.plot(epochs, values(lambda e: e.train_loss), color=colour, linewidth=1.1, linestyle="--")
-    kept = [line for line in result.history if line.epoch == result.training.best_epoch]
-    for line in kept:
-        upper.plot(line.epoch, line.val_miou, "o", color=colour, markersize=5)
+    epochs, _, training, validation, miou = zip(*result.history, strict=True)
+    upper.plot(epochs, miou, color=colour, linewidth=1.5)
+    lower.plot(epochs, validation, color=colour, linewidth=1.5, label=label)
+    lower.plot(epochs, training, color=colour, linewidth=1.1, linestyle="--")
+    for line in result.history:
+        if line.epoch == result.training.best_epoch:
+            upper.plot(line.epoch, line.val_miou, "o", color=colour, markersize=5)

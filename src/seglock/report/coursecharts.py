@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from seglock.report.attackcharts import count_axis
 from seglock.report.charts import ramp
 from seglock.report.method_style import lock_text
-from seglock.report.style import LIGHT, Theme, canvas, save
+from seglock.report.style import LIGHT, Theme, canvas
 from seglock.results.attack import AttackResult
 from seglock.steps import parse_step
 
@@ -52,7 +52,7 @@ def draw_courses(
     first = min(result.course[0][0] for result in results)
     last = max(max(result.queries, result.course[-1][0]) for result in results)
     heights = [_HEIGHT] * len(attacks) + [legend]
-    with canvas(*size, theme, layout="constrained") as figure:
+    with canvas(path, *size, theme) as figure:
         grid = figure.subplots(
             len(attacks) + 1, columns, squeeze=False, height_ratios=heights, sharey="row"
         )
@@ -72,7 +72,6 @@ def draw_courses(
             grid[0][column].set_title(family)
             grid[len(attacks) - 1][column].set_xlabel("queries")
             _draw_legend(grid[-1][column], looks)
-        save(figure, path)
 
 
 def _draw_course(axes: Axes, result: AttackResult, look: _Look) -> None:

@@ -20,7 +20,6 @@ from seglock.report.style import (
     canvas,
     colour_mask,
     palette,
-    save,
 )
 from seglock.report.tiles import (
     GAP,
@@ -83,7 +82,7 @@ def draw_transforms(image: NDArray[np.uint8], path: Path, *, theme: Theme = LIGH
     left, top, dpi = TILE + 0.5, 0.5, tile_dpi(image.shape[1])
     height = top + len(METHODS) * (TILE + GAP) + 0.2
     size = figure_size(left + row_width(len(sides)) + 0.08, height, dpi)
-    with canvas(*size, theme, dpi=dpi) as figure:
+    with canvas(path, *size, theme, dpi=dpi, layout=None) as figure:
         show(add_tile(figure, 0.08, top), as_picture(image), "Original\n")
         for place, method in enumerate(METHODS):
             row = add_row(figure, left, top + place * (TILE + GAP), len(sides))
@@ -93,7 +92,6 @@ def draw_transforms(image: NDArray[np.uint8], path: Path, *, theme: Theme = LIGH
                 title = f"M = {side}{whole}" if place == 0 else ""
                 show(axes, as_picture(demonstrate(image, [f"{method}-{side}"])), title)
         add_note(figure, _KEY_NOTE, theme.faint)
-        save(figure, path)
 
 
 def draw_predictions(
@@ -112,7 +110,7 @@ def draw_predictions(
     dpi = tile_dpi(source.images.shape[-1])
     height = pitch * (len(locked) + 1) + (2 * top + 0.15 if locked else top)
     size = figure_size(left + row_width(4) + 0.08, height, dpi)
-    with canvas(*size, theme, dpi=dpi) as figure:
+    with canvas(path, *size, theme, dpi=dpi, layout=None) as figure:
         first = add_row(figure, left, top, 4)
         show(first[0], as_picture(source.images[picture]), "Input")
         show(first[1], colour_mask(source.target[picture]), "Ground truth")
@@ -125,7 +123,6 @@ def draw_predictions(
             _fill_row(row, result, picture, titled=place == 0)
         if locked:
             add_note(figure, _KEY_NOTE, theme.faint)
-        save(figure, path)
 
 
 def _fill_row(row: Sequence[Axes], result: LockResult, picture: int, *, titled: bool) -> None:

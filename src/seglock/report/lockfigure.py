@@ -14,7 +14,6 @@ from seglock.report.style import (
     Access,
     Theme,
     canvas,
-    save,
 )
 from seglock.results.evaluation import Evaluation, KeyScores
 
@@ -40,7 +39,7 @@ def draw_lock_figure(result: Evaluation, path: Path, *, theme: Theme = LIGHT) ->
     if scores.incorrect:
         word = "all other plans" if scores.incorrect.all_plans else "incorrect keys"
         rows.append((INCORRECT, f"{scores.incorrect.keys} {word}\n(mean)", scores.incorrect.mean))
-    with canvas(7.2, 1.75 + 0.55 * len(rows), theme, layout="constrained") as figure:
+    with canvas(path, 7.2, 1.75 + 0.55 * len(rows), theme) as figure:
         axes = figure.add_subplot()
         top = max([value for *_, value in rows] + [scores.floors.floor])
         for place, (access, _, value) in enumerate(rows):
@@ -61,7 +60,6 @@ def draw_lock_figure(result: Evaluation, path: Path, *, theme: Theme = LIGHT) ->
         axes.grid(axis="x")
         axes.set_title(f"{result.lock} · {result.dataset} · {result.model}", loc="left")
         figure.legend(loc="outside lower center", ncols=2)
-        save(figure, path)
 
 
 def _draw_keys(axes: Axes, place: int, incorrect: KeyScores, theme: Theme) -> None:

@@ -11,7 +11,7 @@ from seglock.report.method_style import lock_text, method_looks, trial_labels
 from seglock.report.paper import PUBLISHED_DATASET
 from seglock.report.pareto_zoom import View, is_in, near_view, whole_view
 from seglock.report.paretopanels import Looks, draw_published, draw_view
-from seglock.report.style import LIGHT, Theme, canvas, named_handles, save, say
+from seglock.report.style import LIGHT, Theme, canvas, named_handles, say
 from seglock.results.study import Study
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def draw_pareto(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
     published = study.about.dataset == PUBLISHED_DATASET
     panels = len(views) + published
     size = (max(_PANEL[0] * panels, 7.2) - 0.4 * (panels - 1), _PANEL[1] + 0.5)
-    with canvas(*size, theme, layout="constrained") as figure:
+    with canvas(path, *size, theme) as figure:
         if not study.measured:
             say(figure.add_subplot(), _NOTHING)
         else:
@@ -55,7 +55,6 @@ def draw_pareto(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
             figure.draw_without_rendering()
             for place, view in enumerate(views):
                 _name_points(axes[place], study, view, near if place == 0 else None, theme)
-        save(figure, path)
 
 
 def _mark_view(axes: Axes, view: View, theme: Theme) -> None:
@@ -72,18 +71,17 @@ def _name_points(
     axes: Axes, study: Study, view: View, elsewhere: View | None, theme: Theme
 ) -> None:
     """Name the front's locks and the chosen one, but for those that another panel names."""
-    advice, labels = study.recommendation, trial_labels(study)
-    chosen = advice.chosen
+    labels, chosen = trial_labels(study), study.chosen
     inside = [found for found in study.measured if is_in(found, view)]
     named = [
         Label(
             labels.get(found.trial.number, lock_text(found.trial.lock)),
             found.unauthorised,
             found.owner,
-            is_bold=found.trial.number == chosen,
+            is_bold=found == chosen,
         )
         for found in inside
-        if (found.trial.number == chosen or found.trial.number in labels)
+        if (found == chosen or found.trial.number in labels)
         and not (elsewhere and is_in(found, elsewhere))
     ]
     named.sort(key=lambda label: not label.is_bold)

@@ -2,105 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock import files
-from seglock.report.interactive import embedded, lay_out, marker
-from seglock.report.method_style import lock_text, method_looks
+from seglock.report.method_style import LOOKS_OF_PAPER, lock_text, method_looks
 from seglock.report.numbers import NOTHING, bits, four
-from seglock.report.paper import PUBLISHED_DATASET
-from seglock.report.paretopanels import NEAREST, VERDICTS
-from seglock.report.published_html import published_figure
-from seglock.report.style import LIGHT
+from seglock.report.paper import PAPER_METHODS, PUBLISHED_DATASET, published_table
+from seglock.report.pareto_zoom import within_limits
+from seglock.report.paretopanels import VERDICTS
+from seglock.report.style import LIGHT, Access
+from seglock.report.templating import render
 from seglock.results.study import Study
 from seglock.results.trial import MeasuredTrial
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-# The browser itself is told to load nothing, whatever a later plotly may ask for.
-_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src data: blob:; font-src data:"
-)
 _MARGIN = 0.02
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<title>seglock · {title}</title>
-<style>
-body {{ margin: 0 auto; max-width: 78rem; padding: 1.2rem; background: #fff; color: {ink};
-  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }}
-h1, h2 {{ font-size: 1.3rem; margin: 0 0 .3rem; }}
-h2 {{ margin-top: 2rem; }}
-p {{ margin: .2rem 0; max-width: 52rem; color: #566070; }}
-.figure {{ height: min(46rem, 80vh); min-height: 26rem; }}
-</style>
-</head>
-<body>
-<h1>{heading}</h1>
-<p>{words}</p>
-{figure}
-</body>
-</html>
-"""
+# plotly's own default has a button that uploads the figure to its maker's server.
+_CONFIG = {
+    "showSendToCloud": False,
+    "displaylogo": False,
+    "modeBarButtonsToRemove": ["select2d", "lasso2d"],
+    "responsive": True,
+}
+_SYMBOLS = {
+    "o": "circle",
+    "s": "square",
+    "^": "triangle-up",
+    "D": "diamond",
+    "v": "triangle-down",
+    "P": "cross",
+    "X": "x",
+    "p": "pentagon",
+}
 
 
 def write_pareto_html(study: Study, path: Path) -> None:
     """Write the interactive figure. Point at a trial for its figures; click a name to hide it."""
-    if study.measured:
-        words = (
-            "Up and to the left is better. Filled: the front; hollow: beaten by another lock; "
-            "shaded: within the limits. Point at a trial for its figures, drag to enlarge, "
-            "double-click to go back, click a name to hide it."
-        )
-        figure = embedded(_figure(study), "pareto", with_library=True)
-        if study.about.dataset == PUBLISHED_DATASET:
-            figure += _published(study)
-    else:
-        words = "No trial has been measured: set search.trials, then run dvc repro search."
-        figure = ""
-    about = study.about
-    page = _PAGE.format(
-        policy=_POLICY,
-        title=escape(study.study),
-        ink=LIGHT.ink,
-        heading=escape(f"Trade-off search {study.study}: {about.dataset}, {about.model}"),
-        words=escape(words),
-        figure=figure,
+    published = study.measured and study.about.dataset == PUBLISHED_DATASET
+    page = render(
+        "pareto.html",
+        study=study,
+        trials=_trade_off(study) if study.measured else None,
+        published=_published(study) if published else None,
     )
-    files.write_text(path, page)
+    files.write_text(path, page + "\n")
 
 
-def _published(study: Study) -> str:
-    figure = published_figure(study, lambda found: _hover(study, found))
-    words = (
-        "The paper published the owner's mean IoU only, on the test images. Hollow: its Table 1; "
-        f"filled: this study's trials, on the {study.about.split} split."
-    )
-    return f"<h2>Beside the paper's Table 1</h2>\n<p>{escape(words)}</p>\n" + embedded(
-        figure, "published", with_library=False
-    )
-
-
-def _figure(study: Study) -> Figure:
+def _trade_off(study: Study) -> str:
     import plotly.graph_objects as go
 
     figure = go.Figure()
     _add_levels(figure, study)
     _add_front(figure, study)
-    looks = method_looks([found.trial for found in study.measured])
-    on_front = set(study.front)
-    for method, look in looks.items():
+    for method, look in method_looks([found.trial for found in study.measured]).items():
         ours = [found for found in study.measured if found.trial.method == method]
         for is_front in (True, False):
-            shown = [f for f in ours if (f.trial.number in on_front) == is_front]
+            shown = [f for f in ours if (f.trial.number in study.front) == is_front]
             if not shown:
                 continue
             figure.add_scatter(
@@ -109,60 +70,59 @@ def _figure(study: Study) -> Figure:
                 mode="markers",
                 name=escape(look.label) + ("" if is_front else ", beaten"),
                 legendrank=1 if is_front else 2,
-                marker=marker(
-                    look,
-                    is_filled=is_front,
-                    size=12 if is_front else 9,
-                    opacity=1 if is_front else 0.5,
-                ),
+                marker=_marker(look, is_filled=is_front, size=12 if is_front else 9)
+                | {"opacity": 1 if is_front else 0.5},
                 text=[_hover(study, found) for found in shown],
                 hovertemplate="%{text}<extra></extra>",
             )
-    _add_ring(figure, study)
-    lay_out(
-        figure,
-        x={"title": {"text": escape(study.about.unauthorised_text)}},
-        y={"title": {"text": "owner: mean IoU with the key"}},
-    )
-    return figure
+    if chosen := study.chosen:
+        figure.add_scatter(
+            x=[chosen.unauthorised],
+            y=[chosen.owner],
+            mode="markers",
+            marker={
+                "symbol": "circle-open",
+                "size": 24,
+                "color": LIGHT.ink,
+                "line": {"width": 2.5},
+            },
+            hoverinfo="skip",
+            name=VERDICTS[study.recommendation.status],
+        )
+    x = {"title": {"text": escape(study.about.unauthorised_text)}}
+    return _embedded(figure, "pareto", x=x)
 
 
 def _add_levels(figure: Figure, study: Study) -> None:
     baseline = study.baseline
     if baseline is None:
         return
-    limits, floor = study.limits, baseline.floor
-    least = max(baseline.mean - limits.max_drop, floor)
+    floor = baseline.floor
     xs = [found.unauthorised for found in study.measured] + [floor]
-    tops = [found.owner for found in study.measured] + [*baseline.owner_miou]
-    left, right, top = min(xs) - _MARGIN, max(xs) + _MARGIN, max(tops) + _MARGIN
-    edge = [floor + limits.max_regained * (owner - floor) for owner in (least, top)]
+    owners = [found.owner for found in study.measured]
+    left, right = min(xs) - _MARGIN, max(xs) + _MARGIN
+    bottom, top = min(owners) - _MARGIN, max(*owners, *baseline.owner_miou) + _MARGIN
+    xs, ys = within_limits(study.limits, baseline, left, top)
     figure.add_scatter(
-        x=[left, edge[0], edge[1], left, left],
-        y=[least, least, top, top, least],
+        x=[*xs, xs[0]],
+        y=[*ys, ys[0]],
         fill="toself",
         fillcolor="rgba(0, 158, 115, 0.16)",
         line={"width": 0},
         mode="lines",
         hoverinfo="skip",
-        name=f"Within the limits: drop ≤ {limits.max_drop:g}, regained ≤ {limits.max_regained:g}",
+        name=f"Within the limits: {study.limits.text}",
     )
-    bottom = min(found.owner for found in study.measured) - _MARGIN
-    lines: Sequence[tuple[str, str, list[float], list[float]]] = (
-        ("Baseline", "dash", [left, right], [baseline.mean, baseline.mean]),
-        ("Floor (no model)", "dot", [floor, floor], [bottom, top]),
-    )
-    for name, dash, x, y in lines:
+    for name, dash, colour, level, x, y in (
+        ("Baseline", "dash", LIGHT.ink, baseline.mean, [left, right], [baseline.mean] * 2),
+        ("Floor (no model)", "dot", LIGHT.faint, floor, [floor, floor], [bottom, top]),
+    ):
         figure.add_scatter(
             x=x,
             y=y,
             mode="lines",
-            line={
-                "color": LIGHT.ink if dash == "dash" else LIGHT.faint,
-                "dash": dash,
-                "width": 1.5,
-            },
-            hovertemplate=f"{name}: {four(y[0] if dash == 'dash' else x[0])}<extra></extra>",
+            line={"color": colour, "dash": dash, "width": 1.5},
+            hovertemplate=f"{name}: {four(level)}<extra></extra>",
             name=name,
         )
 
@@ -182,23 +142,85 @@ def _add_front(figure: Figure, study: Study) -> None:
     )
 
 
-def _add_ring(figure: Figure, study: Study) -> None:
-    advice = study.recommendation
-    for found in study.measured:
-        if found.trial.number == advice.chosen:
-            figure.add_scatter(
-                x=[found.unauthorised],
-                y=[found.owner],
-                mode="markers",
-                marker={
-                    "symbol": "circle-open",
-                    "size": 24,
-                    "color": LIGHT.ink,
-                    "line": {"width": 2.5},
-                },
-                hoverinfo="skip",
-                name=VERDICTS.get(advice.status, NEAREST),
-            )
+def _published(study: Study) -> str:
+    """The owner's mean IoU over the block side: published ones hollow and joined, ours filled.
+
+    The paper has no figure of what a thief gets, so its points have no place in the trade-off.
+    """
+    import plotly.graph_objects as go
+
+    cells, baseline = published_table()
+    sides = sorted({side for side, _ in cells} | {f.trial.block_size for f in study.measured})
+    figure = go.Figure()
+    for method in PAPER_METHODS:
+        points = [(side, value) for (side, name), value in sorted(cells.items()) if name == method]
+        look = LOOKS_OF_PAPER[method]
+        figure.add_scatter(
+            x=[side for side, _ in points],
+            y=[value for _, value in points],
+            mode="lines+markers",
+            name=f"{look.label}, published",
+            marker=_marker(look, is_filled=False, size=9),
+            line={"width": 1, "color": look.colour},
+            hovertext=[f"<b>{method}-{side}</b>, published: {four(v)}" for side, v in points],
+            hovertemplate="%{hovertext}<extra></extra>",
+        )
+    for method, look in method_looks([found.trial for found in study.measured]).items():
+        shown = [found for found in study.measured if found.trial.method == method]
+        figure.add_scatter(
+            x=[found.trial.block_size for found in shown],
+            y=[found.owner for found in shown],
+            mode="markers",
+            name=f"{escape(look.label)}, ours",
+            marker=_marker(look, is_filled=True, size=11),
+            hovertext=[_hover(study, found) for found in shown],
+            hovertemplate="%{hovertext}<extra></extra>",
+        )
+    figure.add_scatter(
+        x=[sides[0], sides[-1]],
+        y=[baseline, baseline],
+        mode="lines",
+        line={"color": LIGHT.faint, "dash": "dash", "width": 1.5},
+        name="Baseline, published",
+        hovertemplate=f"Baseline, published: {four(baseline)}<extra></extra>",
+    )
+    ticks = {"tickvals": sides, "ticktext": [str(side) for side in sides]}
+    x = {"title": {"text": "block side M"}, "type": "log", **ticks}
+    return _embedded(figure, "published", x=x, with_library=False, rangemode="tozero")
+
+
+def _marker(look: Access, *, is_filled: bool, size: int) -> dict[str, Any]:
+    """plotly's marker for a method: filled with a thin edge of paper, or hollow."""
+    symbol = _SYMBOLS[look.marker]
+    return {
+        "symbol": symbol if is_filled else f"{symbol}-open",
+        "size": size,
+        "color": look.colour,
+        "opacity": 1,
+        "line": {"width": 1, "color": LIGHT.paper if is_filled else look.colour},
+    }
+
+
+def _embedded(
+    figure: Figure, name: str, *, x: dict[str, Any], with_library: bool = True, **y: Any
+) -> str:
+    """The figure in the house's look as HTML. The page's first brings plotly along for all."""
+    figure.update_layout(
+        template="plotly_white",
+        margin={"l": 60, "r": 20, "t": 20, "b": 60},
+        legend={"orientation": "h", "y": -0.14},
+        font={"color": LIGHT.ink, "size": 13},
+        hoverlabel={"align": "left", "bgcolor": "#ffffff", "font": {"color": LIGHT.ink}},
+        xaxis={"zeroline": False} | x,
+        yaxis={"zeroline": False, "title": {"text": "owner: mean IoU with the key"}} | y,
+    )
+    text: str = figure.to_html(
+        full_html=False,
+        include_plotlyjs=with_library,
+        div_id=name,  # a fixed name: the same study gives the same bytes
+        config=_CONFIG,
+    )
+    return text
 
 
 def _hover(study: Study, found: MeasuredTrial) -> str:
@@ -206,7 +228,7 @@ def _hover(study: Study, found: MeasuredTrial) -> str:
     trial = found.trial
     title = f"<b>{escape(lock_text(trial.lock))}</b>"
     if trial.number == study.recommendation.chosen:
-        title += f" ({VERDICTS.get(study.recommendation.status, NEAREST).lower()})"
+        title += f" ({VERDICTS[study.recommendation.status].lower()})"
     rows: list[tuple[str, Any]] = [
         ("owner", four(found.owner)),
         ("drop", four(trial.drop)),

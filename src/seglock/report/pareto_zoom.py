@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seglock.results.study import Study
-from seglock.results.trial import MeasuredTrial
+from seglock.results.study import Limits, Study
+from seglock.results.trial import BaselineRecord, MeasuredTrial
 
 _ZOOM_FROM = 0.62  # a second panel is drawn where it shows less than this share of an axis
 _SHOWN_LIMITS = 3.0  # it reaches this many times as far as the limits
@@ -27,7 +27,7 @@ def whole_view(study: Study) -> View:
 
 def near_view(study: Study, whole: View) -> View | None:
     """The corner around the limits with the locks of the front; None where it is most of all."""
-    baseline, advice = study.baseline, study.recommendation
+    baseline = study.baseline
     if baseline is None or not study.measured:
         return None
     lead = baseline.mean - baseline.floor
@@ -36,7 +36,7 @@ def near_view(study: Study, whole: View) -> View | None:
     shown = [
         found
         for found in study.front_trials
-        if found.trial.number == advice.chosen
+        if found.trial.number == study.recommendation.chosen
         or (found.unauthorised <= baseline.floor + reach and found.owner >= baseline.mean - depth)
     ]
     xs = [found.unauthorised for found in shown]
@@ -51,6 +51,19 @@ def near_view(study: Study, whole: View) -> View | None:
         (view[3] - view[2]) / (whole[3] - whole[2]),
     )
     return view if shown and min(shares) < _ZOOM_FROM else None
+
+
+def within_limits(
+    limits: Limits, baseline: BaselineRecord, left: float, top: float
+) -> tuple[list[float], list[float]]:
+    """Corners (xs, ys) of what keeps both limits, from ``left`` and up to ``top``."""
+    least = max(baseline.mean - limits.max_drop, baseline.floor)  # below it all is regained
+    top = max(top, least)
+    # regained <= r  is  unauthorised <= floor + r (owner - floor).
+    edge = [
+        baseline.floor + limits.max_regained * (owner - baseline.floor) for owner in (least, top)
+    ]
+    return [left, *edge, left], [least, least, top, top]
 
 
 def is_in(found: MeasuredTrial, view: View) -> bool:

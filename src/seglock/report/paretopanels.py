@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING
 
 from seglock.report.method_style import LOOKS_OF_PAPER
 from seglock.report.paper import PAPER_METHODS, published_table
-from seglock.report.pareto_zoom import View
-from seglock.report.style import Access, Theme
-from seglock.results.study import Study
+from seglock.report.pareto_zoom import View, within_limits
+from seglock.report.style import Access, Theme, side_axis
+from seglock.results.study import Status, Study
 from seglock.results.trial import BaselineRecord, MeasuredTrial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _FEASIBLE = ("#cfe6d6", "#1d3a2b")
-VERDICTS = {"recommended": "Recommended", "undecided": "Candidate, undecided"}
-NEAREST = "Nearest to the limits"
+VERDICTS: dict[Status, str] = {
+    "recommended": "Recommended",
+    "undecided": "Candidate, undecided",
+    "none": "Nearest to the limits",
+    "empty": "Nearest to the limits",
+}
 
 Looks = Mapping[str, Access]
 
@@ -29,15 +33,13 @@ def draw_view(axes: Axes, study: Study, view: View, looks: Looks, theme: Theme) 
     axes.grid(visible=True)
     axes.set_xlabel(study.about.unauthorised_text)
     axes.set_ylabel("owner: mean IoU with the key")
-    baseline = study.baseline
-    if baseline:
+    if baseline := study.baseline:
         _draw_limits(axes, study, baseline, view, theme)
     _draw_front(axes, study.front_trials, view, theme)
     _join_keys(axes, study.measured, looks, theme)
-    on_front = set(study.front)
     for found in study.measured:
         look = looks[found.trial.method]
-        best = found.trial.number in on_front
+        best = found.trial.number in study.front
         colour = theme.colour(look)
         axes.plot(
             found.unauthorised,
@@ -50,7 +52,7 @@ def draw_view(axes: Axes, study: Study, view: View, looks: Looks, theme: Theme) 
             alpha=1 if best else 0.45,
             zorder=6 if best else 4,
         )
-    if len(on_front) < len(study.measured):
+    if len(study.front) < len(study.measured):
         axes.plot(
             [],
             [],
@@ -61,26 +63,30 @@ def draw_view(axes: Axes, study: Study, view: View, looks: Looks, theme: Theme) 
             alpha=0.7,
             label="Beaten by another lock",
         )
-    _ring_the_chosen(axes, study, theme)
+    if chosen := study.chosen:
+        axes.plot(
+            chosen.unauthorised,
+            chosen.owner,
+            "o",
+            markersize=16,
+            markerfacecolor="none",
+            markeredgecolor=theme.ink,
+            markeredgewidth=1.8 if study.recommendation.status == "recommended" else 1.2,
+            zorder=7,
+            label=VERDICTS[study.recommendation.status],
+        )
 
 
 def _draw_limits(
     axes: Axes, study: Study, baseline: BaselineRecord, view: View, theme: Theme
 ) -> None:
     """The region within both limits, and what bounds it: baseline and floor."""
-    limits, floor = study.limits, baseline.floor
-    least = max(baseline.mean - limits.max_drop, floor)  # below the floor all is regained
-    top = max(view[3], least)
-    # regained <= r  is  unauthorised <= floor + r (owner - floor).
-    edge = [floor + limits.max_regained * (owner - floor) for owner in (least, top)]
-    colour = _FEASIBLE[theme.is_dark]
     axes.fill(
-        [view[0], edge[0], edge[1], view[0]],
-        [least, least, top, top],
-        facecolor=colour,
+        *within_limits(study.limits, baseline, view[0], view[3]),
+        facecolor=_FEASIBLE[theme.is_dark],
         edgecolor="none",
         zorder=0.5,
-        label=f"Within the limits: drop ≤ {limits.max_drop:g}, regained ≤ {limits.max_regained:g}",
+        label=f"Within the limits: {study.limits.text}",
     )
     if len(baseline.owner_miou) > 1:
         axes.axhspan(
@@ -91,17 +97,10 @@ def _draw_limits(
             linewidth=0,
             zorder=0.7,
         )
-    axes.axhline(
-        baseline.mean,
-        color=theme.ink,
-        linestyle="--",
-        linewidth=1.2,
-        zorder=2,
-        label=_baseline_label(baseline),
-    )
-    axes.axvline(
-        floor, color=theme.faint, linestyle=":", linewidth=1.6, zorder=2, label="Floor (no model)"
-    )
+    seeds = len(baseline.owner_miou)
+    band = f" (band: its {seeds} seeds)" if seeds > 1 else ""
+    axes.axhline(baseline.mean, label=f"Baseline{band}", **theme.reference)
+    axes.axvline(baseline.floor, **theme.floor)
     axes.plot(
         [view[0], view[1]],
         [view[0], view[1]],
@@ -111,11 +110,6 @@ def _draw_limits(
         zorder=2,
         label="No lock: owner = thief",
     )
-
-
-def _baseline_label(baseline: BaselineRecord) -> str:
-    seeds = len(baseline.owner_miou)
-    return "Baseline" + (f" (band: its {seeds} seeds)" if seeds > 1 else "")
 
 
 def _draw_front(axes: Axes, front: Sequence[MeasuredTrial], view: View, theme: Theme) -> None:
@@ -154,33 +148,13 @@ def _join_keys(axes: Axes, measured: Sequence[MeasuredTrial], looks: Looks, them
             )
 
 
-def _ring_the_chosen(axes: Axes, study: Study, theme: Theme) -> None:
-    advice = study.recommendation
-    is_firm = advice.status == "recommended"
-    number = advice.chosen
-    for found in study.measured:
-        if found.trial.number == number:
-            axes.plot(
-                found.unauthorised,
-                found.owner,
-                "o",
-                markersize=16,
-                markerfacecolor="none",
-                markeredgecolor=theme.ink,
-                markeredgewidth=1.8 if is_firm else 1.2,
-                linestyle="none",
-                zorder=7,
-                label=VERDICTS.get(advice.status, NEAREST),
-            )
-
-
 def draw_published(axes: Axes, study: Study, looks: Looks, theme: Theme) -> None:
     """The owner's mean IoU over the block side: the paper's Table 1 hollow, ours filled."""
     cells, baseline = published_table()
     sides = sorted({side for side, _ in cells} | {f.trial.block_size for f in study.measured})
     for method in PAPER_METHODS:
         values = [(side, value) for (side, name), value in sorted(cells.items()) if name == method]
-        look = looks.get(method, LOOKS_OF_PAPER[method])
+        look = LOOKS_OF_PAPER[method]
         axes.plot(
             *zip(*values, strict=True),
             look.marker + "-",
@@ -213,11 +187,8 @@ def draw_published(axes: Axes, study: Study, looks: Looks, theme: Theme) -> None
     axes.axhline(
         baseline, color=theme.faint, linestyle="--", linewidth=1, label="Baseline, published"
     )
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(sides, [str(side) for side in sides])
-    axes.minorticks_off()
+    side_axis(axes, sides)
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("block side M")
     axes.set_ylabel("owner: mean IoU with the key")
     axes.set_title(f"Beside the paper's Table 1 (ours: {study.about.split})")
     axes.grid(axis="y")

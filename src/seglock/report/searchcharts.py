@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglock.report.style import CORRECT, LIGHT, PLAIN, Access, Theme, canvas, save, say
+from seglock.report.style import CORRECT, LIGHT, PLAIN, Access, Theme, canvas, say
 from seglock.results.study import Study
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def draw_hypervolume(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
 
     Ticks below mark the trials that were stopped early, crosses those that failed.
     """
-    with canvas(*_SIZE, theme, layout="constrained") as figure:
+    with canvas(path, *_SIZE, theme) as figure:
         axes = figure.add_subplot()
         axes.set_title("Hypervolume over trials")
         top = 0.0
@@ -62,7 +62,6 @@ def draw_hypervolume(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
             say(axes, "Nothing measured yet")
         else:
             _finish_hypervolume(figure, axes, study, top, theme)
-        save(figure, path)
 
 
 def _finish_hypervolume(figure: Figure, axes: Axes, study: Study, top: float, theme: Theme) -> None:
@@ -105,7 +104,7 @@ def draw_importances(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
     for name in names:
         names[name] = sum(target.get(name, 0.0) for target in shares.values())
     ranked = sorted(names, key=lambda name: names[name])
-    with canvas(*_SIZE, theme, layout="constrained") as figure:
+    with canvas(path, *_SIZE, theme) as figure:
         axes = figure.add_subplot()
         axes.set_title("What decides the figures")
         if not targets:
@@ -130,4 +129,3 @@ def draw_importances(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
             axes.set_xlabel("share of the variance between trials")
             axes.grid(axis="x")
             figure.legend(loc="outside lower left", ncols=2, fontsize=8.5)
-        save(figure, path)

@@ -79,12 +79,12 @@ def advice_sentence(study: Study) -> str:
 
 def objective_sentence(study: Study) -> str | None:
     """Whose figure ``unauthorised`` is, and of the chosen lock which attack's; None without any."""
-    thief, chosen = study.about.thief, study.trial(study.recommendation.chosen)
+    thief, chosen = study.about.thief, study.chosen
     if thief is None:
         return None
     text = f"Unauthorised is the {thief.text}, or what plain images and wrong keys give if more"
-    if chosen is not None and chosen.strongest_text:
-        text += f"; for {lock_text(chosen.lock)} it is {chosen.strongest_text}"
+    if chosen and chosen.trial.strongest_text:
+        text += f"; for {lock_text(chosen.trial.lock)} it is {chosen.trial.strongest_text}"
     return f"{text}."
 
 
@@ -93,8 +93,7 @@ def keys_sentence(study: Study) -> str | None:
 
     One key says little: of many locks tried once each, the best one is also the luckiest.
     """
-    number = study.recommendation.chosen
-    tried = study.same_lock(number) if number is not None else []
+    tried = study.same_lock(study.chosen.trial.number) if study.chosen else []
     if not tried:
         return None
     if len(tried) == 1:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from seglock import files
 
@@ -50,6 +50,17 @@ class Theme:
         """True for light ink on dark paper."""
         return self.name == "dark"
 
+    @property
+    def reference(self) -> dict[str, Any]:
+        """How the line of the owner or the baseline is drawn."""
+        return {"color": self.ink, "linestyle": "--", "linewidth": 1.2}
+
+    @property
+    def floor(self) -> dict[str, Any]:
+        """How the line of the floor is drawn, and what it is called."""
+        style = {"color": self.faint, "linestyle": ":", "linewidth": 1.6}
+        return style | {"label": "Floor (no model)"}
+
     def colour(self, access: Access) -> str:
         """The colour of one kind of access on this paper."""
         return access.on_dark if self.is_dark else access.colour
@@ -61,9 +72,18 @@ DARK = Theme("dark", "#161b22", "#e8edf3", "#a3aebc", "#2d3641")
 
 @contextmanager
 def canvas(
-    width: float, height: float, theme: Theme = LIGHT, *, dpi: float = DPI, **options: Any
+    path: Path,
+    width: float,
+    height: float,
+    theme: Theme,
+    *,
+    dpi: float = DPI,
+    layout: Literal["constrained"] | None = "constrained",
 ) -> Iterator[Figure]:
-    """A figure of ``width`` x ``height`` inches in the house style, drawn without pyplot."""
+    """A figure of ``width`` x ``height`` inches in the house style, without pyplot.
+
+    What was drawn is written to ``path`` at the end.
+    """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -104,9 +124,10 @@ def canvas(
         "text.parse_math": False,  # a class called $x_1 is a name, not a formula
     }
     with matplotlib.rc_context(settings):
-        figure = Figure(figsize=(width, height), dpi=dpi, **options)
+        figure = Figure(figsize=(width, height), dpi=dpi, layout=layout)
         FigureCanvasAgg(figure)
         yield figure
+        save(figure, path)
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -119,6 +140,14 @@ def say(axes: Axes, words: str) -> None:
     """Words in place of a drawing."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, words, ha="center", va="center", wrap=True, transform=axes.transAxes)
+
+
+def side_axis(axes: Axes, sides: Sequence[int]) -> None:
+    """A horizontal axis of these block sides."""
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sides, [str(side) for side in sides])
+    axes.minorticks_off()
+    axes.set_xlabel("block side M")
 
 
 def named_handles(several: Iterable[Axes]) -> dict[str, Any]:

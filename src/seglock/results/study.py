@@ -73,6 +73,11 @@ class Limits(Record):
     max_drop: float
     max_regained: float
 
+    @property
+    def text(self) -> str:
+        """In words, for legends."""
+        return f"drop ≤ {self.max_drop:g}, regained ≤ {self.max_regained:g}"
+
 
 class Hypervolume(Record):
     """The area between the front and one reference (owner, unauthorised), after each trial.
@@ -201,6 +206,12 @@ class Study(Record):
         """The trials that no other beats in both figures, by what they leave to a thief."""
         chosen = [found for found in self.measured if found.trial.number in self.front]
         return sorted(chosen, key=lambda found: (found.unauthorised, found.owner))
+
+    @property
+    def chosen(self) -> MeasuredTrial | None:
+        """The trial to point at: the recommended one, the candidate, or the nearest."""
+        number = self.recommendation.chosen
+        return next((found for found in self.measured if found.trial.number == number), None)
 
     def same_lock(self, number: int) -> list[MeasuredTrial]:
         """The measured trials of one trial's lock and recipe: each had a key of its own."""
