@@ -22,7 +22,7 @@ from seglock.audit import Finding
 from seglock.data import PreparedData
 from seglock.errors import SeglockError
 from seglock.keys import SecretKey, demonstration_key
-from seglock.stages.audit import audit, run_audit
+from seglock.stages.audit import run_audit
 from seglock.transforms import INPUT_MEAN, INPUT_STD, compose
 from tests.audit.project import (
     LOCKS,
@@ -57,7 +57,7 @@ def project(clean: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def found(root: Path) -> list[Finding]:
-    findings = audit(root)
+    findings = run_audit(root).findings
     text = "\n".join([*map(str, findings), *map(repr, findings)])
     for secret in (SECRET.hex(), base64.b64encode(SECRET).decode()[:40], repr(SECRET)[2:-1]):
         assert secret not in text

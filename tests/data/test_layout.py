@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seglock.data import VOC_CLASSES, VocFolder, find_voc_folder, read_image, read_mask
+from seglock.data import VOC_CLASSES, VocFolder, find_voc_folder
 from seglock.data.layout import read_classes
+from seglock.data.pictures import open_image, open_mask
 from seglock.errors import DataError
 
 
@@ -16,12 +17,12 @@ def test_reads_what_the_files_hold(voc) -> None:
     assert folder.classes == ("background", "cat", "dog")
     assert folder.ids("train") == ["a1", "a2", "a3", "a4"]
     assert folder.lists == ["train", "val"]
-    image = read_image(folder.images("a1")[0])
+    image = np.asarray(open_image(folder.images("a1")[0]))
     assert image.shape == (12, 20, 3)
     assert image.dtype == np.uint8
     expected = np.random.default_rng(list(b"a1")).integers(0, 256, (12, 20, 3), dtype=np.uint8)
     np.testing.assert_array_equal(image, expected)
-    mask = read_mask(folder.masks("a1")[0])
+    mask = np.asarray(open_mask(folder.masks("a1")[0]))
     assert mask.shape == (12, 20)
     assert np.unique(mask).tolist() == [0, 1, 2, 255]
 

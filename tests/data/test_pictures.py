@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from seglock.data import read_image, read_mask
 from seglock.data.pictures import open_image, open_mask
 from seglock.errors import DataError
 
@@ -68,7 +67,7 @@ def test_images_are_upright_as_viewers_show_them(tmp_path, photo, number, kind) 
     stored = Image.fromarray(photo).convert("L") if "grey" in kind else Image.fromarray(photo)
     stored.save(path, exif=_oriented(number), **({"lossless": True} if kind == "webp" else {}))
     expected = UPRIGHT[number](np.asarray(stored.convert("RGB")))
-    np.testing.assert_array_equal(read_image(path), expected)
+    np.testing.assert_array_equal(open_image(path), expected)
     before = None if number in (1, 9) else (8, 5)
     assert open_image(path).info.get("stored_size") == before
 
@@ -79,7 +78,7 @@ def test_masks_are_turned_as_well(tmp_path, number, mode) -> None:
     labels = LABELS % 2 if mode == "1" else LABELS
     mask = Image.fromarray(labels.astype(bool)) if mode == "1" else Image.fromarray(labels)
     mask.convert(mode).save(tmp_path / "mask.png", exif=_oriented(number))
-    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), UPRIGHT[number](labels))
+    np.testing.assert_array_equal(open_mask(tmp_path / "mask.png"), UPRIGHT[number](labels))
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
@@ -95,7 +94,7 @@ def test_masks_are_indices_at_every_depth(tmp_path, bits, grey) -> None:
         mask = Image.fromarray(labels).convert("P")
         mask.putpalette([9, 9, 9, 8, 8, 8, 200, 10, 10, 1, 2, 3])
         mask.save(path, bits=bits)
-    np.testing.assert_array_equal(read_mask(path), labels)
+    np.testing.assert_array_equal(open_mask(path), labels)
 
 
 @IN_ONE_FOLDER
@@ -107,7 +106,7 @@ def test_any_index_is_read_as_it_was_written(tmp_path, labels, palette, clear) -
         mask = Image.frombytes("P", mask.size, array.tobytes())
         mask.putpalette([value for index in range(256) for value in (index, 0, 255 - index)])
     mask.save(tmp_path / "mask.png", **({"transparency": 0} if clear else {}))
-    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), array)
+    np.testing.assert_array_equal(open_mask(tmp_path / "mask.png"), array)
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp"])
@@ -116,12 +115,12 @@ def test_opaque_images_are_read_to_the_last_value(tmp_path, photo, mode, suffix)
     image = Image.fromarray(photo).convert(mode)
     image.save(tmp_path / f"photo.{suffix}")
     expected = np.asarray(image.convert("RGB"))
-    np.testing.assert_array_equal(read_image(tmp_path / f"photo.{suffix}"), expected)
+    np.testing.assert_array_equal(open_image(tmp_path / f"photo.{suffix}"), expected)
 
 
 def test_a_clear_colour_that_does_not_occur_is_no_fault(tmp_path, photo) -> None:
     Image.fromarray(photo).save(tmp_path / "photo.png", transparency=(1, 2, 3))
-    np.testing.assert_array_equal(read_image(tmp_path / "photo.png"), photo)
+    np.testing.assert_array_equal(open_image(tmp_path / "photo.png"), photo)
 
 
 def test_a_jpeg_that_holds_more_pictures_is_its_photo(tmp_path, photo) -> None:
@@ -129,7 +128,7 @@ def test_a_jpeg_that_holds_more_pictures_is_its_photo(tmp_path, photo) -> None:
     first.save(tmp_path / "one.jpg", quality=95)
     first.save(tmp_path / "mpo.jpg", format="MPO", append_images=[other], save_all=True, quality=95)
     np.testing.assert_array_equal(
-        read_image(tmp_path / "mpo.jpg"), read_image(tmp_path / "one.jpg")
+        open_image(tmp_path / "mpo.jpg"), open_image(tmp_path / "one.jpg")
     )
 
 
@@ -164,7 +163,7 @@ REFUSED_IMAGES = {
 def test_images_that_would_be_garbled_are_refused_by_name(tmp_path, kind) -> None:
     REFUSED_IMAGES[kind](tmp_path / "photo.png")
     with pytest.raises(DataError, match=r"^photo\.png must (have|hold|be).*, got .*; \w+"):
-        read_image(tmp_path / "photo.png")
+        open_image(tmp_path / "photo.png")
 
 
 REFUSED_MASKS = {
@@ -185,7 +184,7 @@ REFUSED_MASKS = {
 def test_masks_that_are_no_indices_are_refused_by_name(tmp_path, kind) -> None:
     REFUSED_MASKS[kind](tmp_path / "mask.png")
     with pytest.raises(DataError, match=r"^mask\.png must (hold|be).*, got .*; \w+") as caught:
-        read_mask(tmp_path / "mask.png")
+        open_mask(tmp_path / "mask.png")
     if kind in ("JPEG", "WebP"):
         assert "lost its class indices; export it again as PNG" in str(caught.value)
 
@@ -197,7 +196,7 @@ def test_cut_off_images_are_refused(voc, suffix: str, share: float) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(DataError, match=f"cut{suffix} must be a whole image"):
-        read_image(path)
+        open_image(path)
 
 
 @IN_ONE_FOLDER

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seglock.config import SyntheticParams
-from seglock.data import VocFolder, check_dataset, read_image, read_mask
+from seglock.data import VocFolder, check_dataset
+from seglock.data.pictures import open_image, open_mask
 from seglock.data.synthetic import class_names, generate, voc_palette, write_synthetic
 
 SMALL = SyntheticParams(train=5, test=3, side=32)
@@ -31,8 +32,8 @@ def test_is_a_sound_dataset_read_by_the_same_reader(tmp_path: Path, image_format
     assert [len(folder.ids(name)) for name in ("train", "val")] == [5, 3]
     images, masks = next(generate(SMALL, 8))
     for number, name in enumerate(folder.ids("train") + folder.ids("val")):
-        np.testing.assert_array_equal(read_mask(folder.masks(name)[0]), masks[number])
-        difference = read_image(folder.images(name)[0]).astype(int) - images[number]
+        np.testing.assert_array_equal(open_mask(folder.masks(name)[0]), masks[number])
+        difference = np.asarray(open_image(folder.images(name)[0])).astype(int) - images[number]
         assert abs(difference).mean() < (4 if image_format == "jpeg" else 1e-9)
 
 

@@ -44,7 +44,7 @@ def test_an_average_is_the_weighted_sum_of_what_it_saw() -> None:
         decay = min(0.6, (1 + step) / (10 + step))
         for name, tensor in network.state_dict().items():
             expected[name] = decay * expected[name] + (1 - decay) * tensor.double()
-    found = average.state()
+    found = dict(average.network.state_dict())
     assert int(found.pop("1.num_batches_tracked")) == 12
     for name, tensor in found.items():
         torch.testing.assert_close(tensor.double(), expected[name], rtol=1e-5, atol=1e-6)

@@ -9,10 +9,9 @@ from seglock.data.check import Findings, check_dataset
 from seglock.data.encrypted import NONCE_SIZE, open_encrypted, write_encrypted
 from seglock.data.get import get_dataset
 from seglock.data.layout import VOC_CLASSES, VOID, VocFolder, find_voc_folder
-from seglock.data.pictures import read_image, read_mask
 from seglock.data.prepare import prepare_dataset
 from seglock.data.prepared import PreparedData, Split
-from seglock.data.problems import Problem, require_sound, summarise
+from seglock.data.problems import Problem, require_sound
 from seglock.data.remarks import class_notes
 from seglock.data.synthetic import write_synthetic
 
@@ -31,10 +30,7 @@ __all__ = [
     "get_dataset",
     "open_encrypted",
     "prepare_dataset",
-    "read_image",
-    "read_mask",
     "require_sound",
-    "summarise",
     "write_encrypted",
     "write_synthetic",
 ]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from seglock.data.problems import Problem
 from seglock.data.remarks import Pixels, Remarks, class_problems, count_labels
 from seglock.data.splits import SPLITS
 from seglock.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _CHUNK = 1024
 
@@ -44,16 +48,14 @@ def check_dataset(
     root: Path,
     *,
     splits: Sequence[str] | None = None,
-    classes: Sequence[str] | None = None,
     pixels: bool = True,
     progress: Progress | None = None,
 ) -> Findings:
     """Find every problem of a dataset, and what may not be as meant; each file is decoded once.
 
     ``splits`` are names of lists; by default those of train, val and test that exist, or else all.
-    ``classes`` are the names in index order; by default the dataset's own. With ``pixels`` false
-    only lists and file names are looked at. A sound dataset has no problems; raises DataError
-    when ``root`` is no dataset at all.
+    With ``pixels`` false only lists and file names are looked at. A sound dataset has no problems;
+    raises DataError when ``root`` is no dataset at all.
 
     >>> import tempfile
     >>> from seglock.config import SyntheticParams
@@ -67,36 +69,25 @@ def check_dataset(
     folder = find_voc_folder(root)
     problems: list[Problem] = []
     notes: list[str] = []
-    if classes is None:
-        classes = _classes(folder, problems)
-        if not (folder.root / CLASSES_FILE).exists():
-            notes.append(f"no {CLASSES_FILE}: labels are read as the 21 classes of PASCAL VOC")
-    members, images = _check_lists(folder, splits or default_splits(folder), problems)
+    classes: tuple[str, ...] = ()
+    try:
+        classes = folder.classes
+    except DataError as error:
+        problems.append(Problem("classes", CLASSES_FILE, str(error)))
+    if not (folder.root / CLASSES_FILE).exists():
+        notes.append(f"no {CLASSES_FILE}: labels are read as the 21 classes of PASCAL VOC")
+    lists = folder.lists
+    splits = splits or [name for name in SPLITS if name in lists] or lists
+    members, images = _check_lists(folder, splits, problems)
     problems += _check_files(folder, members)
     remarks = Remarks()
     if pixels:
-        problems += _check_pixels(
-            folder, members, len(classes) if classes else None, remarks, progress
-        )
+        problems += _check_pixels(folder, members, len(classes), remarks, progress)
         problems += remarks.problems
-        if classes is not None:
+        if classes:
             problems += class_problems(remarks.pixels, classes)
     notes += remarks.notes()
-    return Findings(folder.root, tuple(classes or ()), images, problems, notes, remarks.pixels)
-
-
-def default_splits(folder: VocFolder) -> list[str]:
-    """The lists that are looked at by default: train, val and test, or all if none exists."""
-    lists = folder.lists
-    return [name for name in SPLITS if name in lists] or lists
-
-
-def _classes(folder: VocFolder, problems: list[Problem]) -> tuple[str, ...] | None:
-    try:
-        return folder.classes
-    except DataError as error:
-        problems.append(Problem("classes", CLASSES_FILE, str(error)))
-        return None
+    return Findings(folder.root, classes, images, problems, notes, remarks.pixels)
 
 
 def _check_lists(
@@ -161,22 +152,22 @@ class _Pair:
 def _check_pixels(
     folder: VocFolder,
     members: Mapping[str, str],
-    count: int | None,
+    count: int,
     remarks: Remarks,
     progress: Progress | None,
 ) -> list[Problem]:
-    """Decode all images and masks, and count in ``remarks`` what they hold."""
+    """Decode all images and masks, and count in ``remarks`` what they hold.
+
+    ``count`` is the number of classes, 0 where they are not known.
+    """
     problems: list[Problem] = []
     ids = list(members)
-
-    def check(name: str) -> _Pair:
-        return _check_pair(name, folder.images(name)[:1], folder.masks(name)[:1], count)
-
     done = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(ids), _CHUNK):  # a pool would note all images at once
             chunk = ids[start : start + _CHUNK]
-            for name, pair in zip(chunk, pool.map(check, chunk), strict=True):
+            pairs = pool.map(lambda name: _check_pair(folder, name, count), chunk)
+            for name, pair in zip(chunk, pairs, strict=True):
                 problems += pair.problems
                 if pair.turned:
                     remarks.turned.append(name)
@@ -188,25 +179,22 @@ def _check_pixels(
     return problems
 
 
-def _check_pair(
-    name: str, images: Sequence[Path], masks: Sequence[Path], count: int | None
-) -> _Pair:
+def _check_pair(folder: VocFolder, name: str, count: int) -> _Pair:
     """Decode an image and its mask: can they be read, are they of one size, are labels in range."""
     found = _Pair()
-    image = mask = None
-    for path in images:
+    opened: dict[str, Image] = {}
+    for kind, paths, decode in (
+        ("image", folder.images(name), open_image),
+        ("mask", folder.masks(name), open_mask),
+    ):
         try:
-            image = open_image(path)
-            found.turned |= STORED_SIZE in image.info
+            for path in paths[:1]:
+                opened[kind] = decode(path)
         except DataError as error:
-            found.problems.append(Problem("unreadable image", name, str(error)))
-    for path in masks:
-        try:
-            mask = open_mask(path)
-        except DataError as error:
-            found.problems.append(Problem("unreadable mask", name, str(error)))
-            continue
-        found.turned |= STORED_SIZE in mask.info
+            found.problems.append(Problem(f"unreadable {kind}", name, str(error)))
+    found.turned = any(STORED_SIZE in picture.info for picture in opened.values())
+    image, mask = opened.get("image"), opened.get("mask")
+    if mask is not None:
         found.counts, found.palette = count_labels(np.asarray(mask)), mask.getpalette()
         found.problems += _check_labels(name, found.counts, count)
     if image is not None and mask is not None and image.size != mask.size:
@@ -221,11 +209,9 @@ def _check_pair(
     return found
 
 
-def _check_labels(name: str, pixels: np.ndarray, count: int | None) -> list[Problem]:
-    if count is None:
-        return []
+def _check_labels(name: str, pixels: np.ndarray, count: int) -> list[Problem]:
     wrong = [label for label in np.flatnonzero(pixels).tolist() if count <= label != VOID]
-    if not wrong:
+    if not (count and wrong):
         return []
     shown = ", ".join(map(str, wrong[:6])) + ", ..." * (len(wrong) > 6)
     message = f"labels {shown} in {int(pixels[wrong].sum())} pixels are not 0..{count - 1} or 255"

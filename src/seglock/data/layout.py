@@ -24,8 +24,6 @@ from seglock.data.names import (
     file_id,
     read_id,
 )
-from seglock.data.pictures import read_image as read_image
-from seglock.data.pictures import read_mask as read_mask
 from seglock.errors import DataError
 from seglock.foreign import read_plain
 

@@ -71,16 +71,6 @@ def open_mask(path: Path) -> Image.Image:
     return _keeping_info(mask, Image.fromarray(labels))
 
 
-def read_image(path: Path) -> np.ndarray:
-    """One image as (H, W, 3) uint8 RGB, 0..255."""
-    return np.asarray(open_image(path))
-
-
-def read_mask(path: Path) -> np.ndarray:
-    """One mask as (H, W) uint8 class indices, 255 = void."""
-    return np.asarray(open_mask(path))
-
-
 def _decode(path: Path, formats: tuple[str, ...]) -> tuple[Image.Image, str]:
     """The picture, decoded whole and turned upright, and how its values lie in the file."""
     from PIL import Image, ImageOps

@@ -97,9 +97,7 @@ def prepare_dataset(
     return PreparedData.open(out, verify=False)
 
 
-def resize_pair(
-    member: Member, side: int, table: bytes | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def resize_pair(member: Member, side: int, table: bytes) -> tuple[np.ndarray, np.ndarray]:
     """One image (3, S, S) and its mask (S, S), both uint8; ``table`` maps the mask's indices."""
     from PIL import Image
 
@@ -108,9 +106,7 @@ def resize_pair(
     size = (side, side)
     image = image.resize(size, Image.Resampling.BILINEAR) if image.size != size else image
     mask = mask.resize(size, Image.Resampling.NEAREST) if mask.size != size else mask
-    labels = np.asarray(mask)
-    if table is not None:
-        labels = np.frombuffer(table, dtype=np.uint8)[labels]
+    labels = np.frombuffer(table, dtype=np.uint8)[np.asarray(mask)]
     return np.asarray(image).transpose(2, 0, 1), labels
 
 

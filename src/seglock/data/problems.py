@@ -9,6 +9,8 @@ from pathlib import Path
 
 from seglock.errors import DataError
 
+_SHOWN = 8
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -22,20 +24,18 @@ class Problem:
         return f"{self.where}: {self.message}"
 
 
-def summarise(problems: Sequence[Problem], *, limit: int = 8) -> str:
-    """One line a problem, grouped by kind, at most ``limit`` of a kind and a count of the rest."""
-    lines = []
-    for kind, count in Counter(problem.kind for problem in problems).items():
-        shown = [problem for problem in problems if problem.kind == kind][:limit]
-        lines.append(f"{kind} ({count}):")
-        lines += [f"  {problem}" for problem in shown]
-        if count > limit:
-            lines.append(f"  ... and {count - limit} more")
-    return "\n".join(lines)
-
-
 def require_sound(problems: Sequence[Problem], where: Path) -> None:
-    """Raise one DataError that lists all problems, if there are any."""
-    if problems:
-        count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
-        raise DataError(f"{where} must be a sound dataset, got {count}:\n{summarise(problems)}")
+    """Raise one DataError that lists all problems, if there are any.
+
+    One line a problem, grouped by kind; of a kind the first few and a count of the rest.
+    """
+    if not problems:
+        return
+    many = "s" * (len(problems) > 1)
+    lines = [f"{where} must be a sound dataset, got {len(problems)} problem{many}:"]
+    for kind, count in Counter(problem.kind for problem in problems).items():
+        lines.append(f"{kind} ({count}):")
+        lines += [f"  {problem}" for problem in problems if problem.kind == kind][:_SHOWN]
+        if count > _SHOWN:
+            lines.append(f"  ... and {count - _SHOWN} more")
+    raise DataError("\n".join(lines))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglock.audit import AuditReport, Finding, search_project
+from seglock.audit import AuditReport, search_project
 from seglock.config import PARAMS_FILE, Params, load_params
 from seglock.errors import SeglockError
 from seglock.keys import demonstration_key
@@ -20,13 +20,11 @@ if TYPE_CHECKING:
 IMAGES = 128  # of each split, evenly spread
 
 
-def audit(root: Path) -> list[Finding]:
-    """All leaks found in the project at ``root``, as ``seglock.audit.report`` can find them."""
-    return run_audit(root).findings
-
-
 def run_audit(root: Path, progress: Callable[[str], None] | None = None) -> AuditReport:
-    """Audit the project at ``root``; ``progress`` is told each place before it is searched."""
+    """All leaks of the project at ``root`` that ``seglock.audit.report`` can find.
+
+    ``progress`` is told each place before it is searched.
+    """
     root = Path(root).resolve()
     report = AuditReport()
     params = _params(root, report)

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from seglock.config import DataParams, ModelParams, Params
 from seglock.steps import is_wide
-
-if TYPE_CHECKING:
-    from seglock.data import VocFolder
 
 CHANNELS = 3
 VOC2012_IMAGES = {"train": 1464, "val": 1449}
@@ -36,7 +32,10 @@ def estimate_disk(params: Params, root: Path | None = None) -> dict[str, int]:
     >>> need["prepared"] == 128 * 4 * 64 * 64, need["encrypted"]
     (True, 0)
     """
+    from seglock.data.download import is_url
+
     images, test, raw = _images(params.data, root or Path())
+    from_network = params.data.source is None or is_url(params.data.source)
     side = params.data.image_side
     pixels = CHANNELS * side * side
     encrypted = sum(
@@ -48,7 +47,7 @@ def estimate_disk(params: Params, root: Path | None = None) -> dict[str, int]:
     models = weights * len(params.locks)
     slots = 2 + OPTIMIZER_SLOTS[params.train.optimizer]  # the last, the best, the optimizer's
     need = {
-        "downloads": _downloads(params.data),
+        "downloads": VOC2012_TAR * (params.data.dataset == "voc2012" and from_network),
         "raw": raw,
         "prepared": images * (pixels + side * side),
         "weights": _initial(params, root or Path(), weights),
@@ -71,13 +70,6 @@ def parameter_count(params: ModelParams) -> int:
     return sum(tensor.numel() for tensor in model.state_dict().values())
 
 
-def _downloads(params: DataParams) -> int:
-    from seglock.data.download import is_url
-
-    from_network = params.source is None or is_url(params.source)
-    return VOC2012_TAR if params.dataset == "voc2012" and from_network else 0
-
-
 def _initial(params: Params, root: Path, trained: int) -> int:
     """Bytes of data/weights, published ones taken for a whole network (``trained`` bytes).
 
@@ -86,11 +78,9 @@ def _initial(params: Params, root: Path, trained: int) -> int:
     from seglock.models import weights_file
 
     start = params.model.initial_weights
-    if start == "none":
-        return 0
     path = weights_file(start, root)
     if path is None:
-        return trained
+        return 0 if start == "none" else trained
     return path.stat().st_size if path.is_file() else 0
 
 
@@ -125,14 +115,11 @@ def _count_folder(params: DataParams, root: Path) -> tuple[int, int, int]:
             folder = find_voc_folder(path)
             counts = {name: len(folder.ids(name)) for name in lists}
             first = [name for ids in map(folder.ids, lists) for name in ids[:20]]
-            each = sum(p.stat().st_size for name in first for p in _files(folder, name))
+            pictures = [[*folder.images(n)[:1], *folder.masks(n)[:1]] for n in first]
+            each = sum(path.stat().st_size for pair in pictures for path in pair)
         except (SeglockError, OSError):
             continue
         total += sum(counts.values())
         size += each * sum(counts.values()) // max(len(first), 1)
         test += counts.get(params.test_split, 0) if text == params.source else 0
     return total, test, size
-
-
-def _files(folder: VocFolder, name: str) -> list[Path]:
-    return [*folder.images(name)[:1], *folder.masks(name)[:1]]

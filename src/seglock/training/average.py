@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 
 class Average:
@@ -40,7 +40,3 @@ class Average:
         torch._foreach_lerp_(mine, theirs, 1 - min(self._decay, (1 + step) / (10 + step)))
         for own, other in self._copied:
             own.copy_(other)
-
-    def state(self) -> dict[str, Tensor]:
-        """The averaged state; the tensors are live."""
-        return dict(self.network.state_dict())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -51,14 +51,6 @@ def share_of(count: int, rank: int, size: int) -> slice:
     return slice(count * rank // size, count * (rank + 1) // size)
 
 
-class Source(Protocol):
-    """Where batches come from."""
-
-    def batches(self, numbers: Sequence[np.ndarray]) -> Iterator[Pair]:
-        """Images (B, 3, S, S) and masks (B, S, S) for each list of numbers, uint8 on the device."""
-        ...
-
-
 class ResidentSource:
     """The whole split in device memory."""
 
@@ -68,6 +60,7 @@ class ResidentSource:
         self._device = device
 
     def batches(self, numbers: Sequence[np.ndarray]) -> Iterator[Pair]:
+        """Images (B, 3, S, S) and masks (B, S, S) for each list of numbers, uint8 on the device."""
         for chosen in numbers:
             index = torch.from_numpy(chosen).to(self._device)
             yield self._images.index_select(0, index), self._masks.index_select(0, index)
@@ -93,6 +86,7 @@ class StreamedSource:
         self._device = device
 
     def batches(self, numbers: Sequence[np.ndarray]) -> Iterator[Pair]:
+        """The same as of a split in device memory."""
         waiting: collections.deque[Future[Pair]] = collections.deque()
         with ThreadPoolExecutor(1, thread_name_prefix="seglock-loader") as reader:
             for chosen in numbers:
@@ -119,6 +113,9 @@ class StreamedSource:
         )
 
 
+Source = ResidentSource | StreamedSource
+
+
 def open_source(split: Split, device: torch.device, recipe: TrainParams) -> Source:
     """The split in device memory where it fits (``data_on_device: auto``), else read ahead.
 
@@ -126,10 +123,7 @@ def open_source(split: Split, device: torch.device, recipe: TrainParams) -> Sour
     """
     resident = recipe.data_on_device
     if resident == "auto":
-        resident = device.type == "cuda" and _fits(split, device)
+        size = split.images.nbytes + split.masks.nbytes
+        cuda = device.type == "cuda"
+        resident = cuda and size < _FREE_SHARE * torch.cuda.mem_get_info(device)[0]
     return ResidentSource(split, device) if resident else StreamedSource(split, device)
-
-
-def _fits(split: Split, device: torch.device) -> bool:
-    free, _ = torch.cuda.mem_get_info(device)
-    return split.images.nbytes + split.masks.nbytes < _FREE_SHARE * free

@@ -135,15 +135,10 @@ def _gradients(loop: Loop, runner: nn.Module, images: Tensor, masks: Tensor) -> 
     # DistributedDataParallel averages gradients; times the size makes that a sum.
     scale = world.size / pixels
     total = torch.zeros((), device=images.device)
-    parts = list(
-        zip(
-            images.tensor_split(min(recipe.accumulate, len(images))),
-            masks.tensor_split(min(recipe.accumulate, len(images))),
-            strict=True,
-        )
-    )
+    count = min(recipe.accumulate, len(images))
+    parts = zip(images.tensor_split(count), masks.tensor_split(count), strict=True)
     for number, (some_images, some_masks) in enumerate(parts, 1):
-        with _exchange(loop, last=number == len(parts)):
+        with _exchange(loop, last=number == count):
             inputs = loop.runtime.to_input(loop.transform, some_images)
             with loop.runtime.autocast():
                 losses = runner(inputs, some_masks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import torch
 from seglock.models import build_model, count_parameters, load_initial_weights, save_weights
 from seglock.results.metrics import epoch_metrics
 from seglock.training.average import Average
-from seglock.training.batches import Source, epoch_batches, open_source
+from seglock.training.batches import epoch_batches, open_source
 from seglock.training.checkpoint import CheckpointFolder, Course, Snapshot, decode
 from seglock.training.distributed import World, join
 from seglock.training.epoch import Loop, not_finite, train_epoch, validate, with_new_statistics
@@ -100,12 +99,27 @@ def _train(
             display.epoch(row, kept=kept)
             if on_epoch:
                 on_epoch(row)
-    result = _result(job, loop, course, resumed_from=done or None)
-    if recipe.reestimate_batch_norm:
-        result = _reestimated(result, job, loop, course, train_source, val_source)
+    best = course.history[course.best_epoch - 1]
+    val_loss, val_miou = best["val_loss"], best["val_miou"]
+    if recipe.reestimate_batch_norm:  # whole training images; what is kept is judged anew
+        loop.judged.load_state_dict(course.best)
+        network = with_new_statistics(loop, loop.judged, train_source, len(data.train))
+        course.best = network.state_dict()
+        val_loss, val_miou = validate(loop, network, val_source, len(data.val), data.num_classes)
+    weights = job.checkpoints / WEIGHTS_FILE
     if world.first:
-        save_weights(result.weights, course.best, job.metadata)
-    return result
+        save_weights(weights, course.best, job.metadata)
+    return TrainResult(
+        weights=weights,
+        history=course.history,
+        best_epoch=course.best_epoch,
+        val_loss=val_loss,
+        val_miou=val_miou,
+        seconds=course.seconds,
+        device=str(runtime.device),
+        parameters=count_parameters(loop.network),
+        resumed_from=done or None,
+    )
 
 
 def _is_best(row: EpochRow, course: Course, select: str) -> bool:
@@ -133,7 +147,7 @@ def _snapshot(course: Course, loop: Loop) -> Snapshot:
         course,
         model=loop.network.state_dict(),
         optimizer=loop.optimizer.state(),
-        average=loop.average.state() if loop.average else {},
+        average=loop.average.network.state_dict() if loop.average else {},
     )
 
 
@@ -184,35 +198,3 @@ def _resume(loop: Loop, checkpoints: CheckpointFolder, tracker: Tracker) -> Cour
                 tracker.log_metrics(epoch_metrics(row), step=row["epoch"])
     course.run_id = tracker.run_id
     return course
-
-
-def _reestimated(
-    result: TrainResult,
-    job: TrainJob,
-    loop: Loop,
-    course: Course,
-    train_source: Source,
-    val_source: Source,
-) -> TrainResult:
-    """Give the kept weights batch-norm statistics of whole training images; judge them anew."""
-    data = job.data
-    loop.judged.load_state_dict(course.best)
-    network = with_new_statistics(loop, loop.judged, train_source, len(data.train))
-    course.best = network.state_dict()
-    val_loss, val_miou = validate(loop, network, val_source, len(data.val), data.num_classes)
-    return dataclasses.replace(result, val_loss=val_loss, val_miou=val_miou)
-
-
-def _result(job: TrainJob, loop: Loop, course: Course, resumed_from: int | None) -> TrainResult:
-    best = course.history[course.best_epoch - 1]
-    return TrainResult(
-        weights=job.checkpoints / WEIGHTS_FILE,
-        history=course.history,
-        best_epoch=course.best_epoch,
-        val_loss=best["val_loss"],
-        val_miou=best["val_miou"],
-        seconds=course.seconds,
-        device=str(loop.runtime.device),
-        parameters=count_parameters(loop.network),
-        resumed_from=resumed_from,
-    )
