@@ -248,7 +248,7 @@ def snapshot_of(loop: Loop) -> Snapshot:
     """What a checkpoint holds of a loop, with other weights kept than the last ones."""
     best = {name: tensor.clone() for name, tensor in loop.judged.state_dict().items()}
     course = Course(best=best, best_epoch=1)
-    average = loop.average.state() if loop.average else {}
+    average = loop.average.network.state_dict() if loop.average else {}
     return Snapshot(course, loop.network.state_dict(), loop.optimizer.state(), average)
 
 

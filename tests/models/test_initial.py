@@ -132,7 +132,6 @@ def test_group_norm_weights_lack_what_batch_norm_needs(tmp_path: Path) -> None:
     [
         ("nowhere.safetensors", "'nowhere.safetensors', where no file is"),
         ("imagnet", "must be none, imagenet, coco, baseline or a safetensors file, got 'imagnet'"),
-        ("imagenet", "one that fcn_small has, got 'imagenet'; use none, baseline"),
     ],
 )
 def test_a_source_that_does_not_exist_is_named(

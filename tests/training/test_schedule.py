@@ -10,7 +10,6 @@ import torch
 from torch.optim import lr_scheduler
 
 from seglock.config import TrainParams
-from seglock.errors import TrainingError
 from seglock.training import Schedule
 
 STEPS = 5
@@ -77,8 +76,3 @@ def test_the_papers_recipe_restarts_every_ten_epochs() -> None:
     schedule = Schedule.of(paper, 5)
     assert [schedule.lr(step) for step in (0, 50, 100)] == pytest.approx([0.1] * 3)
     assert schedule.lr(49) == pytest.approx(0.00254, abs=1e-4)
-
-
-def test_a_warm_up_that_leaves_no_epoch_is_refused() -> None:
-    with pytest.raises(TrainingError, match=r"warmup_epochs=3, epochs=3; lower"):
-        Schedule.of(recipe(epochs=3).model_copy(update={"warmup_epochs": 3}), STEPS)

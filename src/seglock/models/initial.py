@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from seglock.config import BASELINE
 from seglock.errors import ModelError
 from seglock.files import read_object, sha256_file, write_json
-from seglock.models.networks import HEADS, Network, find_network
+from seglock.models.networks import HEADS, REGISTRY, Network
 from seglock.models.weights import misfits, read_weights, require_fit, save_weights
 from seglock.variables import expand, showing
 
@@ -49,8 +49,8 @@ def fetch_weights(
     ``file`` is the trained baseline's, for the source ``baseline``, or what the name of a file
     stands for; it is told by that name.
 
-    Raises ModelError when the network has no such weights, when they cannot be downloaded, or
-    when a file is missing, damaged or not safetensors.
+    Raises ModelError when weights cannot be downloaded, or when a file is missing, damaged or not
+    safetensors.
     """
     out = Path(out)
     source = params.initial_weights
@@ -97,16 +97,11 @@ def _given_file(source: str, path: Path | None) -> Path:
 
 
 def _published(name: str, kind: str, progress: bool) -> tuple[str, dict[str, Tensor]]:
-    network = find_network(name)
-    weights_name = network.imagenet if kind == "imagenet" else network.coco
-    if weights_name is None:
-        raise ModelError(
-            f"model.initial_weights must be one that {name} has",
-            got=repr(kind),
-            fix="use none, baseline or a safetensors file",
-        )
     from torchvision.models import get_weight
 
+    network = REGISTRY[name]
+    weights_name = network.imagenet if kind == "imagenet" else network.coco
+    assert weights_name is not None  # params.yaml names what the network has
     weights = get_weight(weights_name)
     file = str(weights.url).rsplit("/", 1)[-1]
     with _download_errors(str(weights.url), file):

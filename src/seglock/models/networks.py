@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seglock.config.rules import RESIDUAL
-from seglock.errors import ModelError, nearest_name
+from seglock.errors import ModelError
 from seglock.models.fcn_small import SmallFCN
 from seglock.models.norm import replace_norm
 
@@ -73,15 +73,6 @@ REGISTRY: Mapping[str, Network] = {
 }  # fmt: skip
 
 
-def find_network(name: str) -> Network:
-    """The registry's entry; an unknown name lists the nearest known one (ModelError)."""
-    if name not in REGISTRY:
-        raise ModelError(
-            "model.name must be a known network", got=repr(name), fix=nearest_name(name, REGISTRY)
-        )
-    return REGISTRY[name]
-
-
 def build_model(params: ModelParams, num_classes: int, *, aux: bool = False) -> nn.Module:
     """Build the network ``params.name`` with fresh weights and ``params.norm``.
 
@@ -92,7 +83,7 @@ def build_model(params: ModelParams, num_classes: int, *, aux: bool = False) -> 
     input's size, H and W at least 16; with ``aux`` and a network that has an auxiliary
     classifier, also "aux" of the same shape.
 
-    Raises ModelError for an unknown network or fewer than one class.
+    Raises ModelError for fewer than one class.
 
     >>> import torch
     >>> from seglock.config import ModelParams
@@ -102,7 +93,7 @@ def build_model(params: ModelParams, num_classes: int, *, aux: bool = False) -> 
     """
     if num_classes < 1:
         raise ModelError("num_classes must be at least 1", got=num_classes)
-    network = find_network(params.name)
+    network = REGISTRY[params.name]
     model = network.build(params, num_classes, aux and network.has_aux)
     model = replace_norm(model, params.norm)
     if params.zero_init_residual and params.name in RESIDUAL:

@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seglock.errors import TrainingError
-
 if TYPE_CHECKING:
     from seglock.config import TrainParams
 
@@ -41,13 +39,7 @@ class Schedule:
 
     @classmethod
     def of(cls, recipe: TrainParams, steps_per_epoch: int) -> Schedule:
-        """The schedule of a recipe; raises TrainingError if the warm-up leaves no epoch."""
-        if recipe.warmup_epochs >= recipe.epochs:
-            raise TrainingError(
-                "train.warmup_epochs must be less than train.epochs",
-                got=f"warmup_epochs={recipe.warmup_epochs}, epochs={recipe.epochs}",
-                fix="lower train.warmup_epochs or train longer",
-            )
+        """The schedule of a recipe."""
         per_step = recipe.schedule_per == "step"
         units = steps_per_epoch if per_step else 1
         return cls(
