@@ -101,25 +101,16 @@ def draw_proximity(analyses: Sequence[AttackResult], path: Path, *, theme: Theme
 
 def count_axis(axes: Axes, least: float, most: float) -> None:
     """A horizontal axis of counts: linear up to one, logarithmic from there, plain numbers."""
+    from matplotlib.ticker import EngFormatter
+
     fractions = (1, 2, 5) if most <= _FINE else (1,)
     ticks = [0, *(f * 10**power for power in range(9) for f in fractions)]
     shown = [tick for tick in ticks if least <= tick <= most]
     axes.set_xscale("symlog", base=10, linthresh=1, linscale=0.4)
-    axes.set_xticks(shown, [count_text(tick) for tick in shown], minor=False)
+    axes.set_xticks(shown, minor=False)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.minorticks_off()
     axes.set_xlim(least, 1.25 * max(most, 1))
-
-
-def count_text(count: int) -> str:
-    """A count as an axis has room for it.
-
-    >>> count_text(500), count_text(20_000), count_text(1_000_000)
-    ('500', '20k', '1M')
-    """
-    for size, letter in ((1_000_000, "M"), (1000, "k")):
-        if count >= size:
-            return f"{count // size}{letter}"
-    return str(count)
 
 
 def _shares(result: AttackResult, source: str) -> Points:

@@ -15,7 +15,9 @@ from seglock.methods import METHODS
 from seglock.report.locks import LockResult
 from seglock.report.series import baseline_of
 from seglock.report.style import (
+    CORRECT,
     LIGHT,
+    PLAIN,
     Theme,
     canvas,
     colour_mask,
@@ -42,6 +44,11 @@ if TYPE_CHECKING:
 
 BLOCK_SIDES = (2, 4, 8, 16)
 _KEY_NOTE = "Encrypted pictures: demonstration key"
+_ACCESSES = {
+    "correct": CORRECT.label,
+    "plain": PLAIN.label,
+    "incorrect": "Incorrect key",
+}
 _LEGEND_ROWS = 8
 _LEGEND_WIDTH = 14
 
@@ -128,18 +135,12 @@ def draw_predictions(
 def _fill_row(row: Sequence[Axes], result: LockResult, picture: int, *, titled: bool) -> None:
     pictures, score = result.pictures, result.picture_score(picture)
     row[0].set_ylabel(result.lock, fontsize=10, fontweight="bold", labelpad=6)
-    names = ("Encrypted", "Correct key", "Plain (no key)", "Incorrect key")
-    titles = names if titled else ("",) * 4
     encrypted = demonstrate(pictures.images[picture], result.evaluation.steps)
-    show(row[0], as_picture(encrypted), titles[0])
-    predictions = (
-        (pictures.correct, score.correct),
-        (pictures.plain, score.plain),
-        (pictures.incorrect, score.incorrect),
-    )
-    for axes, title, (masks, value) in zip(row[1:], titles[1:], predictions, strict=True):
-        if masks is not None:
-            show(axes, colour_mask(masks[picture]), title, value)
+    show(row[0], as_picture(encrypted), "Encrypted" if titled else "")
+    for axes, (access, title) in zip(row[1:], _ACCESSES.items(), strict=True):
+        if (masks := getattr(pictures, access)) is not None:
+            coloured = colour_mask(masks[picture])
+            show(axes, coloured, title if titled else "", getattr(score, access))
 
 
 def _class_legend(axes: Axes, results: Sequence[LockResult], picture: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,16 +33,6 @@ class Illustration:
     width: int
     light: Path
     dark: Path | None
-
-    @property
-    def light_url(self) -> str:
-        """The picture itself as a data: address."""
-        return _data_url(self.light)
-
-    @property
-    def dark_url(self) -> str | None:
-        """The picture for dark pages, if there is one."""
-        return None if self.dark is None else _data_url(self.dark)
 
 
 def illustrate(
@@ -132,7 +121,3 @@ def _draw(folder: Path, name: str, alt: str, drawing: Callable[..., None]) -> Il
     with Image.open(light) as image:
         width = image.width
     return Illustration(alt=alt, width=width, light=light, dark=dark if small else None)
-
-
-def _data_url(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -49,9 +49,12 @@ def draw_lock_figure(result: Evaluation, path: Path, *, theme: Theme = LIGHT) ->
                 _draw_keys(axes, place, scores.incorrect, theme)
                 reach = max(value, scores.incorrect.max)
                 top = max(top, reach)
-            label = axes.text(reach, place, f"  {value:.4f}", va="center", ha="left", zorder=5)
-            label.set_fontweight("bold")
-        _draw_floors(axes, scores.floors.constant, scores.floors.prior, theme)
+            text = f"  {value:.4f}"
+            axes.text(reach, place, text, va="center", ha="left", zorder=5, fontweight="bold")
+        for name, style in (("constant", ":"), ("prior", "--")):
+            floor = getattr(scores.floors, name)
+            label = f"Floor, {name}: {floor:.4f}"
+            axes.axvline(floor, color=theme.faint, linestyle=style, zorder=3, label=label)
         axes.set_yticks(range(len(rows)), [label for _, label, _ in rows])
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(rows) - 0.45, -0.55)
@@ -84,10 +87,3 @@ def _draw_keys(axes: Axes, place: int, incorrect: KeyScores, theme: Theme) -> No
         solid_capstyle="butt",
         label=f"95th percentile of them: {incorrect.p95:.4f}",
     )
-
-
-def _draw_floors(axes: Axes, constant: float, prior: float, theme: Theme) -> None:
-    for value, style, name in ((constant, ":", "constant"), (prior, "--", "prior")):
-        axes.axvline(
-            value, color=theme.faint, linestyle=style, zorder=3, label=f"Floor, {name}: {value:.4f}"
-        )

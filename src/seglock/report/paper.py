@@ -28,21 +28,9 @@ class Table1:
     paper_methods: tuple[str, ...]
     block_sizes: tuple[int, ...]
     measured: Cells
-    measured_baseline: float | None
     published: Cells
-    published_baseline: float
-    floor_constant: float
-    floor_prior: float
+    footer: tuple[tuple[str, float | None, float | None], ...]  # what, ours, the paper's
     elsewhere: tuple[str, ...]  # locks that are no cell of this table
-
-    @property
-    def footer(self) -> tuple[tuple[str, float | None, float | None], ...]:
-        """The lines below: what, ours, the paper's. The paper has no floors."""
-        return (
-            ("Baseline", self.measured_baseline, self.published_baseline),
-            ("Floor, constant", self.floor_constant, None),
-            ("Floor, prior", self.floor_prior, None),
-        )
 
 
 @cache
@@ -86,10 +74,11 @@ def table1(summary: Mapping[str, Any]) -> Table1:
         paper_methods=PAPER_METHODS,
         block_sizes=tuple(sorted(sides)),
         measured=measured,
-        measured_baseline=baseline,
         published=published,
-        published_baseline=published_baseline,
-        floor_constant=floors["floor_constant"],
-        floor_prior=floors["floor_prior"],
+        footer=(
+            ("Baseline", baseline, published_baseline),
+            ("Floor, constant", floors["floor_constant"], None),  # the paper has no floors
+            ("Floor, prior", floors["floor_prior"], None),
+        ),
         elsewhere=tuple(elsewhere),
     )

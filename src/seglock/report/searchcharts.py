@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglock.report.style import CORRECT, LIGHT, PLAIN, Access, Theme, canvas, say
+from seglock.report.style import CORRECT, LIGHT, PLAIN, Theme, canvas, say
 from seglock.results.study import Study
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SIZE = (5.6, 3.5)
+_TARGETS = (("owner_miou", "owner", CORRECT), ("unauthorised", "unauthorised", PLAIN))
 _WORDS = {
     "steps": "method",
     "block_size": "block side",
@@ -39,7 +40,7 @@ def draw_hypervolume(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
         ):
             if not volume.values:
                 continue
-            numbers = [place + 1 for place in range(len(volume.values))]
+            numbers = range(1, len(volume.values) + 1)
             values = [value for _, value in volume.values]
             top = max(top, *values)
             axes.plot(
@@ -92,18 +93,9 @@ def _finish_hypervolume(figure: Figure, axes: Axes, study: Study, top: float, th
 def draw_importances(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
     """Draw the share of each objective's variance that a parameter explains, as a PNG."""
     shares = study.importances or {}
-    targets: list[tuple[str, str, Access]] = [
-        (name, label, look)
-        for name, label, look in (
-            ("owner_miou", "owner", CORRECT),
-            ("unauthorised", "unauthorised", PLAIN),
-        )
-        if name in shares
-    ]
-    names = {name: 0.0 for target in shares.values() for name in target}
-    for name in names:
-        names[name] = sum(target.get(name, 0.0) for target in shares.values())
-    ranked = sorted(names, key=lambda name: names[name])
+    targets = [target for target in _TARGETS if target[0] in shares]
+    names = dict.fromkeys(name for found in shares.values() for name in found)
+    ranked = sorted(names, key=lambda name: sum(f.get(name, 0.0) for f in shares.values()))
     with canvas(path, *_SIZE, theme) as figure:
         axes = figure.add_subplot()
         axes.set_title("What decides the figures")
@@ -112,10 +104,8 @@ def draw_importances(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
         else:
             height = 0.8 / len(targets)
             for shift, (target, label, look) in enumerate(targets):
-                places = [
-                    place + height * ((len(targets) - 1) / 2 - shift)
-                    for place in range(len(ranked))
-                ]
+                up = height * ((len(targets) - 1) / 2 - shift)
+                places = [place + up for place in range(len(ranked))]
                 values = [shares[target].get(name, 0.0) for name in ranked]
                 axes.barh(
                     places, values, height * 0.9, color=theme.colour(look), label=f"of {label}"

@@ -37,18 +37,13 @@ INCORRECT = Access("Incorrect keys", "#d55e00", "#e8743b", "D")
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of paper and ink; figures in the page come in both."""
+    """Colours of paper and ink; figures in the page come in both. Dark: light ink on dark paper."""
 
-    name: str
+    is_dark: bool
     paper: str
     ink: str
     faint: str
     grid: str
-
-    @property
-    def is_dark(self) -> bool:
-        """True for light ink on dark paper."""
-        return self.name == "dark"
 
     @property
     def reference(self) -> dict[str, Any]:
@@ -66,8 +61,8 @@ class Theme:
         return access.on_dark if self.is_dark else access.colour
 
 
-LIGHT = Theme("light", "#ffffff", "#1d2530", "#5b6675", "#e3e7ec")
-DARK = Theme("dark", "#161b22", "#e8edf3", "#a3aebc", "#2d3641")
+LIGHT = Theme(False, "#ffffff", "#1d2530", "#5b6675", "#e3e7ec")
+DARK = Theme(True, "#161b22", "#e8edf3", "#a3aebc", "#2d3641")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,15 @@ def escape_latex(text: str) -> str:
     return text.translate(_LATEX)
 
 
+def data_url(path: Path) -> str:
+    """A PNG file as a data: address."""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
 _FILTERS = (
     numbers.four, numbers.signed, numbers.bits, numbers.plans, numbers.search_effort,
     numbers.duration, lock_text, shade, plan_text, spent_text, escape_latex,
+    data_url,
 )  # fmt: skip
 
 

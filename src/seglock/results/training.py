@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,7 +54,10 @@ def read_history(path: Path, fix: str) -> tuple[Epoch, ...]:
     """The lines of a history.csv; raises ReportError for a file that is missing or damaged."""
     try:
         text = io.StringIO(read_plain(path).decode(), newline="")
-        epochs = tuple(_epoch(row) for row in csv.DictReader(text))
+        epochs = tuple(
+            Epoch(int(row["epoch"]), *(float(row[name] or "nan") for name in Epoch._fields[1:]))
+            for row in csv.DictReader(text, restval="a line cut short")
+        )
         if not epochs:
             raise ValueError("no epoch")
     except FileNotFoundError as error:
@@ -66,13 +68,3 @@ def read_history(path: Path, fix: str) -> tuple[Epoch, ...]:
             f"{path} must have a line of {wanted} for each epoch", got=str(error), fix=fix
         ) from error
     return epochs
-
-
-def _epoch(row: Mapping[str, str | None]) -> Epoch:
-    numbers = {}
-    for name in Epoch._fields:
-        text = row[name]
-        if text is None:
-            raise ValueError(f"a line without {name}")
-        numbers[name] = float(text) if text else math.nan
-    return Epoch(int(numbers.pop("epoch")), **numbers)
