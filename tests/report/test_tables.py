@@ -15,12 +15,12 @@ import pytest
 from seglock.methods import METHODS
 from seglock.report.columns import COLUMNS
 from seglock.report.exports import to_csv, to_latex
-from seglock.report.findings import findings, warnings
+from seglock.report.findings import warnings
 from seglock.report.locks import read_results
 from seglock.report.numbers import NOTHING, bits, four, plans
 from seglock.report.paper import published_table, table1
 from seglock.report.summary import summarise
-from seglock.report.templating import escape_latex
+from seglock.report.templating import escape_latex, render
 
 Make = Callable[..., Path]
 STEPS = next(column for column in COLUMNS if column.key == "steps")
@@ -200,7 +200,7 @@ def test_findings_name_the_best_and_the_weak(make_project: Make) -> None:
     locks = {"baseline": [], "np-2": ["np-2"], "shf-4": ["shf-4"]}
     summary = summary_of(make_project(locks), locks)
     best = max(("np-2", "shf-4"), key=lambda name: summary["locks"][name]["owner_miou"])
-    assert f"Most accurate for its owner: {best}, " in " ".join(findings(summary))
+    assert f"Most accurate for its owner: {best}, " in render("findings.html", summary=summary)
     assert len(warnings(summary)) == 1
     assert warnings(summary)[0].startswith("np-2 has only 92")
     summary["locks"]["shf-4"]["regained"] = 0.8
@@ -209,5 +209,5 @@ def test_findings_name_the_best_and_the_weak(make_project: Make) -> None:
 
 def test_findings_of_a_baseline_alone_say_what_to_add(make_project: Make) -> None:
     summary = summary_of(make_project({"baseline": []}), {"baseline": []})
-    assert "no lock yet" in findings(summary)[-1]
+    assert "no lock yet" in render("findings.html", summary=summary)
     assert warnings(summary) == []

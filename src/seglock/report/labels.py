@@ -70,27 +70,27 @@ def place_labels(
     ]
     lines = _points_on_lines(axes, scale)
     taken: list[Bbox] = []
+
+    def cost_of(found: tuple[_Place, Bbox]) -> float:
+        place, box = found
+        cost = place.rank + 20 * sum(_overlap(box, other) for other in taken)
+        cost += 6 * sum(_overlap(box, other) for other in markers)
+        cost += 0.35 * sum(box.contains(x, y) for x, y in lines)
+        return float(cost + 20 * (1 - _overlap(box, frame)))
+
     for label in labels:
         weight = "bold" if label.is_bold else "normal"
         measure = axes.text(0, 0, label.text, fontsize=_FONT, fontweight=weight)
         width, height = measure.get_window_extent().size
         measure.remove()
-        middle = to_pixels((label.x, label.y))
-
-        def box_of(place: _Place, middle: Any = middle, w: float = width, h: float = height) -> Any:
-            left = middle[0] + place.dx * scale - _SHARE[place.across] * w
-            low = middle[1] + place.dy * scale - _SHARE[place.up] * h
-            return Bbox.from_bounds(left, low, w, h)
-
-        def cost_of(place: _Place, box_of: Any = box_of) -> float:
-            box = box_of(place)
-            cost = place.rank + 20 * sum(_overlap(box, other) for other in taken)
-            cost += 6 * sum(_overlap(box, other) for other in markers)
-            cost += 0.35 * sum(box.contains(x, y) for x, y in lines)
-            return float(cost + 20 * (1 - _overlap(box, frame)))
-
-        best = min(_places(), key=cost_of)
-        taken.append(box_of(best))
+        x, y = to_pixels((label.x, label.y))
+        choices = []
+        for place in _places():
+            left = x + place.dx * scale - _SHARE[place.across] * width
+            low = y + place.dy * scale - _SHARE[place.up] * height
+            choices.append((place, Bbox.from_bounds(left, low, width, height)))
+        best, box = min(choices, key=cost_of)
+        taken.append(box)
         note = axes.annotate(
             label.text,
             (label.x, label.y),

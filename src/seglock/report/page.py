@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seglock.report.columns import COLUMNS
-from seglock.report.findings import findings, warnings
+from seglock.report.findings import warnings
 from seglock.report.illustrations import Illustration
 from seglock.report.locks import LockResult
 from seglock.report.paper import table1
@@ -40,7 +40,6 @@ def render_page(
         effort=effort_sentence(study) if study else "",
         columns=COLUMNS,
         table=table1(summary),
-        findings=findings(summary),
         warnings=warnings(summary),
         pictures=pictures,
         picture_ids=ids,

@@ -31,6 +31,8 @@ def draw_pareto(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
     lock. Shaded: the locks within the study's limits. Where few trials fill a corner of the
     figure a second panel shows it larger; on VOC 2012 a third has the paper's Table 1.
     """
+    from matplotlib.patches import Rectangle
+
     looks = method_looks([found.trial for found in study.measured])
     whole = whole_view(study)
     near = near_view(study, whole)
@@ -48,23 +50,15 @@ def draw_pareto(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
             axes[0].set_title("All trials" if near else "Trials")
             if near:
                 axes[1].set_title("Near the limits")
-                _mark_view(axes[0], near, theme)
+                left, right, low, high = near
+                frame = Rectangle((left, low), right - left, high - low, fill=False, lw=0.9)
+                axes[0].add_patch(frame).set(edgecolor=theme.faint, zorder=3)
             if published:
                 draw_published(axes[-1], study, looks, theme)
             _legends(figure, axes, looks, theme)
             figure.draw_without_rendering()
             for place, view in enumerate(views):
                 _name_points(axes[place], study, view, near if place == 0 else None, theme)
-
-
-def _mark_view(axes: Axes, view: View, theme: Theme) -> None:
-    """A thin frame around what the other panel shows."""
-    from matplotlib.patches import Rectangle
-
-    width, height = view[1] - view[0], view[3] - view[2]
-    axes.add_patch(
-        Rectangle((view[0], view[2]), width, height, fill=False, ec=theme.faint, lw=0.9, zorder=3)
-    )
 
 
 def _name_points(

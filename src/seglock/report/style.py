@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DPI = 160
+_STYLE = Path(__file__).parent / "house.mplstyle"
 
 
 class Access(NamedTuple):
@@ -84,25 +85,6 @@ def canvas(
     from matplotlib.figure import Figure
 
     settings: Any = {
-        "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
-        "font.size": 9.5,
-        "axes.titlesize": 10.5,
-        "axes.titleweight": "bold",
-        "axes.titlelocation": "left",
-        "axes.titlepad": 8,
-        "axes.labelsize": 9.5,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.linewidth": 0.8,
-        "axes.axisbelow": True,
-        "xtick.labelsize": 9,
-        "ytick.labelsize": 9,
-        "legend.fontsize": 9,
-        "legend.frameon": False,
-        "figure.constrained_layout.w_pad": 0.08,
-        "figure.constrained_layout.h_pad": 0.08,
-        "lines.linewidth": 1.8,
-        "lines.markersize": 6,
         "figure.facecolor": theme.paper,
         "axes.facecolor": theme.paper,
         "savefig.facecolor": theme.paper,
@@ -114,11 +96,8 @@ def canvas(
         "xtick.labelcolor": theme.ink,
         "ytick.labelcolor": theme.ink,
         "grid.color": theme.grid,
-        "grid.linewidth": 0.8,
-        "text.usetex": False,
-        "text.parse_math": False,  # a class called $x_1 is a name, not a formula
     }
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(settings, _STYLE):
         figure = Figure(figsize=(width, height), dpi=dpi, layout=layout)
         FigureCanvasAgg(figure)
         yield figure

@@ -13,6 +13,11 @@ from seglock.report.series import baseline_of
 from seglock.results.attack import AttackResult
 from seglock.results.study import Study
 
+_LOCK = {
+    "lock", "method", "steps", "block_size", "key", "key_id", "ffx_password", "ffx_divisor",
+    "key_space_bits",
+}  # fmt: skip
+_NO_FFX = {"ffx_password": None, "ffx_divisor": None}
 _INCORRECT = ("keys", "all_plans", "mean", "std", "p95", "max", "min")
 
 
@@ -47,20 +52,12 @@ def summarise(
 
 def _figures(result: LockResult, reference: float | None) -> dict[str, Any]:
     evaluation, scores = result.evaluation, result.scores
-    has_ffx = "ffx" in evaluation.method.split("+")
     drop = None
     if reference is not None and not evaluation.is_baseline:
         drop = reference - scores.owner_miou
     return {
-        "lock": evaluation.lock,
-        "method": evaluation.method,
-        "steps": list(evaluation.steps),
-        "block_size": evaluation.block_size,
-        "key": evaluation.key,
-        "key_id": evaluation.key_id,
-        "ffx_password": evaluation.ffx_password if has_ffx else None,
-        "ffx_divisor": evaluation.ffx_divisor if has_ffx else None,
-        "key_space_bits": evaluation.key_space_bits,
+        **evaluation.model_dump(mode="json", include=_LOCK),
+        **({} if "ffx" in evaluation.method.split("+") else _NO_FFX),
         "owner_miou": scores.owner_miou,
         "drop": drop,
         "plain": scores.plain.miou,
@@ -71,9 +68,6 @@ def _figures(result: LockResult, reference: float | None) -> dict[str, Any]:
         "floor_constant": scores.floors.constant,
         "floor_prior": scores.floors.prior,
         "floor": scores.floors.floor,
-        "best_epoch": result.training.best_epoch,
-        "epochs": result.training.epochs,
-        "seconds": result.training.seconds,
-        "parameters": result.training.parameters,
+        **result.training.model_dump(include={"best_epoch", "epochs", "seconds", "parameters"}),
         "run_id": evaluation.run_id or result.training.run_id,
     }
