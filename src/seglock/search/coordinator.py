@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seglock.errors import BusyError, SeglockError, StorageError
 from seglock.results.study import Study
@@ -72,7 +72,7 @@ def run_search(
             open_storage(url, folder, patience) as storage,
         ):
             log = StudyLog.begin(storage, settings, params.search, patience)
-            runs = _runs(log, params, settings, project_root())
+            runs = StudyRuns(log, params, settings, project_root())
             loop = StudyLoop(
                 params, root, settings, Ledger(log, params), Results(folder / "results", log.id),
                 runs, executor, observer, stops, look,
@@ -133,15 +133,6 @@ def _outcome(
         run_id=log.attribute(RUN_ID) if log else None,
         seconds=seconds,
     )
-
-
-def _runs(log: StudyLog, params: Params, settings: Settings, project: Path) -> StudyRuns:
-    described: dict[str, Any] = {
-        "search": params.search.model_dump(mode="json", exclude={"storage"}),
-        "model": params.model.model_dump(mode="json"),
-        "train": params.train.model_dump(mode="json"),
-    }
-    return StudyRuns(log, params.tracking, project, settings.name, described, settings.about)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from seglock.search.ledger import Asked
@@ -23,6 +23,7 @@ class Baseline:
 
     cost: Cost
     index: int
+    failures: int = field(default=0, compare=False)
 
     @property
     def job(self) -> str:
@@ -50,7 +51,6 @@ class Dispatch:
     in_a_row: list[str] = field(default_factory=list)
     _to_do: list[Baseline] = field(default_factory=list)
     _groups: dict[Cost, BaselineRecord] = field(default_factory=dict)
-    _tries: dict[str, int] = field(default_factory=dict)
     _beside: set[str] = field(default_factory=set)
     _free: set[str] = field(default_factory=set)
     _exhausted: bool = False
@@ -126,25 +126,23 @@ class Dispatch:
         if not permanent and work.job in self._beside:
             self._beside.remove(work.job)
             self._free.add(work.job)
-            self._again(work)
+            self._again(work, failed=False)
             return False
         if not permanent:
             self.in_a_row.append(work.job if isinstance(work, Baseline) else f"trial {work.line}")
             self._beside = {other.job for other in flying} - {work.job}
-        if isinstance(work, Baseline):
-            self._tries[work.job] = self._tries.get(work.job, 0) + 1
-            given_up = permanent or self._tries[work.job] > self.search.retries
-        else:
-            given_up = permanent or (work.failures >= self.search.retries and self._alone())
-            if given_up and not permanent and work.failures:
-                self.in_a_row.clear()
+        given_up = permanent or (
+            work.failures >= self.search.retries and (isinstance(work, Baseline) or self._alone())
+        )
         if not given_up:
-            self._again(work)
+            self._again(work, failed=True)
+        elif not permanent and work.failures:
+            self.in_a_row.clear()
         return given_up
 
-    def _again(self, work: Work) -> None:
+    def _again(self, work: Work, *, failed: bool) -> None:
         if isinstance(work, Baseline):
-            self._to_do.append(work)
+            self._to_do.append(replace(work, failures=work.failures + failed))
         else:
             self.to_retry.append(work)
 

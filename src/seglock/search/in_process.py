@@ -53,25 +53,23 @@ class InProcessExecutor:
             return []
         job = self._jobs.popleft()
 
+        raised: list[Exception] = []  # no error of the job's
+
         def on_epoch(row: EpochRow) -> bool:
             try:
                 return decide(job.id, row)
             except Exception as error:
-                raise _NotTheJobs(error) from error
+                raised.append(error)
+                return True
 
         def run() -> TrialResult:
             return self._run(job, scratch=self._scratch, on_epoch=on_epoch, worker="in-process")
 
-        try:
-            return [outcome_of(job.id, run)]
-        except _NotTheJobs as raised:
-            raise raised.error from None
+        outcome = outcome_of(job.id, run)
+        if raised:
+            raise raised[0]
+        return [outcome]
 
     def close(self) -> None:
         """Forget what was submitted."""
         self._jobs.clear()
-
-
-class _NotTheJobs(BaseException):  # no Exception, so that no job's code takes it
-    def __init__(self, error: Exception) -> None:
-        self.error = error

@@ -107,13 +107,13 @@ class StudyLoop:
         kept = self.results.load()
         told = {f"trial-{record.number}-{record.attempt}": record for record in self.records}
         for job, found in kept.items():
+            self.runs.take_up(job, found.run_id)
             if job.startswith("baseline-"):
-                self._tell_baseline(job, found, taken_up=True)
+                self._tell_baseline(job, found)
             elif record := told.get(job):
-                self._take_up(job, found.run_id, record.number, record.lock)
                 self.runs.end_trial(job, record)  # told before the kill, its run was not
         for asked in self.ledger.adopt(kept):
-            self._tell_trial(asked, kept[asked.job], taken_up=True)
+            self._tell_trial(asked, kept[asked.job])
         self.ledger.requeue_running()
         for job in kept:
             self.results.drop(job)
@@ -139,10 +139,8 @@ class StudyLoop:
         flight = self._flights[work.job] = _Flight(work)
         if isinstance(work, Asked):
             point, seed = work.point, self.params.train.seed
-            tags = {"kind": "trial", "trial": str(work.number), "attempt": str(work.attempt)}
         else:
             point, seed = baseline_point(self.params, *work.cost), self._seed(work.index)
-            tags = {"kind": "baseline", "seed": str(seed)}
         job = TrialJob(
             id=work.job,
             steps=point.steps,
@@ -151,7 +149,7 @@ class StudyLoop:
             data_digest=self.settings.about["dataset_digest"],
             weights_sha256=self.settings.fingerprint["weights"]["sha256"],
         )
-        flight.run_id = self.runs.begin(work.job, point, {"lock": point.lock, **tags})
+        flight.run_id = self.runs.begin(work.job, point)
         if isinstance(work, Asked):
             self.ledger.started(work.number, flight.run_id)
         self.executor.submit(job)
@@ -217,7 +215,7 @@ class StudyLoop:
         del self._flights[outcome.job]
         self.results.drop(outcome.job)
 
-    def _tell_trial(self, asked: Asked, kept: Kept, *, taken_up: bool = False) -> None:
+    def _tell_trial(self, asked: Asked, kept: Kept) -> None:
         baseline = self.dispatch.group(asked.point.cost)
         assert baseline is not None, "a trial is handed out after its baselines"
         measured = measured_values(kept.result, baseline, kept.stopped)
@@ -227,12 +225,7 @@ class StudyLoop:
             curve = measured["curve"]
             behind = mean_best(baseline, len(curve)) - max(curve)
             self.ledger.stop(asked.number, measured, behind)
-        if taken_up:
-            self._take_up(asked.job, kept.run_id, asked.number, asked.point.lock)
         self._counts(asked)
-
-    def _take_up(self, job: str, run_id: str | None, trial: int, lock: str) -> None:
-        self.runs.take_up(job, run_id, {"kind": "trial", "trial": str(trial), "lock": lock})
 
     def _counts(self, asked: Asked) -> None:
         """A trial is at its end: remember its record, and end its run."""
@@ -245,12 +238,10 @@ class StudyLoop:
         self.runs.end_trial(asked.job, record)
         self.observer.job_ended(asked.job, record)
 
-    def _tell_baseline(self, job: str, kept: Kept, *, taken_up: bool = False) -> None:
+    def _tell_baseline(self, job: str, kept: Kept) -> None:
         seed = self._seed(int(job.rpartition("-")[2]))
         values = baseline_values(kept.result, seed, kept.run_id)
         self.ledger.log.remember(job, values)
-        if taken_up:
-            self.runs.take_up(job, kept.run_id, {"kind": "baseline", "seed": str(seed)})
         self.runs.end_baseline(job, values)
         self.observer.job_ended(job, None)
 

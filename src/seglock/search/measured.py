@@ -40,7 +40,7 @@ def baseline_values(result: TrialResult, seed: int, run_id: str | None) -> dict[
     }
 
 
-def baseline_record(cost: Cost, found: list[dict[str, Any]]) -> BaselineRecord:
+def baseline_record(cost: Cost, found: list[Any]) -> BaselineRecord:
     """All seeds of one cost together."""
     return BaselineRecord(
         epochs=cost[0],

@@ -19,10 +19,11 @@ from seglock.search.measured import baseline_name
 from seglock.search.study import RUN_ID, StudyLog
 
 if TYPE_CHECKING:
-    from seglock.config import TrackingParams
+    from seglock.config import Params
     from seglock.results.study import Study
     from seglock.results.trial import TrialRecord
     from seglock.search.point import Point
+    from seglock.search.settings import Settings
     from seglock.tracking import RunTracker, Status
     from seglock.training import EpochRow
 
@@ -35,11 +36,9 @@ class StudyRuns:
     trials makes no run."""
 
     log: StudyLog
-    params: TrackingParams
+    params: Params
+    settings: Settings
     root: Path
-    name: str
-    settings: Mapping[str, Any]
-    about: Mapping[str, Any]
     _parent: RunTracker | None = None
     _children: dict[str, RunTracker] = field(default_factory=dict)
 
@@ -60,34 +59,39 @@ class StudyRuns:
 
         # A run of that name is looked for in the store: a study has one, whoever was killed when.
         known = self.log.attribute(RUN_ID)
-        tags = _data_tags(self.name, self.about) | {"kind": "study"}
+        name, about = self.settings.name, self.settings.about
         parent = open_run(
-            self.params, name=self.name, tags=tags, root=self.root,
-            run_id=known or f"local-{self.log.id}",
+            self.params.tracking, name=name, tags=_data_tags(name, about) | {"kind": "study"},
+            root=self.root, run_id=known or f"local-{self.log.id}",
         )  # fmt: skip
         self._parent = parent
         parent.whole = parent.whole or known is None  # then nothing was told of it before
         self.log.remember(RUN_ID, parent.run_id)
         parent.end_children()
-        parent.log_params(self.settings)
-        parent.log_dataset(self.about["dataset"], self.about["dataset_digest"], use="search")
+        sections = {"search", "model", "train"}
+        described = self.params.model_dump(
+            mode="json", include=sections, exclude={"search": {"storage"}}
+        )
+        parent.log_params(described)
+        parent.log_dataset(about["dataset"], about["dataset_digest"], use="search")
         return parent
 
-    def begin(self, job: str, point: Point, tags: Mapping[str, str]) -> str:
+    def begin(self, job: str, point: Point) -> str:
         """Begin a job's run; returns its id."""
-        tracker = self._child(job, f"{job} · {point.lock}", tags)
+        tracker = self._child(job, f"{job} · {point.lock}", {"lock": point.lock})
         named = {"lock": point.lock, "steps": point.steps, "method": point.pattern or point.lock}
         tracker.log_params(_params(vars(point) | named))
         return tracker.run_id
 
-    def take_up(self, job: str, run_id: str | None, tags: Mapping[str, str]) -> str:
+    def take_up(self, job: str, run_id: str | None) -> None:
         """Go on with the run of a job whose result an earlier coordinator left."""
-        return self._child(job, job, tags, run_id).run_id
+        self._child(job, job, {}, run_id)
 
     def _child(
-        self, job: str, name: str, tags: Mapping[str, str], run_id: str | None = None
+        self, job: str, name: str, tags: dict[str, str], run_id: str | None = None
     ) -> RunTracker:
-        tags = _data_tags(self.name, self.about) | {"job": job, **tags}
+        tags = _data_tags(self.settings.name, self.settings.about) | tags
+        tags |= _job_tags(job, self.params.train.seed)
         self._children[job] = self.parent.child(name, tags, run_id)
         return self._children[job]
 
@@ -144,10 +148,8 @@ def tell_study(run: RunTracker, study: Study) -> None:
     tags = _data_tags(study.study, study.about.document())
     for trial in study.trials:
         job = f"trial-{trial.number}-{trial.attempt}"
-        about = {"kind": "trial", "trial": str(trial.number), "attempt": str(trial.attempt)}
-        about |= {"job": job, "lock": trial.lock}
         if trial.run_id:
-            child = run.child(f"{job} · {trial.lock}", tags | about, trial.run_id)
+            child = run.child(f"{job} · {trial.lock}", tags | _job_tags(job), trial.run_id)
             child.log_params(_params(trial.document()))
             _tell_curve(child, trial.curve)
             _end_trial(child, trial)
@@ -156,8 +158,8 @@ def tell_study(run: RunTracker, study: Study) -> None:
             if not run_id:
                 continue
             job = baseline_name((group.epochs, group.image_side), index)
-            about = {"kind": "baseline", "seed": str(group.seeds[index]), "job": job}
-            child = run.child(f"{job} · {BASELINE}", tags | about, run_id)
+            own = _job_tags(job, group.seeds[0])
+            child = run.child(f"{job} · {BASELINE}", tags | own, run_id)
             figures = {"owner_miou": group.owner_miou[index], "floor": group.floor}
             child.log_metrics(access_metrics(figures), again=True)
             _tell_curve(child, group.curves[index])
@@ -185,6 +187,7 @@ def _tell_curve(run: RunTracker, curve: Sequence[float]) -> None:
 def _end_trial(run: RunTracker, trial: TrialRecord) -> None:
     run.log_metrics(trial_metrics(trial.document()), again=True)
     tags = {
+        "lock": trial.lock,
         "state": trial.state,
         "key_id": trial.key_id or "none",
         "key_hash": trial.key_hash or "none",
@@ -202,6 +205,15 @@ def _end_trial(run: RunTracker, trial: TrialRecord) -> None:
 
 def _data_tags(study: str, about: Mapping[str, Any]) -> dict[str, str]:
     return {"study": study} | {n: str(about[n]) for n in ("dataset", "dataset_digest", "model")}
+
+
+def _job_tags(job: str, seed: int = 0) -> dict[str, str]:
+    """What a job's id says of it; ``seed``: params.yaml's, from which baselines count."""
+    kind, *numbers = job.split("-")
+    tags = {"job": job, "kind": kind}
+    if kind == "trial":
+        return tags | dict(zip(("trial", "attempt"), numbers, strict=True))
+    return tags | {"seed": str(seed + int(numbers[-1]))}
 
 
 def _params(about: Mapping[str, Any]) -> dict[str, Any]:

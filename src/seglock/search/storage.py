@@ -61,34 +61,32 @@ class Patience:
 
     def __call__(self, call: Callable[[], T]) -> T:
         """What ``call`` returns. Raises StorageError when it cannot be had."""
-        with showing(self.url):
-            return self._repeat(call)
-
-    def _repeat(self, call: Callable[[], T]) -> T:
         until: float | None = None
-        while True:
-            try:
-                found = call()
-            except SeglockError:
-                raise
-            except Exception as error:
-                if (away := _reason_away(error)) is None:
+        with showing(self.url):
+            while True:
+                try:
+                    found = call()
+                    break
+                except SeglockError:
                     raise
-                if until is None:
-                    until = time.monotonic() + self.seconds
-                    told = f"the study's database is away ({away}); waiting for it"
-                    self.say(as_written(told, self.url))
-                if time.monotonic() > until:
-                    raise StorageError(
-                        f"the study's database must answer within {self.seconds:g} s",
-                        got=away,
-                        fix="start it, then run the same command again; nothing measured is lost",
-                    ) from error
-                self.sleep(0.25)
-            else:
-                if until is not None:
-                    self.say("the study's database answers again")
-                return found
+                except Exception as error:
+                    if (away := _reason_away(error)) is None:
+                        raise
+                    if until is None:
+                        until = time.monotonic() + self.seconds
+                        told = f"the study's database is away ({away}); waiting for it"
+                        self.say(as_written(told, self.url))
+                    if time.monotonic() > until:
+                        raise StorageError(
+                            f"the study's database must answer within {self.seconds:g} s",
+                            got=away,
+                            fix="start it, then run the same command again; nothing measured is "
+                            "lost",
+                        ) from error
+                    self.sleep(0.25)
+        if until is not None:
+            self.say("the study's database answers again")
+        return found
 
 
 @contextlib.contextmanager

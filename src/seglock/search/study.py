@@ -168,12 +168,8 @@ class StudyLog:
     def baselines(self, costs: Sequence[Cost], seeds: int) -> tuple[BaselineRecord, ...]:
         """The baselines of each cost of which all seeds are known."""
         known = self.patience(lambda: self.study.user_attrs)
-        records = []
-        for cost in costs:
-            found = [known.get(baseline_name(cost, index)) for index in range(seeds)]
-            if all(found):
-                records.append(baseline_record(cost, [one for one in found if one]))
-        return tuple(records)
+        found = {c: [known.get(baseline_name(c, seed)) for seed in range(seeds)] for c in costs}
+        return tuple(baseline_record(cost, some) for cost, some in found.items() if all(some))
 
 
 @dataclass(frozen=True)
