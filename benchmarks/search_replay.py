@@ -15,13 +15,7 @@ from typing import Any
 import optuna
 
 from seglock.config import Params, SearchParams, check_params
-from seglock.results.trial import BaselineRecord, Stopped, TrialRecord, baseline_for
-from seglock.search.early_stopping import should_stop
-from seglock.search.ledger import Ledger
-from seglock.search.recommend import recommend
-from seglock.search.storage import Patience
-from seglock.search.study import StudyLog
-from seglock.search.tradeoff import (
+from seglock.results.tradeoff import (
     hypervolume,
     hypervolume_history,
     measured,
@@ -29,6 +23,12 @@ from seglock.search.tradeoff import (
     references,
     within_limits,
 )
+from seglock.results.trial import BaselineRecord, Stopped, TrialRecord, baseline_for
+from seglock.search.early_stopping import should_stop
+from seglock.search.ledger import Ledger
+from seglock.search.recommend import recommend
+from seglock.search.storage import Patience
+from seglock.search.study import StudyLog
 
 SAMPLERS = ("tpe", "nsga2", "random")
 REFERENCE_SAMPLER = "random"

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from seglock.config import ResourceParams
-from seglock.search.cards import visible_cards
 from seglock.search.executor import Finished, Outcome
 from seglock.search.workers import LocalExecutor
+from seglock.threads import visible_cards
 from tests.search.fakes import wait_for
 from tests.search.project import make_job, make_root
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seglock.config import SearchParams
+from seglock.results.tradeoff import dominates
 from seglock.search.early_stopping import mean_best, should_stop
-from seglock.search.tradeoff import dominates
 from tests.search.records import EPOCHS, FLOOR, RISE, make_baseline, make_stopped, make_trial
 
 SEARCH = SearchParams(max_drop=0.02, margin=0.05, warmup_epochs=2)

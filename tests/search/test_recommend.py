@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seglock.config import SearchParams
+from seglock.results.tradeoff import pareto_front, within_limits
 from seglock.search.recommend import recommend
-from seglock.search.tradeoff import pareto_front, within_limits
 from tests.search.records import FLOOR, PLAIN, make_baseline, make_stopped, make_trial
 
 LIMITS = SearchParams(max_drop=0.025, max_regained=0.15)

@@ -23,10 +23,10 @@ from seglock.config import ResourceParams
 from seglock.errors import ConfigError
 from seglock.search import process as process_module
 from seglock.search import workers as workers_module
-from seglock.search.cards import share_cards
 from seglock.search.executor import Failed, Finished, Outcome, TrialJob, TrialResult
 from seglock.search.process import Pipe, Process
 from seglock.search.workers import InProcessExecutor, LocalExecutor, ask
+from seglock.threads import share_cards
 from seglock.training import EpochRow
 from tests.conftest import ROOT
 from tests.search.fakes import fake_job, fake_run, is_running, wait_for

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -105,7 +108,6 @@ def _line(study: Study) -> str:
 def _print_study(study: Study, root: Path) -> None:
     from seglock.report.numbers import duration
     from seglock.report.searchsummary import advice_sentence, keys_sentence, objective_sentence
-    from seglock.search.database import dashboard_command
 
     ended = ", ".join(f"{count} {state}" for state, count in study.counts if count)
     _say(
@@ -133,7 +135,7 @@ def _print_study(study: Study, root: Path) -> None:
         _say(tried)
     typer.echo("")
     typer.echo(f"Outputs     {root / 'data' / 'search'}")
-    typer.echo(f"Dashboard   {dashboard_command(_storage(study.storage))}")
+    typer.echo(f"Dashboard   {dashboard_command(study.storage)}")
     if study.recommendation.status == "recommended":
         typer.echo("Next        seglock search --apply, then `dvc repro` trains it in full")
 
@@ -157,12 +159,32 @@ def _say(text: str) -> None:
     typer.echo(textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False))
 
 
-def _storage(storage: str) -> str:
-    """The path of the study's own file, which can be pasted; a URL as it is."""
-    from seglock.address import project_root
+def dashboard_command(storage: str) -> str:
+    """A line for a POSIX shell that opens a storage in optuna-dashboard, which knows nothing of
+    our ``$VARIABLES`` and drivers. ``storage``: as study.json has it, without a password.
 
-    is_url = "://" in storage or storage.startswith("$")
-    return storage if is_url else shown(project_root() / storage)
+    The shell would put a password in the URL as it is: PostgreSQL reads it from the environment.
+
+    >>> dashboard_command("postgresql+psycopg://ann:$SECRET@db/studies?sslmode=require")
+    'PGPASSWORD="$SECRET" optuna-dashboard "postgresql+psycopg://ann@db/studies?sslmode=require"'
+    """
+    from seglock.address import project_root, sqlite_uri
+    from seglock.search.database import DRIVERS, installed_driver
+
+    scheme, found, rest = storage.partition("://")
+    if not found and not storage.startswith("$"):  # the study's own file
+        return f"optuna-dashboard {shlex.quote(sqlite_uri(shown(project_root() / storage)))}"
+    before = ""
+    if scheme.partition("+")[0] in DRIVERS:
+        with contextlib.suppress(ImportError):  # then this machine cannot open it at all
+            scheme = installed_driver(scheme)
+        user, at, place = rest.rpartition("@")
+        user, _, password = user.partition(":")
+        rest = f"{user}{at}{place}"
+        before = f'PGPASSWORD="{password}" ' if password.startswith("$") else ""
+    address = f"{scheme}{found}{rest}"
+    quoted = address if re.fullmatch(r"[\w.:/@+%=,-]*", address) else f'"{address}"'
+    return f"{before}optuna-dashboard {quoted}"
 
 
 def _apply(study: Study, overrides: dict[str, Any], root: Path) -> None:

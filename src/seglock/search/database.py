@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
-import shlex
 import shutil
 import socket
 import sqlite3
@@ -15,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from seglock.address import project_root, rooted, sqlite_uri
+from seglock.address import project_root, rooted
 from seglock.config.search_rules import hide_password
 from seglock.errors import ConfigError, SeglockError
 from seglock.variables import expand, showing
@@ -28,7 +26,7 @@ Storage = TypeVar("Storage", bound="BaseStorage | None")
 SQLITE = "sqlite"
 _IN_MEMORY = [(SQLITE, name) for name in (None, "", ":memory:")]
 CONNECT_TIMEOUT = 5  # seconds
-_DRIVERS = {"postgresql": ("psycopg2", "psycopg"), "postgres": ("psycopg2", "psycopg")}
+DRIVERS = {"postgresql": ("psycopg2", "psycopg"), "postgres": ("psycopg2", "psycopg")}
 # In the server, as `_engine_options` has it here: the lock of a machine that is off is freed.
 _NOTICE_THE_DEAD = (
     "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
@@ -170,9 +168,9 @@ def _usable(url: str) -> tuple[URL, dict[str, Any]]:
         try:
             address = make_url(rooted(expand_url(url), project_root()))
             backend, database = address.get_backend_name(), address.database
-            if backend not in (SQLITE, *_DRIVERS) or (backend, database) in _IN_MEMORY:
+            if backend not in (SQLITE, *DRIVERS) or (backend, database) in _IN_MEMORY:
                 raise ArgumentError
-            address = address.set(drivername=_driver(address.drivername))
+            address = address.set(drivername=installed_driver(address.drivername))
             address.get_dialect().import_dbapi()
         except (ArgumentError, NoSuchModuleError, ValueError) as error:
             if isinstance(error, SeglockError):
@@ -237,41 +235,14 @@ def this_process() -> str:
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
-def dashboard_command(shown: str) -> str:
-    """A line for a POSIX shell that opens a storage in optuna-dashboard, which knows nothing of
-    our ``$VARIABLES`` and drivers. ``shown``: without a password; its variables stay.
-
-    The shell would put a password in the URL as it is: PostgreSQL reads it from the environment.
-
-    >>> dashboard_command(".seglock/search/tradeoff/study.db")
-    'optuna-dashboard sqlite:///.seglock/search/tradeoff/study.db'
-    >>> dashboard_command("postgresql+psycopg://ann:$SECRET@db/studies?sslmode=require")
-    'PGPASSWORD="$SECRET" optuna-dashboard "postgresql+psycopg://ann@db/studies?sslmode=require"'
-    """
-    scheme, found, rest = shown.partition("://")
-    if not found and not shown.startswith("$"):
-        return f"optuna-dashboard {shlex.quote(sqlite_uri(shown))}"
-    before = ""
-    if scheme.partition("+")[0] in _DRIVERS:
-        with contextlib.suppress(ImportError):  # then this machine cannot open it at all
-            scheme = _driver(scheme)
-        user, at, place = rest.rpartition("@")
-        user, _, password = user.partition(":")
-        rest = f"{user}{at}{place}"
-        before = f'PGPASSWORD="{password}" ' if password.startswith("$") else ""
-    address = f"{scheme}{found}{rest}"
-    quoted = address if re.fullmatch(r"[\w.:/@+%=,-]*", address) else f'"{address}"'
-    return f"{before}optuna-dashboard {quoted}"
-
-
-def _driver(name: str) -> str:
+def installed_driver(name: str) -> str:
     """``postgresql`` with the driver that is installed: what it means alone is psycopg2 to
     SQLAlchemy 2.0 and psycopg to 2.1."""
     from importlib.util import find_spec
 
-    if name not in _DRIVERS:
+    if name not in DRIVERS:
         return name
-    for module in _DRIVERS[name]:
+    for module in DRIVERS[name]:
         if find_spec(module) is not None:
             return f"postgresql+{module}"
     raise ImportError(name)

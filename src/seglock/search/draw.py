@@ -13,11 +13,11 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from seglock.results.tradeoff import beyond_limits
 from seglock.search.recommend import recommend
 from seglock.search.samplers import make_sampler
 from seglock.search.space import grid, identity, planned_points, suggest
 from seglock.search.study import MEASURED, points
-from seglock.search.tradeoff import beyond_limits
 
 if TYPE_CHECKING:
     from optuna import Study

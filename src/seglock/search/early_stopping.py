@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from seglock.results.tradeoff import dominates
 from seglock.results.trial import Stopped
-from seglock.search.tradeoff import dominates
 
 if TYPE_CHECKING:
     from seglock.config import SearchParams

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from seglock.search.tradeoff import measured
+from seglock.results.tradeoff import measured
 
 if TYPE_CHECKING:
     from seglock.results.trial import TrialRecord

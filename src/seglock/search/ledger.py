@@ -12,12 +12,12 @@ from collections.abc import Container
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from seglock.results.tradeoff import beyond_limits
 from seglock.search.draw import next_point
 from seglock.search.point import Point
 from seglock.search.samplers import make_pruner, make_sampler
 from seglock.search.space import suggest, to_suggestions
 from seglock.search.study import MEASURED, POINT, RUN_ID, SUPERSEDED, StudyLog
-from seglock.search.tradeoff import beyond_limits
 
 if TYPE_CHECKING:
     from optuna import Trial

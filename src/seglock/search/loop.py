@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seglock.errors import TrainingError
+from seglock.results.tradeoff import pareto_front
 from seglock.results.trial import Stopped
 from seglock.search.dispatch import FAILURES_IN_A_ROW, Baseline, Dispatch, Work
 from seglock.search.early_stopping import mean_best, should_stop
@@ -18,7 +19,6 @@ from seglock.search.observer import Totals
 from seglock.search.outcome import asked_in_all
 from seglock.search.space import apply_point, baseline_point
 from seglock.search.study import Kept, busy
-from seglock.search.tradeoff import pareto_front
 
 if TYPE_CHECKING:
     from seglock.config import Params

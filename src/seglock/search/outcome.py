@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from seglock.results.study import About, Counts, Hypervolume, Hypervolumes, Limits, Saved, Study
+from seglock.results.tradeoff import hypervolume_history, pareto_front, references
 from seglock.results.trial import ENDS, BaselineRecord, TrialRecord, baseline_for
 from seglock.search.importance import importances
 from seglock.search.point import Point
 from seglock.search.recommend import recommend
 from seglock.search.space import identity, planned_points
-from seglock.search.tradeoff import hypervolume_history, pareto_front, references
 
 if TYPE_CHECKING:
     from seglock.config import Params

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seglock.results.study import Nearest, Recommendation, Status
+from seglock.results.tradeoff import beyond_limits, measured, within_limits
 from seglock.results.trial import baseline_for
-from seglock.search.tradeoff import beyond_limits, measured, within_limits
 
 if TYPE_CHECKING:
     from seglock.config import SearchParams

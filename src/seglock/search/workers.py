@@ -10,12 +10,11 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from seglock.search.cards import share_cards
 from seglock.search.executor import ANSWER_SECONDS, Decide, Failed, Finished, Outcome, TrialJob
 from seglock.search.in_process import InProcessExecutor, outcome_of
 from seglock.search.process import Pipe, Process
 from seglock.search.trial import RunTrial, empty, failure, run_trial
-from seglock.threads import share_cores
+from seglock.threads import share_cards, share_cores
 from seglock.variables import without_secrets
 
 if TYPE_CHECKING:

@@ -42,9 +42,8 @@ def dominates(one: Objectives, other: Objectives) -> bool:
 def pareto_front(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     """The complete trials that no other dominates, the owner's best first; equals stay together."""
     trials = [(point, r) for r in measured(records) if (point := r.objectives) is not None]
-    trials.sort(key=lambda pair: (-pair[0][0], pair[0][1], pair[1].number))
     front: list[tuple[Objectives, TrialRecord]] = []
-    for point, record in trials:
+    for point, record in sorted(trials, key=lambda one: (-one[0][0], one[0][1], one[1].number)):
         # The last of the front has the least unauthorised so far, and an owner at least as good.
         if not front or point[1] < front[-1][0][1] or point == front[-1][0]:
             front.append((point, record))

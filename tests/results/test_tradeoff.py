@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seglock.config import SearchParams
-from seglock.results.trial import baseline_for
-from seglock.search.tradeoff import (
+from seglock.results.tradeoff import (
     dominates,
     hypervolume,
     hypervolume_history,
@@ -19,6 +18,7 @@ from seglock.search.tradeoff import (
     references,
     within_limits,
 )
+from seglock.results.trial import baseline_for
 from tests.search.records import FLOOR, PLAIN, make_baseline, make_stopped, make_trial
 
 # Tenths meet often, so that ties and doubles are drawn too.
