@@ -124,7 +124,7 @@ def test_pictures_that_do_not_fit_together_are_refused(
 def test_pickled_pictures_are_never_loaded(root: Path) -> None:
     path = root / "data/evaluations/shf-4/pictures.npz"
     np.savez(path, ids=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(ReportError, match="must be readable"):
+    with pytest.raises(ReportError, match=r"pictures\.npz must be whole"):
         read_results(root, LOCKS)
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from seglock.cli.report import report_command
 from seglock.errors import ReportError
-from seglock.report.searchsummary import advice_sentence, effort_sentence, keys_sentence
+from seglock.report.searchsummary import advice_sentence, keys_sentence
+from seglock.report.templating import render
 from seglock.results.study import STUDY_FILE, Study
 from seglock.stages.report import write_report
 from tests.report.conftest import DEMO, write_project
@@ -189,7 +190,7 @@ def test_a_key_under_which_no_lead_is_left_regains_all() -> None:
 
 
 def test_what_is_still_to_come_is_said() -> None:
-    sentence = effort_sentence(Study.check(make_study(count=4, asked=10)))
+    sentence = render("effort.html", study=Study.check(make_study(count=4, asked=10)))
     assert sentence.startswith("4 of 4 trials ran in full")
     assert "6 of 10 are still to come" in sentence
     assert sentence.endswith("The trials took 32 s together.")

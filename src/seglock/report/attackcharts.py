@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +44,9 @@ def draw_shares(results: Sequence[AttackResult], path: Path, *, theme: Theme = L
     looks = {name: look(f"{name}: stolen network", place) for place, name in enumerate(attacks)}
     every = [p for r in results for source in ("theft", "scratch") for p in _shares(r, source)]
     ticks = {f"{percent:.{2 + (percent >= 10)}g}": percent for percent, _ in every}
-    locks = list(dict.fromkeys(result.lock for result in results))
-    with canvas(path, *_size(len(locks)), theme) as figure:
-        for axes, lock in _panels(figure, locks, "labelled images, % of all"):
+    by_lock = {result.lock: result for result in results}
+    with canvas(path, *_size(len(by_lock)), theme) as figure:
+        for axes, lock in _panels(figure, by_lock, "labelled images, % of all", theme):
             mine = [result for result in results if result.lock == lock]
             for result in mine:
                 access = looks[result.attack]
@@ -57,14 +57,12 @@ def draw_shares(results: Sequence[AttackResult], path: Path, *, theme: Theme = L
                 stolen = zip(*_shares(result, "theft"), strict=True)
                 axes.plot(*stolen, lw=1.6, label=access.label, **style)
             axes.plot([], [], "--", color=theme.faint, lw=1.1, label="The same from scratch")
-            axes.axhline(mine[-1].correct, label="Owner", **theme.reference)
-            axes.axhline(mine[-1].floor, **theme.floor)
             axes.set_xscale("log")
             axes.set_xticks(list(ticks.values()), list(ticks), minor=False)
             axes.minorticks_off()
             axes.margins(x=0.08)
             axes.set_ylim(0, _ROOM * max(*(y for _, y in every), *(r.correct for r in results)))
-        one_legend(figure, _columns(len(locks)))
+        one_legend(figure, _columns(len(by_lock)))
 
 
 def draw_proximity(analyses: Sequence[AttackResult], path: Path, *, theme: Theme = LIGHT) -> None:
@@ -78,7 +76,7 @@ def draw_proximity(analyses: Sequence[AttackResult], path: Path, *, theme: Theme
     reached = [max(p.miou, p.max or 0.0) for found in analyses for p in found.curve]
     farthest = max(p.changes or 0 for found in analyses for p in found.curve)
     with canvas(path, *_size(len(by_lock)), theme) as figure:
-        for axes, lock in _panels(figure, list(by_lock), "changes from the right key"):
+        for axes, lock in _panels(figure, by_lock, "changes from the right key", theme):
             points = sorted(
                 (p.changes, p.miou, p.miou if p.min is None else p.min, p.max or p.miou)
                 for p in by_lock[lock].curve
@@ -92,8 +90,6 @@ def draw_proximity(analyses: Sequence[AttackResult], path: Path, *, theme: Theme
             axes.plot(
                 changes, mean, marker="o", markersize=3.5, lw=1.6, color=colour, label=access.label
             )
-            axes.axhline(by_lock[lock].correct, label="Owner", **theme.reference)
-            axes.axhline(by_lock[lock].floor, **theme.floor)
             count_axis(axes, -0.15, farthest)
             axes.set_ylim(0, _ROOM * max(*reached, *(found.correct for found in analyses)))
         one_legend(figure, _columns(len(by_lock)))
@@ -132,20 +128,24 @@ def _size(count: int) -> tuple[float, float]:
     return columns * width + 0.4, math.ceil(count / columns) * height + 0.7
 
 
-def _panels(figure: Figure, locks: Sequence[str], x_label: str) -> Iterator[tuple[Axes, str]]:
+def _panels(
+    figure: Figure, by_lock: Mapping[str, AttackResult], x_label: str, theme: Theme
+) -> Iterator[tuple[Axes, str]]:
     """A panel a lock; numbers stand at the left and under the last panel of each column only."""
-    columns = _columns(len(locks))
-    rows = math.ceil(len(locks) / columns)
-    for place, lock in enumerate(locks):
+    columns = _columns(len(by_lock))
+    rows = math.ceil(len(by_lock) / columns)
+    for place, (lock, result) in enumerate(by_lock.items()):
         axes = figure.add_subplot(rows, columns, place + 1)
         axes.set_title(lock_text(lock))
         axes.grid(axis="y")
         yield axes, lock
+        axes.axhline(result.correct, label="Owner", **theme.reference)
+        axes.axhline(result.floor, **theme.floor)
         if place % columns == 0:
             axes.set_ylabel("mean IoU")
         else:
             axes.tick_params(labelleft=False)
-        if place + columns >= len(locks):
+        if place + columns >= len(by_lock):
             axes.set_xlabel(x_label)
         else:
             axes.tick_params(labelbottom=False)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = 3
 _PANEL = (3.5, 3.1)
+_ADD = "Add one under locks: in params.yaml, for example  shf-4: {steps: [shf-4]}"
 _SPREAD = "Incorrect keys, min to max"
 
 Reading = Callable[[Scores], float | None]
@@ -58,7 +59,8 @@ def draw_access_control(results: Sequence[LockResult], path: Path, *, theme: The
     with canvas(path, *size, theme) as figure:
         figure.get_layout_engine().set(hspace=0.08, wspace=0.05)  # type: ignore[union-attr, call-arg]
         if not series:
-            _only_baseline(figure, results)
+            words = f"No lock yet: the baseline alone reaches {results[0].scores.owner_miou:.4f}.\n"
+            say(figure.add_subplot(), words + _ADD)
         for place, group in enumerate(series):
             axes = figure.add_subplot(rows, columns, place + 1)
             axes.set_title(group.label)
@@ -138,15 +140,6 @@ def _draw_bars(axes: Axes, group: Series, theme: Theme) -> None:
     axes.set_xticks(range(len(names)), names)
     axes.tick_params(axis="x", length=0)
     axes.set_xlabel(f"block side M = {group.block_sizes[0]}")
-
-
-def _only_baseline(figure: Figure, results: Sequence[LockResult]) -> None:
-    value = results[0].scores.owner_miou if results else 0.0
-    say(
-        figure.add_subplot(),
-        f"No lock yet: the baseline alone reaches {value:.4f}.\n"
-        "Add one under locks: in params.yaml, for example  shf-4: {steps: [shf-4]}",
-    )
 
 
 def one_legend(figure: Figure, columns: int) -> None:

@@ -10,7 +10,6 @@ from seglock.report.findings import warnings
 from seglock.report.illustrations import Illustration
 from seglock.report.locks import LockResult
 from seglock.report.paper import table1
-from seglock.report.searchsummary import effort_sentence
 from seglock.report.templating import render
 from seglock.results.study import Study
 
@@ -37,7 +36,6 @@ def render_page(
         "report.html",
         summary=summary,
         study=study,
-        effort=effort_sentence(study) if study else "",
         columns=COLUMNS,
         table=table1(summary),
         warnings=warnings(summary),

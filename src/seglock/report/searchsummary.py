@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from seglock.report.method_style import lock_text
-from seglock.report.numbers import duration, four
+from seglock.report.numbers import four
 from seglock.results.study import Study
 from seglock.results.trial import TrialRecord
 
@@ -108,22 +108,3 @@ def keys_sentence(study: Study) -> str | None:
 
 def _range(values: list[float]) -> str:
     return f"{four(min(values))} to {four(max(values))}"
-
-
-def effort_sentence(study: Study) -> str:
-    """How many trials, how they ended, and what stopping early saved."""
-    counts, saved = study.counts, study.early_stopping
-    total = len(study.trials)
-    parts = [f"{counts.complete} of {total} {'trial' if total == 1 else 'trials'} ran in full"]
-    if counts.stopped:
-        parts.append(
-            f"{counts.stopped} {'was' if counts.stopped == 1 else 'were'} stopped early, which "
-            f"saved {saved.epochs_saved} of {saved.epochs_full} epochs"
-        )
-    if counts.failed:
-        parts.append(f"{counts.failed} failed")
-    if study.asked > total:
-        parts.append(f"{study.asked - total} of {study.asked} are still to come")
-    text = "; ".join(parts) + "."
-    spent = sum(trial.seconds or 0.0 for trial in study.trials)  # over all commands and workers
-    return f"{text} The trials took {duration(spent)} together." if spent else text

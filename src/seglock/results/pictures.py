@@ -59,14 +59,10 @@ class Pictures:
             with np.load(whole, allow_pickle=False) as stored:
                 if sum(part.file_size for part in stored.zip.infolist()) > _MOST_BYTES:
                     raise ValueError(f"more than {_MOST_BYTES} bytes of pictures")
-                arrays: dict[str, Any] = {name: stored[name] for name in stored.files}
+                return cls(**_checked({name: stored[name] for name in stored.files}, classes))
         except FileNotFoundError as error:
             raise ReportError(f"{path} must exist", got="no such file", fix=fix) from error
         except (*_DAMAGE, zipfile.BadZipFile, zlib.error) as error:
-            raise ReportError(f"{path} must be readable", got=str(error), fix=fix) from error
-        try:
-            return cls(**_checked(arrays, classes))
-        except (KeyError, ValueError) as error:
             raise ReportError(f"{path} must be whole", got=str(error), fix=fix) from error
 
 
