@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from seglock import threads
+from seglock.errors import ConfigError
 
 STAT = """\
 cpu  900 0 100 9000 0 0 0 0 0 0
@@ -137,3 +138,21 @@ def test_openmp_hears_what_is_set_before_torch_is_loaded() -> None:
         text=True, capture_output=True, check=True,
     )  # fmt: skip
     assert "OMP_WAIT_POLICY = 'PASSIVE'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("workers", "each", "cards", "room"),
+    [(3, 1, 2, 2), (5, 0.4, 2, 4), (2, 1.5, 3, 1), (1, 1, 0, 0)],
+)
+def test_more_workers_than_cards_are_refused(
+    workers: int, each: float, cards: int, room: int
+) -> None:
+    fix = f"use at most {room} workers" if room else "set search.resources.gpus to 0"
+    with pytest.raises(ConfigError, match=fix):
+        threads.share_cards(workers, each, [str(index) for index in range(cards)])
+    if room:
+        assert len(threads.share_cards(room, each, [str(index) for index in range(cards)])) == room
+
+
+def test_without_cards_workers_get_none() -> None:
+    assert threads.share_cards(3, 0, []) == []

@@ -20,13 +20,11 @@ from typing import Any
 import pytest
 
 from seglock.config import ResourceParams
-from seglock.errors import ConfigError
 from seglock.search import process as process_module
 from seglock.search import workers as workers_module
 from seglock.search.executor import Failed, Finished, Outcome, TrialJob, TrialResult
 from seglock.search.process import Pipe, Process
 from seglock.search.workers import InProcessExecutor, LocalExecutor, ask
-from seglock.threads import share_cards
 from seglock.training import EpochRow
 from tests.conftest import ROOT
 from tests.search.fakes import fake_job, fake_run, is_running, wait_for
@@ -396,24 +394,6 @@ def test_a_password_named_in_the_storage_stays_here(
     assert "a secret" not in told
     (process,) = [slot.process for slot in executor._slots if slot.process]
     assert b"a secret" not in Path(f"/proc/{process.pid}/environ").read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("workers", "each", "cards", "room"),
-    [(3, 1, 2, 2), (5, 0.4, 2, 4), (2, 1.5, 3, 1), (1, 1, 0, 0)],
-)
-def test_more_workers_than_cards_are_refused(
-    workers: int, each: float, cards: int, room: int
-) -> None:
-    fix = f"use at most {room} workers" if room else "set search.resources.gpus to 0"
-    with pytest.raises(ConfigError, match=fix):
-        share_cards(workers, each, [str(index) for index in range(cards)])
-    if room:
-        assert len(share_cards(room, each, [str(index) for index in range(cards)])) == room
-
-
-def test_without_cards_workers_get_none() -> None:
-    assert share_cards(3, 0, []) == []
 
 
 # Real trials

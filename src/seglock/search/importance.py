@@ -11,20 +11,8 @@ if TYPE_CHECKING:
     from seglock.results.trial import TrialRecord
 
 OBJECTIVES = ("owner_miou", "unauthorised")
-PARAMETERS = {
-    "steps": "method",
-    "block_size": "block_size",
-    "fraction": "fraction",
-    "lr": "lr",
-    "weight_decay": "weight_decay",
-    "epochs": "epochs",
-    "image_side": "image_side",
-}
-"""The space's names, and the records' fields that hold their values."""
-
+_FIELDS = ("method", "block_size", "fraction", "lr", "weight_decay", "epochs", "image_side")
 _ENOUGH = 2
-
-
 Shares = dict[str, dict[str, float]]
 """For each objective, parameter -> share of its variance, largest first, sum 1."""
 
@@ -42,7 +30,8 @@ def importances(
         return None, "no trial has ended yet"
     if len(trials) < _ENOUGH:
         return None, f"needs two complete trials, there are {len(trials)}"
-    varied = {name: field for name, field in PARAMETERS.items() if _varies(trials, field)}
+    # The method has another name in the space.
+    varied = {"steps" if f == "method" else f: f for f in _FIELDS if _varies(trials, f)}
     if not varied:
         return None, "needs a parameter with two values among the complete trials"
     shares = {

@@ -140,7 +140,8 @@ class StudyLoop:
         if isinstance(work, Asked):
             point, seed = work.point, self.params.train.seed
         else:
-            point, seed = baseline_point(self.params, *work.cost), self._seed(work.index)
+            point = baseline_point(self.params, *work.cost)
+            seed = self.params.train.seed + work.index
         job = TrialJob(
             id=work.job,
             steps=point.steps,
@@ -154,9 +155,6 @@ class StudyLoop:
             self.ledger.started(work.number, flight.run_id)
         self.executor.submit(job)
         self.observer.job_started(work.job, point)
-
-    def _seed(self, index: int) -> int:
-        return self.params.train.seed + index
 
     def _decide(self, job: str, row: EpochRow) -> bool:
         """Called by the executor after each epoch of a job; True stops it."""
@@ -239,7 +237,7 @@ class StudyLoop:
         self.observer.job_ended(asked.job, record)
 
     def _tell_baseline(self, job: str, kept: Kept) -> None:
-        seed = self._seed(int(job.rpartition("-")[2]))
+        seed = self.params.train.seed + int(job.rpartition("-")[2])
         values = baseline_values(kept.result, seed, kept.run_id)
         self.ledger.log.remember(job, values)
         self.runs.end_baseline(job, values)

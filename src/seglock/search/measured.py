@@ -90,7 +90,7 @@ def trial_record(number: int, state: State, attributes: Mapping[str, Any]) -> Tr
         "lock": point.lock,
         "steps": point.steps,
         "method": point.pattern,
-        "fraction": "published" if point.fraction is None else str(point.fraction),
+        "fraction": point.share,
         "run_id": attributes.get("run_id"),
         "attempt": attributes.get("attempt", 1),
         "reason": attributes.get("reason"),

@@ -80,7 +80,7 @@ class StudyRuns:
         """Begin a job's run; returns its id."""
         tracker = self._child(job, f"{job} · {point.lock}", {"lock": point.lock})
         named = {"lock": point.lock, "steps": point.steps, "method": point.pattern or point.lock}
-        tracker.log_params(_params(vars(point) | named))
+        tracker.log_params(_params(vars(point) | named | {"fraction": point.share}))
         return tracker.run_id
 
     def take_up(self, job: str, run_id: str | None) -> None:
@@ -224,7 +224,5 @@ def _params(about: Mapping[str, Any]) -> dict[str, Any]:
     """
     found = {name: about[name] for name in _PARAMS} | {"steps": " ".join(about["steps"]) or "none"}
     if about["steps"]:
-        fraction = about["fraction"]
-        found["block_size"] = about["block_size"]
-        found["fraction"] = "published" if fraction is None else str(fraction)
+        found |= {name: about[name] for name in ("block_size", "fraction")}
     return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from seglock.config import BASELINE
-from seglock.config.search_locks import LockChoice
+from seglock.config.search_locks import PUBLISHED, LockChoice
 
 if TYPE_CHECKING:
     from seglock.results.trial import TrialRecord
@@ -31,9 +31,14 @@ class Point(LockChoice):
     @classmethod
     def of(cls, trial: TrialRecord) -> Self:
         """What a trial tried."""
-        fraction = None if trial.fraction == "published" else int(trial.fraction)
+        fraction = None if trial.fraction == PUBLISHED else int(trial.fraction)
         recipe = (trial.lr, trial.weight_decay, trial.epochs, trial.image_side)
         return cls(trial.method, trial.block_size, fraction, *recipe)
+
+    @property
+    def share(self) -> str:
+        """The fraction as a record has it."""
+        return PUBLISHED if self.fraction is None else str(self.fraction)
 
     @property
     def cost(self) -> Cost:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from seglock.config.rules import singles
 from seglock.errors import ConfigError, ModelError
-from seglock.files import read_json
+from seglock.files import read_object
 from seglock.search.space import search_space
 from seglock.search.thief import attacker_rows, thief_attacks
 from seglock.tracking.limits import flatten
@@ -114,10 +114,9 @@ def differences(earlier: dict[str, Any], now: dict[str, Any]) -> list[str]:
     ['space.block_size: [2, 4] -> [2, 8]']
     """
     before, after = flatten(earlier), flatten(now)
-    names = [*before, *(name for name in after if name not in before)]
     return [
         f"{name}: {before.get(name, _ABSENT)} -> {after.get(name, _ABSENT)}"
-        for name in names
+        for name in before | after
         if before.get(name) != after.get(name)
     ]
 
@@ -132,6 +131,6 @@ def _weights(root: Path) -> str | None:
     about = root / "data" / "weights" / "weights.json"
     if not about.is_file():
         return None
-    values = read_json(about, error=ModelError, fix="run dvc repro weights")
-    digest = values.get("sha256") if isinstance(values, dict) else None
-    return str(digest) if digest else None
+    wanted = {"sha256": str | None}
+    found = read_object(about, wanted, error=ModelError, fix="run dvc repro weights")
+    return found["sha256"] or None
