@@ -14,15 +14,7 @@ if TYPE_CHECKING:
 
 _SIZE = (5.6, 3.5)
 _TARGETS = (("owner_miou", "owner", CORRECT), ("unauthorised", "unauthorised", PLAIN))
-_WORDS = {
-    "steps": "method",
-    "block_size": "block side",
-    "fraction": "fraction",
-    "lr": "learning rate",
-    "weight_decay": "weight decay",
-    "epochs": "epochs",
-    "image_side": "image side",
-}
+_WORDS = {"steps": "method", "block_size": "block side", "lr": "learning rate"}
 
 
 def draw_hypervolume(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
@@ -112,7 +104,9 @@ def draw_importances(study: Study, path: Path, *, theme: Theme = LIGHT) -> None:
                 )
                 for place, value in zip(places, values, strict=True):
                     axes.text(value + 0.012, place, f"{value:.0%}", va="center", fontsize=8.5)
-            axes.set_yticks(range(len(ranked)), [_WORDS.get(name, name) for name in ranked])
+            axes.set_yticks(
+                range(len(ranked)), [_WORDS.get(name, name.replace("_", " ")) for name in ranked]
+            )
             axes.tick_params(axis="y", length=0)
             axes.set_xlim(0, 1.08)
             axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25%", "50%", "75%", "100%"])
