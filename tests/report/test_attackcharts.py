@@ -17,12 +17,13 @@ from PIL import Image
 from seglock.report import style
 from seglock.report.attackcharts import (
     count_axis,
+    draw_courses,
     draw_proximity,
     draw_shares,
     with_changes,
+    with_course,
     with_shares,
 )
-from seglock.report.coursecharts import draw_courses, with_course
 from seglock.report.style import DARK
 from seglock.results.attack import AttackResult
 from tests.report.suites import SHARES, make_attack, make_proximity, make_suite, make_trained

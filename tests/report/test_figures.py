@@ -18,7 +18,7 @@ from seglock.errors import ReportError
 from seglock.keys import SecretKey, demonstration_key
 from seglock.report.gallery import block_sides, demonstrate, draw_transforms
 from seglock.report.lockfigure import draw_lock_figure
-from seglock.report.series import group_series, representatives
+from seglock.report.locks import group_series, representatives
 from seglock.report.style import colour_mask
 from seglock.results.evaluation import Evaluation
 from seglock.transforms import build_transform, compose

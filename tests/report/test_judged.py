@@ -10,8 +10,14 @@ from typing import Any
 import pytest
 
 from seglock.attacks import ANALYSES, ATTACKS, Budget, run_analysis, run_attack
-from seglock.report.attackcharts import draw_proximity, draw_shares, with_changes, with_shares
-from seglock.report.coursecharts import draw_courses, with_course
+from seglock.report.attackcharts import (
+    draw_courses,
+    draw_proximity,
+    draw_shares,
+    with_changes,
+    with_course,
+    with_shares,
+)
 from seglock.report.leaderboard import spent_text
 from seglock.results.attack import AttackResult
 from tests.attacks.scene import scene

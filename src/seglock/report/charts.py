@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglock.report.locks import LockResult
-from seglock.report.series import Series, baseline_of, group_series
+from seglock.report.locks import LockResult, Series, baseline_of, group_series
 from seglock.report.style import (
     CORRECT,
     INCORRECT,

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from seglock.errors import ReportError
 from seglock.methods import METHODS
-from seglock.report.locks import LockResult
-from seglock.report.series import baseline_of
+from seglock.report.locks import LockResult, baseline_of
 from seglock.report.style import (
     CORRECT,
     LIGHT,

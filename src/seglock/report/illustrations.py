@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from seglock.report.attackcharts import draw_proximity, draw_shares, with_changes, with_shares
+from seglock.report.attackcharts import (
+    draw_courses,
+    draw_proximity,
+    draw_shares,
+    with_changes,
+    with_course,
+    with_shares,
+)
 from seglock.report.charts import draw_access_control, draw_curves
-from seglock.report.coursecharts import draw_courses, with_course
 from seglock.report.gallery import draw_predictions, draw_scene, draw_transforms
 from seglock.report.lockfigure import draw_lock_figure
-from seglock.report.locks import LockResult
+from seglock.report.locks import LockResult, representatives
 from seglock.report.pareto import draw_pareto
 from seglock.report.searchcharts import draw_hypervolume, draw_importances
-from seglock.report.series import representatives
 from seglock.report.style import DARK, LIGHT
 from seglock.results.attack import AttackResult
 from seglock.results.study import Study

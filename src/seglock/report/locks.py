@@ -1,16 +1,16 @@
-"""All result files of the locks: data/evaluations/LOCK and data/models/LOCK, read together."""
+"""The locks of a report: their result files read together, and which stand in one panel."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seglock.config import BASELINE
 from seglock.errors import ReportError
 from seglock.results.evaluation import EVALUATIONS, Evaluation, PictureScore, Scores
 from seglock.results.pictures import Pictures
 from seglock.results.training import MODELS, Epoch, Training, read_history
+from seglock.steps import parse_step
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def read_results(root: Path, locks: Mapping[str, tuple[str, ...]]) -> list[LockR
     other steps or other data than the rest.
     """
     results = [_read_lock(root, name, steps) for name, steps in locks.items()]
-    first = next((result for result in results if result.lock == BASELINE), results[0]).evaluation
+    first = (baseline_of(results) or results[0]).evaluation
     for result in results:
         for field in ("dataset", "dataset_digest", "classes", "image_side"):
             if getattr(result.evaluation, field) != getattr(first, field):
@@ -74,3 +74,73 @@ def _read_lock(root: Path, lock: str, steps: tuple[str, ...]) -> LockResult:
         history=read_history(model / "history.csv", train_fix),
         pictures=Pictures.read(folder / "pictures.npz", len(evaluation.classes), fix),
     )
+
+
+@dataclass(frozen=True)
+class Series:
+    """Locks that differ in their block side M only, by ascending M."""
+
+    label: str
+    results: tuple[LockResult, ...]
+
+    @property
+    def block_sizes(self) -> list[int]:
+        """M of each lock, ascending; a side occurs twice if two locks share it."""
+        return [result.evaluation.block_size or 0 for result in self.results]
+
+
+def method_label(steps: Sequence[str]) -> str:
+    """The methods of a lock in words, without the block side.
+
+    >>> method_label(["np-4-f25", "shf-4"])
+    'NP 25% + SHF'
+    """
+    parsed = [parse_step(step) for step in steps]
+    return " + ".join(
+        step.method.upper() + ("" if step.percent is None else f" {step.percent}%")
+        for step in parsed
+    )
+
+
+def group_series(results: Sequence[LockResult]) -> list[Series]:
+    """All locks but the baseline, by method and share, and where they differ by key and by FFX's
+    password and divisor.
+
+    Series keep the order in which their first lock is listed.
+    """
+    locked = [result for result in results if not result.evaluation.is_baseline]
+    several_keys = len({result.evaluation.key for result in locked}) > 1
+    with_ffx = [r for r in locked if "ffx" in r.evaluation.method.split("+")]
+    several_passwords = len({result.evaluation.ffx_password for result in with_ffx}) > 1
+    several_divisors = len({result.evaluation.ffx_divisor for result in with_ffx}) > 1
+    groups: dict[str, list[LockResult]] = {}
+    for result in locked:
+        evaluation = result.evaluation
+        label = method_label(evaluation.steps)
+        if several_passwords and result in with_ffx:
+            label += f", password {evaluation.ffx_password}"
+        if several_divisors and result in with_ffx:
+            label += f", divisor {evaluation.ffx_divisor or 'max'}"
+        if several_keys and evaluation.key != "main":
+            label += f", key {evaluation.key}"
+        groups.setdefault(label, []).append(result)
+    return [
+        Series(label, tuple(sorted(group, key=lambda r: r.evaluation.block_size or 0)))
+        for label, group in groups.items()
+    ]
+
+
+def baseline_of(results: Sequence[LockResult]) -> LockResult | None:
+    """The lock without steps, if it is among them."""
+    return next((result for result in results if result.evaluation.is_baseline), None)
+
+
+def representatives(results: Sequence[LockResult], most: int = 6) -> list[LockResult]:
+    """Locks for a figure with room for ``most``: all, or of each series the smallest M.
+
+    The baseline comes along; the order is the one given.
+    """
+    if len(results) <= most:
+        return list(results)
+    kept = {group.results[0].lock for group in group_series(results)}
+    return [r for r in results if r.evaluation.is_baseline or r.lock in kept]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from seglock.report.locks import method_label
 from seglock.report.paper import PAPER_METHODS
-from seglock.report.series import method_label
 from seglock.report.style import Access
 from seglock.results.study import Study
 from seglock.results.trial import TrialRecord

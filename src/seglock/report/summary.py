@@ -7,9 +7,8 @@ from typing import Any
 
 from seglock import __version__
 from seglock.report.leaderboard import leaderboard
-from seglock.report.locks import LockResult
+from seglock.report.locks import LockResult, baseline_of
 from seglock.report.searchsummary import summarise_study
-from seglock.report.series import baseline_of
 from seglock.results.attack import AttackResult
 from seglock.results.study import Study
 
