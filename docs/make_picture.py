@@ -16,18 +16,19 @@ from typing import TYPE_CHECKING
 
 from seglock.config import load_params
 from seglock.report import LockResult, read_results
-from seglock.report.gallery import demonstrate, draw_scene
-from seglock.report.style import LIGHT, canvas, colour_mask
-from seglock.report.tiles import (
+from seglock.report.gallery import (
     TILE,
     add_note,
     add_row,
     as_picture,
+    demonstrate,
+    draw_scene,
     figure_size,
     row_width,
     show,
     tile_dpi,
 )
+from seglock.report.style import LIGHT, canvas, colour_mask
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
