@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from seglock.attacks import Facts, Judge, Material, Pairs, hand_over, unseen
+from seglock import attacks
+from seglock.attacks import Facts, Judge, Material
 from seglock.attacks.protocol import Tier
-from seglock.config import ModelParams, SyntheticParams, TrainParams
-from seglock.data import Split
+from seglock.config import (
+    EvaluateParams,
+    LockParams,
+    ModelParams,
+    Params,
+    SyntheticParams,
+    TrainParams,
+)
+from seglock.data import PreparedData, Split
 from seglock.data.synthetic import generate
 from seglock.keys import SecretKey
 from seglock.models import build_model
@@ -38,19 +47,28 @@ class Scene:
     floor: float = 0.1
 
     def material(self, tier: Tier, transform: Transform | None = None) -> Material:
-        return hand_over(
-            tier, facts=self.facts, network=self.network, split=self.attacker,
-            encrypt=(transform or self.transform).encrypt, labelled_of=len(self.attacker),
-            device=CPU, batch_size=16,
-        )  # fmt: skip
+        return self.under(transform or self.transform).material(tier)
 
     def judge(self, transform: Transform | None = None) -> Judge:
-        own = transform or self.transform
-        plain = unseen(self.attacker.images)
-        return Judge(
-            self.network, own, self.test, CLASSES, self.floor, CPU, 16,
-            seen=Pairs(plain, own.encrypt(plain)),
+        own = self.under(transform or self.transform)
+        return Judge(own, self.floor, own.seen())
+
+    def under(self, transform: Transform) -> attacks.Scene:
+        """The scene that stages make; as many images as the attacker has count as labelled."""
+        lock = LockParams(
+            steps=[str(step) for step in self.facts.steps], ffx_password=self.facts.ffx_password
+        )
+        classes = tuple("abc"[:CLASSES])
+        data = PreparedData(
+            Path(), "synthetic", classes, self.facts.image_side, "",
+            self.attacker, self.attacker, self.test,
         )  # fmt: skip
+        params = Params(
+            locks={"baseline": LockParams(steps=[])},
+            train=TrainParams(device="cpu"),
+            evaluate=EvaluateParams(batch_size=16),
+        )
+        return attacks.Scene(self.network, transform, lock, data, params, self.attacker, self.test)
 
 
 @lru_cache(maxsize=4)

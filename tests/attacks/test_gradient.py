@@ -12,9 +12,14 @@ from seglock.attacks import ATTACKS, Budget, Meter, run_attack
 from seglock.attacks.blocks import from_rows, to_rows
 from seglock.attacks.exchanges import GuidedMoves
 from seglock.attacks.guesses import guess, neighbour
-from seglock.attacks.gumbel import draw_masks, draw_orders, sinkhorn
 from seglock.attacks.labels import by_labels
-from seglock.attacks.relaxed import RelaxedPlan, permissible
+from seglock.attacks.relaxed import (
+    RelaxedPlan,
+    draw_masks,
+    draw_orders,
+    permissible,
+    sinkhorn,
+)
 from seglock.attacks.soft_plan import inputs_under, kinds_of, soft_plan
 from seglock.transforms import Transform
 from tests.attacks.scene import CPU, Scene, scene

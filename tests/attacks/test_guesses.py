@@ -10,9 +10,9 @@ from torch import nn
 
 from seglock.attacks import ATTACKS, Budget, Meter, run_attack
 from seglock.attacks.blocks import block_grid
-from seglock.attacks.guesses import guess, neighbour
-from seglock.attacks.score_guesses import inputs_of
-from seglock.attacks.signals import Statistics, cross_entropy, disagreement, entropy
+from seglock.attacks.guesses import guess, inputs_of, neighbour
+from seglock.attacks.labels import cross_entropy
+from seglock.attacks.unlabelled import disagreement, divergences, entropy
 from seglock.transforms import Transform
 from tests.attacks.scene import OTHER, scene
 
@@ -57,23 +57,23 @@ def test_signals_are_low_for_a_network_that_is_at_home() -> None:
     assert found[1] == pytest.approx(np.log(2))
     assert disagreement(sure, sure, 2).tolist() == pytest.approx([0, 0])
     masks = torch.tensor([[[0]]], dtype=torch.uint8)
-    assert cross_entropy(masks)(sure, 2).tolist() == pytest.approx([0.0001, 0.693], abs=1e-3)
-    assert cross_entropy(torch.full((1, 1, 1), 255))(sure, 2).tolist() == [0, 0]
+    assert cross_entropy(sure, masks, 2).tolist() == pytest.approx([0.0001, 0.693], abs=1e-3)
+    assert cross_entropy(sure, torch.full((1, 1, 1), 255), 2).tolist() == [0, 0]
 
 
 def test_statistics_are_those_of_each_guess() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.BatchNorm2d(3)).eval()
     usual, far = torch.randn(4, 3, 8, 8), torch.randn(4, 3, 8, 8) * 2 + 3
-    with Statistics(network) as statistics:
-        statistics.guesses = 2
+    with divergences(network, 2) as layers:
         network(torch.cat([usual, far]))
-        near, away = statistics.divergence().tolist()
+    near, away = layers[0].tolist()
     assert near < 0.05
     assert away > 1
     assert not network[0]._forward_pre_hooks
-    with Statistics(nn.Sequential(nn.GroupNorm(1, 3))) as statistics:
-        assert not statistics.heard
+    with divergences(grouped := nn.Sequential(nn.GroupNorm(1, 3)), 1) as layers:
+        grouped(usual)
+    assert not layers
 
 
 @pytest.mark.parametrize(("steps", "queries", "regained"), [("np-1", 16, 0.99), ("np-2", 300, 0.4)])

@@ -2,18 +2,16 @@
 
 May touch: a network, images of the attacker's own, answers of the owner's client; torch, NumPy,
 SciPy. May not: keys, files, MLflow, the test split. `judge`, `agreement` and the analyses
-(`analysis`, `key_proximity`) alone know the true plan; no attack imports them, and nothing they
+(`run`, `key_proximity`) alone know the true plan; no attack imports them, and nothing they
 know reaches one. An estimated plan may be the true one: it is as secret, and never printed or
 written.
 """
 
-from seglock.attacks.analysis import Analysis, run_analysis
 from seglock.attacks.budget import Budget, Meter
 from seglock.attacks.judge import Judge, Verdict
-from seglock.attacks.material import hand_over, unseen
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, Pairs
 from seglock.attacks.registry import ANALYSES, ATTACKS, applicable, find_any
-from seglock.attacks.run import check_applies, find, run_attack
+from seglock.attacks.run import Analysis, check_applies, find, run_analysis, run_attack
 from seglock.attacks.scene import Scene
 
 __all__ = [
@@ -35,8 +33,6 @@ __all__ = [
     "check_applies",
     "find",
     "find_any",
-    "hand_over",
     "run_analysis",
     "run_attack",
-    "unseen",
 ]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from seglock.keys import SecretKey
+from seglock.transforms import Transform
 from seglock.transforms.build import with_divisor
 from seglock.transforms.plan import IDENTITY
 from seglock.transforms.sequence import plan_sequence
@@ -24,6 +28,11 @@ def guess(facts: Facts, seed: int, number: int) -> Plan:
     drawn = np.random.default_rng([seed, number]).bytes(SecretKey.SIZE)
     plan = plan_sequence(facts.steps, SecretKey.from_bytes(drawn), facts.ffx_password)
     return with_divisor(plan, facts.ffx_divisor)
+
+
+def inputs_of(guesses: Sequence[Plan], photos: Tensor, facts: Facts) -> Tensor:
+    """What the network sees of photos (B, 3, S, S) uint8 under each guess: (K * B, 3, S, S)."""
+    return torch.cat([Transform(facts.steps, plan).to_input(photos) for plan in guesses])
 
 
 def touched(plan: Plan) -> NDArray[np.bool_]:

@@ -20,6 +20,7 @@ from seglock.attacks.blocks import block_rows, images_of
 from seglock.attacks.protocol import Attack, Candidate, Finding, Listed
 from seglock.attacks.quality import psnr, ssim
 from seglock.evaluation import confusion_matrix, mean_iou
+from seglock.evaluation.batches import slices
 from seglock.evaluation.predict import Predictor
 from seglock.keys import demonstration_key
 from seglock.methods import LEVELS
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from seglock.attacks.budget import Meter
     from seglock.attacks.protocol import Pairs
-    from seglock.data import Split
+    from seglock.attacks.scene import Scene
     from seglock.transforms.plan import Plan
 
 _QUALITY_IMAGES = 16
@@ -56,23 +57,22 @@ class Verdict:
 class Judge:
     """Measures what a thief's way of using the network gives on the test split.
 
-    transform: the lock's own; the identity for the baseline. floor: as `evaluation.floors` has
-    it. seen: the ciphertexts that thieves of tier T2 had, with their plain images.
+    floor: as `evaluation.floors` has it. seen: the ciphertexts that thieves of tier T2 had, with
+    their plain images.
     """
 
-    network: nn.Module
-    transform: Transform
-    test: Split
-    num_classes: int
+    scene: Scene
     floor: float
-    device: torch.device
-    batch_size: int = 64
-    bf16: bool | None = None
     seen: Pairs | None = None
+
+    @property
+    def transform(self) -> Transform:
+        """The lock's own; the identity for the baseline."""
+        return self.scene.transform
 
     def correct(self) -> float:
         """The owner's mean IoU on the test split."""
-        return self._miou(self.network, self.transform)
+        return self._miou(self.scene.network, self.transform)
 
     def judge(
         self, attack: Attack, finding: Finding, meter: Meter, *, lock: str, correct: float
@@ -134,7 +134,7 @@ class Judge:
     def score(self, plan: Plan | None, network: nn.Module | None = None) -> float:
         """Mean IoU on the test split under a plan, None for plain images, and of a network."""
         transform = identity() if plan is None else Transform(self.transform.steps, plan)
-        return self._miou(self.network if network is None else network, transform)
+        return self._miou(self.scene.network if network is None else network, transform)
 
     def agreement(self, plan: Plan) -> Agreement:
         """How much of the true plan another one has."""
@@ -166,13 +166,13 @@ class Judge:
         return line
 
     def _miou(self, network: nn.Module, transform: Transform) -> float:
-        predictor = Predictor(network, self.device, self.bf16)
-        matrix = torch.zeros(self.num_classes, self.num_classes, dtype=torch.int64)
-        for start in range(0, len(self.test), self.batch_size):
-            rows = slice(start, start + self.batch_size)
-            inputs = predictor.inputs(transform.to_input, predictor.upload(self.test.images[rows]))
-            target = predictor.upload(self.test.masks[rows])
-            matrix += confusion_matrix(predictor(inputs), target, self.num_classes).cpu()
+        scene, test, classes = self.scene, self.scene.judged, self.scene.data.num_classes
+        predictor = Predictor(network, scene.device, scene.params.train.bf16)
+        matrix = torch.zeros(classes, classes, dtype=torch.int64)
+        for rows in slices(len(test), scene.params.evaluate.batch_size):
+            images, target = (predictor.upload(a[rows]) for a in (test.images, test.masks))
+            inputs = predictor.inputs(transform.to_input, images)
+            matrix += confusion_matrix(predictor(inputs), target, classes).cpu()
         return mean_iou(matrix)
 
     def _levels(self) -> np.ndarray:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seglock.attacks.analysis import Analysis, Measured
 from seglock.attacks.guesses import guess, neighbour
 from seglock.attacks.protocol import needs_steps
+from seglock.attacks.run import Analysis, Measured
 
 if TYPE_CHECKING:
     from seglock.attacks.budget import Meter

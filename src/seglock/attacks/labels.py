@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from seglock.attacks.climb import Judged
+from seglock.attacks.guesses import inputs_of
 from seglock.attacks.protocol import Material
-from seglock.attacks.score_guesses import scores
-from seglock.attacks.signals import cross_entropy
+from seglock.data import VOID
 from seglock.evaluation.tally import spread
 
 if TYPE_CHECKING:
@@ -39,14 +40,27 @@ def labelled(material: Material, share: float) -> tuple[NDArray[np.uint8], NDArr
 def by_labels(material: Material, share: float, most: int = SCORED) -> Judged:
     """The cross-entropy of guesses on labelled images: what a search with labels makes less.
 
-    most: labelled images that each is scored on, at most.
+    most: labelled images that each is scored on, at most. As many guesses go through the network
+    at once as a batch holds, or one.
     """
-    images, masks = labelled(material, share)
+    images, labels = labelled(material, share)
     some = list(spread(len(images), most, middle=False))
-    photos = torch.from_numpy(images[some]).to(material.device)
-    score = cross_entropy(torch.from_numpy(masks[some]).to(material.device))
+    photos, masks = (torch.from_numpy(a[some]).to(material.device) for a in (images, labels))
+    at_once = max(1, material.batch_size // len(photos))
 
+    @torch.inference_mode()
     def judged(guesses: Sequence[Plan]) -> Tensor:
-        return scores(material, photos, guesses, score)
+        parts = []
+        for some in (guesses[start : start + at_once] for start in range(0, len(guesses), at_once)):
+            logits = material.network(inputs_of(some, photos, material.facts))["out"]
+            parts.append(cross_entropy(logits, masks, len(some)).double().cpu())
+        return torch.cat(parts)
 
     return judged
+
+
+def cross_entropy(logits: Tensor, masks: Tensor, guesses: int) -> Tensor:
+    """Per labelled pixel, of each guess (K,); logits (K * B, C, H, W), masks (B, H, W)."""
+    target = masks.long().repeat(guesses, 1, 1)
+    losses = F.cross_entropy(logits.float(), target, ignore_index=VOID, reduction="none")
+    return losses.view(guesses, -1).sum(dim=1) / (masks != VOID).sum().clamp(min=1)

@@ -28,8 +28,8 @@ from seglock.attacks import (
 from seglock.errors import AttackError, nearest_name
 
 if TYPE_CHECKING:
-    from seglock.attacks.analysis import Analysis
     from seglock.attacks.protocol import Attack, Facts
+    from seglock.attacks.run import Analysis
 
 ATTACKS: Mapping[str, Attack] = {
     module.ATTACK.name: module.ATTACK

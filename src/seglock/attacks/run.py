@@ -1,17 +1,25 @@
-"""One attack from its material to its result: run it, then let the judge look."""
+"""One attack, or one analysis, from what it is given to its result.
+
+An analysis is what the owner, who knows the plan, measures of a lock: no thief could, and no attack
+may. It runs in the judge's place: it is given the judge, never the material of a tier, and no
+attack is given an analysis.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
 from seglock.attacks.budget import Budget, Meter, Progress
+from seglock.attacks.judge import Judge, Verdict
+from seglock.attacks.protocol import Facts, Listed
 from seglock.errors import AttackError
 
 if TYPE_CHECKING:
-    from seglock.attacks.judge import Judge, Verdict
-    from seglock.attacks.protocol import Attack, Facts, Finding, Listed, Material
+    from seglock.attacks.protocol import Attack, Finding, Material
 
 _NEEDS = {
     "T0": (),
@@ -19,6 +27,57 @@ _NEEDS = {
     "T2": ("ciphertexts",),
     "T3": ("pairs", "oracle"),
 }
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an analysis comes to: its mean IoU, and more for its two documents; see `Verdict`."""
+
+    miou: float
+    about: Mapping[str, Any] = field(default_factory=dict)
+    exact: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Analysis(Listed):
+    """One analysis.
+
+    run: given the judge, the lock's facts, the meter, the owner's seed and the owner's mean IoU.
+    What it draws must come from that seed: from anything public, or from the plan, readers could
+    draw it too.
+    """
+
+    tier: Literal["analysis"]
+    run: Callable[[Judge, Facts, Meter, Sequence[int], float], Measured]
+
+
+def run_analysis(
+    analysis: Analysis,
+    facts: Facts,
+    judge: Judge,
+    budget: Budget,
+    *,
+    lock: str,
+    correct: float,
+    secret: bytes,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Verdict:
+    """Measure; what is published has the fields that attacks' results have.
+
+    secret: derived from the owner's key for this analysis of this lock; with ``seed`` it is what
+    is drawn from. Raises AttackError where the analysis does not apply to the lock.
+    """
+    check_applies(analysis, facts)
+    meter = Meter(budget, progress)
+    measured = analysis.run(judge, facts, meter, [seed, *secret], correct)
+    figures = judge.figures(
+        analysis, meter, meter.seconds, measured.miou, lock=lock, correct=correct
+    )
+    return Verdict(
+        {**figures, "plan_found": None, "above_chance": None, **measured.about},
+        {"attack": analysis.name, "lock": lock, **measured.exact},
+    )
 
 
 def run_attack(

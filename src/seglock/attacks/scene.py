@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from seglock.attacks.judge import Judge
-from seglock.attacks.material import hand_over
-from seglock.attacks.protocol import Facts
+import numpy as np
+
+from seglock.attacks.protocol import Facts, Material, Pairs
+from seglock.errors import AttackError
 from seglock.models import pick_device
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from seglock.attacks.protocol import Attack, Material, Pairs
+    from seglock.attacks.protocol import Tier
     from seglock.config import LockParams, Params
     from seglock.data import PreparedData, Split
     from seglock.transforms import Transform
+
+PAIRS = 32
+"""Known pairs handed over, more than any lock was ever seen to need."""
+_PHOTOS_OF = 4  # every fourth image is the thief's own, the others the thief sees encrypted
 
 
 @dataclass(frozen=True)
@@ -48,30 +54,46 @@ class Scene:
         steps = self.transform.steps
         return Facts(steps, lock.ffx_password, lock.ffx_divisor, data.num_classes, data.image_side)
 
-    def material(self, attack: Attack) -> Material:
-        """What a thief of the attack's tier has."""
-        return hand_over(
-            attack.tier,
-            facts=self.facts,
-            network=self.network,
-            split=self.attacker,
-            encrypt=self.transform.encrypt,
-            labelled_of=len(self.data.train),
-            device=self.device,
-            batch_size=self.params.evaluate.batch_size,
-            bf16=self.params.train.bf16,
-        )
+    def material(self, tier: Tier) -> Material:
+        """What a thief of a tier has, with a copy of the network: no attack can spoil the next's.
 
-    def judge(self, floor: float, seen: Pairs | None = None) -> Judge:
-        """Who measures on the judged split, and knows the plan."""
-        return Judge(
-            self.network,
-            self.transform,
-            self.judged,
-            self.data.num_classes,
-            floor,
+        What the owner's client does is handed over to T3 alone, as an oracle; T2 gets some of its
+        answers. Raises AttackError where the attacker's split has too few images, or is the test
+        split.
+        """
+        split, encrypt, bf16 = self.attacker, self.transform.encrypt, self.params.train.bf16
+        if split.name == "test":
+            raise AttackError(
+                "the attacker's images must not be the test split", got=split.name, fix="use val"
+            )
+        if len(split) < _PHOTOS_OF:
+            raise AttackError(
+                f"an attacker needs at least {_PHOTOS_OF} images",
+                got=f"{len(split)} in split {split.name}",
+                fix="raise data.val_split, or set attack.images: train",
+            )
+        stolen = copy.deepcopy(self.network).to(self.device).eval()
+        images = np.array(split.images)
+        own = Material(
+            self.facts,
+            stolen,
             self.device,
-            self.params.evaluate.batch_size,
-            self.params.train.bf16,
-            seen=seen,
+            images,
+            labelled_of=len(self.data.train),
+            batch_size=self.params.evaluate.batch_size,
+            bf16=self.device.type == "cuda" if bf16 is None else bf16,
         )
+        if tier == "T1":
+            return replace(own, masks=np.array(split.masks))
+        if tier == "T2":
+            seen = self.seen().encrypted
+            return replace(own, photos=images[::_PHOTOS_OF], ciphertexts=seen)
+        if tier == "T3":
+            plain = images[:PAIRS]
+            return replace(own, pairs=Pairs(plain, encrypt(plain)), oracle=encrypt)
+        return own
+
+    def seen(self) -> Pairs:
+        """The ciphertexts that a thief of tier T2 has, with their plain images."""
+        plain = np.delete(np.asarray(self.attacker.images), np.s_[::_PHOTOS_OF], axis=0)
+        return Pairs(plain, self.transform.encrypt(plain))

@@ -111,7 +111,7 @@ def attacked(
     their mean IoU and of what it was before; ``strongest`` and ``strongest_tier`` name whose it
     is; ``regained`` follows. Attacks that do not apply to the lock are left out.
     """
-    from seglock.attacks import Budget, Scene, run_attack
+    from seglock.attacks import Budget, Judge, Scene, run_attack
 
     thief = params.search.thief
     budget = Budget(thief.queries, thief.seconds, (thief.labelled / 100,))
@@ -119,13 +119,13 @@ def attacked(
     steps = [str(step) for step in transform.steps]
     own = LockParams(steps=steps, ffx_password=params.search.space.ffx_password)
     scene = Scene(network, transform, own, data, params, images, judged)
-    judge = scene.judge(scores["floors"]["floor"])
+    judge = Judge(scene, scores["floors"]["floor"])
     found: dict[str, dict[str, Any]] = {}
     for attack in thief_attacks(thief):
         if attack.why_not(scene.facts) is not None:
             continue
         verdict = run_attack(
-            attack, scene.material(attack), judge, budget,
+            attack, scene.material(attack.tier), judge, budget,
             lock=lock, correct=scores["owner_miou"], seed=_SEED,
         )  # fmt: skip
         result = AttackResult(**verdict.published)

@@ -122,17 +122,15 @@ def attack_results(
     What ``work`` has already is not done again. The owner's figures are written to ``exact``.
     derive: 32 bytes of the owner's key for a use, which analyses draw from.
     """
-    import numpy as np
-
-    from seglock.attacks import Analysis, Budget, Pairs, run_analysis, run_attack, unseen
+    from seglock.attacks import Analysis, Budget, Judge, run_analysis, run_attack
     from seglock.evaluation import floors
 
     settings: AttackParams = scene.params.attack
     shares = tuple(percent / 100 for percent in settings.labelled)
     budget = Budget(settings.queries, settings.seconds, shares)
-    data, plain = scene.data, unseen(np.asarray(scene.attacker.images))
+    data = scene.data
     floor = floors(data.train.masks, data.test.masks, data.num_classes).floor
-    judge = scene.judge(floor, Pairs(plain, scene.transform.encrypt(plain)))
+    judge = Judge(scene, floor, scene.seen())
     correct = judge.correct()
     for attack in attacks:
         done = work / f"{attack.name}.json"
@@ -147,7 +145,7 @@ def attack_results(
                 common["secret"] = derive(f"{attack.name}/{lock}")
                 verdict = run_analysis(attack, scene.facts, judge, budget, **common)
             else:
-                verdict = run_attack(attack, scene.material(attack), judge, budget, **common)
+                verdict = run_attack(attack, scene.material(attack.tier), judge, budget, **common)
             files.write_json(exact / done.name, verdict.exact, mode=files.PRIVATE)
             AttackResult(**verdict.published).write(done, mode=files.PRIVATE)
         yield AttackResult.read(done, error=AttackError, fix=f"remove {work}")
