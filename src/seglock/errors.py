@@ -23,6 +23,7 @@ from __future__ import annotations
 import difflib
 import shlex
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, ClassVar
 
 _LONGEST = 4000
@@ -53,7 +54,7 @@ class SeglockError(Exception):
         return "\n".join(printable(line) for line in text.split("\n"))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.rule, self.got, self.fix)
+        return partial(type(self), self.rule, got=self.got, fix=self.fix), ()
 
 
 def nearest_name(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
@@ -87,12 +88,6 @@ def as_command(*words: object) -> str:
     `rm -r 'my project'`
     """
     return f"`{shlex.join(map(str, words))}`"
-
-
-def _rebuild(
-    kind: type[SeglockError], rule: str, got: object = None, fix: str | None = None
-) -> SeglockError:
-    return kind(rule, got=got, fix=fix)
 
 
 class ConfigError(SeglockError, ValueError):

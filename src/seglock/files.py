@@ -31,14 +31,12 @@ def private_folder(folder: Path) -> None:
     """
     if folder.is_symlink():
         raise StorageError(f"{folder} must be a folder", got="a link", fix="remove the link")
-    try:
+    with _refusing(folder):
         if not folder.parent.exists():
             private_folder(folder.parent)
         folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         if stat.S_IMODE(folder.stat().st_mode) != PRIVATE_FOLDER:
             folder.chmod(PRIVATE_FOLDER)
-    except OSError as error:
-        raise _refused(folder, error) from error
 
 
 @contextlib.contextmanager
@@ -50,24 +48,18 @@ def replacing(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
     Raises StorageError when the disk refuses the write; ``path`` is then as it was before.
     """
     path = Path(path)
-    temporary: Path | None = None
-    try:
+    with _refusing(path):
         prefix = _prefix(path, mode)
         handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
         temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(mode)
-        temporary.replace(path)
-        temporary = None
-    except SeglockError:
-        raise
-    except OSError as error:
-        raise _refused(path, error) from error
-    finally:
-        if temporary is not None:
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(mode)
+            temporary.replace(path)
+        finally:
             temporary.unlink(missing_ok=True)
 
 
@@ -75,26 +67,20 @@ def replacing(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
 def replacing_folder(path: Path, *, mode: int = 0o755) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; it takes the place of ``path`` at the end."""
     path = Path(path)
-    temporary: Path | None = None
-    try:
+    with _refusing(path):
         temporary = Path(tempfile.mkdtemp(prefix=_prefix(path, mode), dir=path.parent))
-        temporary.chmod(mode)
-        yield temporary
-        if path.exists():
-            # Two renames instead of a removal between: the moment without a folder is short.
-            before = temporary.with_name(f"{temporary.name}.old")
-            path.replace(before)
-            temporary.replace(path)
-            _remove(before)
-        else:
-            temporary.replace(path)
-        temporary = None
-    except SeglockError:
-        raise
-    except OSError as error:
-        raise _refused(path, error) from error
-    finally:
-        if temporary is not None:
+        try:
+            temporary.chmod(mode)
+            yield temporary
+            if path.exists():
+                # Two renames instead of a removal between: the moment without a folder is short.
+                before = temporary.with_name(f"{temporary.name}.old")
+                path.replace(before)
+                temporary.replace(path)
+                _remove(before)
+            else:
+                temporary.replace(path)
+        finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
@@ -120,14 +106,21 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _refused(path: Path, error: OSError) -> StorageError:
-    reason = error.strerror or str(error)
-    return StorageError(
-        f"{path} must be writable",
-        got=reason.lower(),
-        fix="free some space or permit writing there, then run the same command again; "
-        "nothing that was there before has changed",
-    )
+@contextlib.contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """What the disk refuses in the block is a StorageError about ``path``."""
+    try:
+        yield
+    except SeglockError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(
+            f"{path} must be writable",
+            got=reason.lower(),
+            fix="free some space or permit writing there, then run the same command again; "
+            "nothing that was there before has changed",
+        ) from error
 
 
 def write_bytes(path: Path, content: bytes, *, mode: int = 0o644) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from seglock.config import Params, check_params, load_params, override_attack, override_search
+from seglock.config import Params, check_params, load_params, override
 from seglock.config.load import read_yaml
 from seglock.errors import ConfigError
 
@@ -98,13 +98,13 @@ def test_infinity_says_what_to_write_instead(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", ENDLESS)
 def test_options_of_commands_are_held_to_the_same(value: float) -> None:
     params = check_params({"locks": {"baseline": {"steps": []}}})
-    for override, name in (
-        (override_attack, "seconds"),
-        (override_search, "max_drop"),
-        (override_search, "thief.seconds"),
+    for section, name in (
+        ("attack", "seconds"),
+        ("search", "max_drop"),
+        ("search", "thief.seconds"),
     ):
         with pytest.raises(ConfigError, match=name):
-            override(params, **{name: value})
+            override(params, section, {name: value})
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from seglock.config import (
     check_params,
     load_params,
     load_profile,
-    override_search,
+    override,
 )
 from seglock.config.search_locks import LockChoice, enqueued_locks, parse_lock, published_locks
 from seglock.config.search_rules import hide_password, storage_faults
@@ -248,21 +248,21 @@ def test_what_is_no_url_is_shown_without_what_may_be_a_password() -> None:
 
 def test_one_value_of_a_part_can_be_overridden() -> None:
     params = checked({"thief": {"tier": "T0", "queries": 7}})
-    thief = override_search(params, **{"thief.tier": "T2"}).search.thief
+    thief = override(params, "search", {"thief.tier": "T2"}).search.thief
     assert (thief.tier, thief.queries) == ("T2", 7)
-    assert override_search(params, **{"thief.tier": None}).search.thief.tier is None
+    assert override(params, "search", {"thief.tier": None}).search.thief.tier is None
     with pytest.raises(ConfigError, match=r"search\.thief\.tier: must be .*'T3', got 'T9'"):
-        override_search(params, **{"thief.tier": "T9"})
+        override(params, "search", {"thief.tier": "T9"})
 
 
 def test_overrides_keep_the_same_rules() -> None:
     params = checked({"trials": 3})
-    changed = override_search(params, trials=9, max_drop=0.1)
+    changed = override(params, "search", {"trials": 9, "max_drop": 0.1})
     assert (changed.search.trials, changed.search.max_drop) == (9, 0.1)
     assert params.search.trials == 3
-    assert override_search(params) == params
+    assert override(params, "search", {}) == params
     with pytest.raises(ConfigError, match=r"search has 1 fault:\n  search\.pruner median must"):
-        override_search(params, pruner="median")
+        override(params, "search", {"pruner": "median"})
 
 
 def test_one_bad_value_hides_no_rule_between_the_others() -> None:

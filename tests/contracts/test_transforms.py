@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from seglock.errors import SeglockError, TransformError
-from seglock.keys import SecretKey, derive_permutation, derive_positions
+from seglock.keys import SecretKey, derive_permutation
 from seglock.steps import parse_step
 from seglock.transforms import (
     INPUT_MEAN,
@@ -64,7 +64,7 @@ def textbook(steps: tuple[str, ...], images: NDArray[np.uint8]) -> NDArray[np.fl
         m, n, k = step.block_size, 3 * step.block_size**2, step.count
         use = f"{position}/{sequence}"
         full = step.method == "shf" and k == n
-        chosen = derive_positions(KEY, f"plan/positions/{use}", n, k)
+        chosen = derive_permutation(KEY, f"plan/positions/{use}", n)[:k]
         order = derive_permutation(KEY, f"plan/order/{use}", k) if k else None
         for image in values:
             for top in range(0, image.shape[0], m):

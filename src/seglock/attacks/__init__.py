@@ -10,7 +10,7 @@ written.
 from seglock.attacks.budget import Budget, Meter
 from seglock.attacks.judge import Judge, Verdict
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, Pairs
-from seglock.attacks.registry import ANALYSES, ATTACKS, applicable, find_any
+from seglock.attacks.registry import ANALYSES, ATTACKS, find_any
 from seglock.attacks.run import Analysis, check_applies, find, run_analysis, run_attack
 from seglock.attacks.scene import Scene
 
@@ -29,7 +29,6 @@ __all__ = [
     "Pairs",
     "Scene",
     "Verdict",
-    "applicable",
     "check_applies",
     "find",
     "find_any",

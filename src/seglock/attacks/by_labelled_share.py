@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from seglock.attacks.budget import Meter
@@ -29,7 +27,8 @@ def over_shares(
 
     The budget is divided evenly among all trainings. The choice is the largest share's network.
     """
-    sets = {len(images): (images, masks) for images, masks in _sets(material, meter)}
+    found = (labelled(material, share) for share in sorted(meter.budget.labelled))
+    sets = {len(images): (images, masks) for images, masks in found}
     candidates: list[Candidate] = []
     for number, (count, (images, masks)) in enumerate(sets.items()):
         inputs = identity().to_input(torch.from_numpy(images).to(material.device))
@@ -50,9 +49,3 @@ def over_shares(
             about = {"from": source, "labelled": count, "share": share, "cross_entropy": loss}
             candidates.append(Candidate(network=network, about=about))
     return Finding(tuple(candidates), len(candidates) - 2, beside=len(candidates) - 1)
-
-
-def _sets(
-    material: Material, meter: Meter
-) -> Iterable[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    return (labelled(material, share) for share in sorted(meter.budget.labelled))

@@ -5,7 +5,7 @@ A new attack is one file with an ``ATTACK``, a new analysis one with an ``ANALYS
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from seglock.attacks import (
@@ -28,7 +28,7 @@ from seglock.attacks import (
 from seglock.errors import AttackError, nearest_name
 
 if TYPE_CHECKING:
-    from seglock.attacks.protocol import Attack, Facts
+    from seglock.attacks.protocol import Attack
     from seglock.attacks.run import Analysis
 
 ATTACKS: Mapping[str, Attack] = {
@@ -63,9 +63,3 @@ def find_any(name: str) -> Attack | Analysis:
             fix=nearest_name(name, every),
         )
     return every[name]
-
-
-def applicable(names: Iterable[str], facts: Facts) -> list[Attack | Analysis]:
-    """Those of the named attacks and analyses that apply to a lock, in order."""
-    attacks = [find_any(name) for name in names]
-    return [attack for attack in attacks if attack.why_not(facts) is None]

@@ -7,8 +7,7 @@ from seglock.config.load import (
     check_params,
     find_lock,
     load_params,
-    override_attack,
-    override_search,
+    override,
 )
 from seglock.config.profile import load_profile, merge_profile, merge_values
 from seglock.config.rules import BASELINE
@@ -59,6 +58,5 @@ __all__ = [
     "load_profile",
     "merge_profile",
     "merge_values",
-    "override_attack",
-    "override_search",
+    "override",
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock import files
-from seglock.config.load import check_params, read_yaml
+from seglock.config.load import check_params, parse_yaml, read_yaml
 from seglock.errors import ConfigError
 from seglock.methods import FfxPassword
 
@@ -61,7 +61,7 @@ def add_lock(
     text = path.read_bytes().decode("utf-8")
     mapping = next(value for key, value in composed(text).value if key.value == "locks")
     new = edited(text, [add_entry(text, mapping, f"{_scalar(name)}: {_flow(written)}")])
-    if _parsed(new) != values | {"locks": values["locks"] | {name: written}}:
+    if parsed(new) != values | {"locks": values["locks"] | {name: written}}:
         raise ConfigError(
             f"a lock can be added to {path.name} only where locks: is written plainly",
             got="a form that would change with it",
@@ -138,21 +138,19 @@ def composed(text: str) -> Any:
     return YAML(typ="safe", pure=True).compose(text)
 
 
+def parsed(text: str) -> Any:
+    """The plain values of a YAML text; None where it is none."""
+    try:
+        return parse_yaml(text, Path())
+    except ConfigError:
+        return None
+
+
 def edited(text: str, edits: Iterable[Edit]) -> str:
     """``text`` with each edit's place, which no other overlaps, replaced."""
     for start, end, new in sorted(edits, key=lambda edit: edit[0], reverse=True):
         text = f"{text[:start]}{new}{text[end:]}"
     return text
-
-
-def _parsed(text: str) -> Any:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        return YAML(typ="safe", pure=True).load(text)
-    except YAMLError:
-        return None
 
 
 def _flow(lock: dict[str, Any]) -> str:
@@ -163,4 +161,4 @@ def _flow(lock: dict[str, Any]) -> str:
 
 def _scalar(text: str) -> str:
     """A name as YAML reads it back: in quotes where it would be a number or a truth value."""
-    return text if _parsed(text) == text else json.dumps(text)
+    return text if parsed(text) == text else json.dumps(text)

@@ -88,22 +88,13 @@ def check_params(values: Any, *, where: str = "params") -> Params:
         raise ConfigError(f"{where} has {count}:\n{listed}") from error
 
 
-def override_search(params: Params, **values: Any) -> Params:
-    """The same params with some values of the ``search`` section replaced, checked again.
+def override(params: Params, section: str, values: Mapping[str, Any]) -> Params:
+    """The same params with some values of a section replaced, checked again.
 
     A dotted name, such as ``thief.tier``, replaces one value of a part and keeps the others.
 
     Raises ConfigError as for a file; the rules do not care where a value was written.
     """
-    return _override(params, "search", values)
-
-
-def override_attack(params: Params, **values: Any) -> Params:
-    """The same for the ``attack`` section."""
-    return _override(params, "attack", values)
-
-
-def _override(params: Params, section: str, values: dict[str, Any]) -> Params:
     plain = params.model_dump()
     for name, value in values.items():
         *parts, last = section, *name.split(".")

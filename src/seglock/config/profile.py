@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from seglock.config.edit import Edit, add_entry, composed, edited, end_of
+from seglock.config.edit import Edit, add_entry, composed, edited, end_of, parsed
 from seglock.config.load import check_params, parse_yaml, read_text
 from seglock.config.schema import Params
 from seglock.errors import ConfigError, nearest_name
@@ -74,7 +74,7 @@ def _merged(path: Path, above: tuple[str, ...] = ()) -> tuple[str, Any]:
     check_params(base_values, where=str(base))
     values = merge_values(base_values, values)
     text = _merged_text(base_text, text)
-    if _parsed(text) != values:
+    if parsed(text) != values:
         raise ConfigError(
             f"{path} must be written plainly to be merged",
             got="aliases, or another form that changes beside other lines",
@@ -101,13 +101,6 @@ def _names_all(values: Any, base: Any, whole: tuple[str, ...] = _WHOLE) -> bool:
         name in values and (name in whole or _names_all(values[name], part, ()))
         for name, part in base.items()
     )
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return parse_yaml(text, Path())
-    except ConfigError:
-        return None
 
 
 def _merged_text(base: str, overlay: str) -> str:

@@ -65,10 +65,6 @@ Numbers = Annotated[
 """A list of numbers, or a range; the bracketed tags stay out of messages."""
 
 
-def _all_methods() -> list[str]:
-    return [*METHODS]
-
-
 def _the_papers() -> list[int | Literal["published"]]:
     return [PUBLISHED]
 
@@ -81,7 +77,7 @@ class SpaceParams(Section):
     percent, for every step of a lock, or ``published``. ``ffx_password`` is not searched.
     """
 
-    steps: Annotated[list[Pattern], Field(min_length=1)] = Field(default_factory=_all_methods)
+    steps: Annotated[list[Pattern], Field(min_length=1)] = Field(default_factory=lambda: [*METHODS])
     block_size: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
     fraction: Annotated[list[Fraction], Field(min_length=1)] = Field(default_factory=_the_papers)
     ffx_password: FfxPassword = "from_key"  # noqa: S105 - a choice, not a password

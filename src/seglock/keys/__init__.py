@@ -8,7 +8,7 @@ What Python cannot do is not promised: memory is not wiped. A secret's bytes sta
 until they are garbage collected and overwritten, and may reach swap or a core dump.
 """
 
-from seglock.keys.derivation import derive_permutation, derive_positions
+from seglock.keys.derivation import derive_permutation
 from seglock.keys.loading import load_key, publish_key
 from seglock.keys.record import PublicRecord
 from seglock.keys.secret import (
@@ -27,7 +27,6 @@ __all__ = [
     "SecretKey",
     "demonstration_key",
     "derive_permutation",
-    "derive_positions",
     "load_key",
     "publish_key",
 ]

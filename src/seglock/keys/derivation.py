@@ -1,4 +1,4 @@
-"""Plans from keys: permutations and positions, the same on every platform and version.
+"""Plans from keys: permutations, the same on every platform and version.
 
 AES-256-CTR (counter from zero) under a subkey gives a stream of little-endian uint64; a stable
 argsort of ``size`` of them is the permutation. Two equal values would bias it, so a draw with a tie
@@ -36,24 +36,6 @@ def derive_permutation(key: SecretKey, use: str, size: int) -> NDArray[np.int64]
     if size < 1:
         raise KeyRefusedError("a permutation's size must be at least 1", got=f"size={size}")
     return _first_without_tie(_draws(key, use, size))
-
-
-def derive_positions(key: SecretKey, use: str, size: int, count: int) -> NDArray[np.int64]:
-    """``count`` different positions below ``size``: int64, shape (count,), in the order drawn.
-
-    They are the first entries of ``derive_permutation(key, use, size)``. Raises KeyRefusedError
-    unless 0 <= count <= size.
-
-    >>> from seglock.keys import SecretKey
-    >>> derive_positions(SecretKey.from_bytes(bytes(range(32))), "plan/positions/0/np-2-6", 12, 6)
-    array([10, 11,  4,  1,  7,  3])
-    """
-    if not 0 <= count <= size:
-        raise KeyRefusedError(
-            "positions must be between 0 and the size of the block",
-            got=f"count={count}, size={size}",
-        )
-    return derive_permutation(key, use, size)[:count].copy()
 
 
 def _draws(key: SecretKey, use: str, size: int) -> Iterator[NDArray[np.uint64]]:

@@ -26,7 +26,9 @@ def check_store(folder: Path) -> None:
     The folder is one of this user's (or of root), no link, outside every git work tree, and
     writable for nobody else; so is, but for its owner, each folder above it that is not sticky.
     """
-    if (tree := work_tree(folder)) is not None:
+    real = folder.absolute().resolve()  # it need not exist yet
+    above = (place for place in (real, *real.parents) if os.path.lexists(place / ".git"))
+    if (tree := next(above, None)) is not None:
         raise KeyRefusedError(
             "the key store must lie outside every git work tree, where no commit can take a key "
             "along",
@@ -36,8 +38,8 @@ def check_store(folder: Path) -> None:
         )
     if os.path.lexists(folder):
         _check(folder, "the key store", 0o022, f"set {FOLDER_VARIABLE} to where it leads")
-    above = {*folder.absolute().parents, *folder.resolve().parents}
-    for place in sorted(place for place in above if os.path.isdir(place)):  # noqa: PTH112 - False where it cannot be seen
+    parents = {*folder.absolute().parents, *folder.resolve().parents}
+    for place in sorted(place for place in parents if os.path.isdir(place)):  # noqa: PTH112 - False where it cannot be seen
         about = place.stat()
         # A group of the owner's number is the owner's own, as most systems make it.
         others = 0o002 if about.st_gid == about.st_uid else 0o022
@@ -78,17 +80,6 @@ def _check(folder: Path, what: str, closed: int, instead: str) -> None:
             got=f"mode {mode:04o}",
             fix=f"run {as_command('chmod', '700', folder)}",
         )
-
-
-def work_tree(folder: Path) -> Path | None:
-    """The git work tree that ``folder``, which need not exist yet, lies in, or None.
-
-    A key there is one ``git add`` from a commit, and no .gitignore can promise that it stays out.
-    """
-    folder = folder.absolute().resolve()
-    return next(
-        (place for place in (folder, *folder.parents) if os.path.lexists(place / ".git")), None
-    )
 
 
 def hold(folder: Path) -> int | None:

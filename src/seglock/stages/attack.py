@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock import __version__, files
-from seglock.config import AttackParams, Params, load_params, override_attack
+from seglock.config import AttackParams, Params, load_params, override
 from seglock.errors import AttackError
 from seglock.results.attack import FIGURES, AttackResult
 from seglock.results.training import Training
@@ -50,8 +50,7 @@ def attack_lock(
     Raises AttackError for an unknown attack, or one of ``only`` that does not apply; what
     ``evaluate`` raises for a lock without a trained model or key; ConfigError for a bad budget.
     """
-    params = load_params(root / "params.yaml")
-    params = override_attack(params, **overrides) if overrides else params
+    params = override(load_params(root / "params.yaml"), "attack", overrides or {})
     opened = open_lock(lock, params, root)
     key = opened.key
     if key is None:
@@ -99,13 +98,14 @@ def open_scene(lock: OpenLock, params: Params, data: PreparedData, weights: Path
 
 def chosen(scene: Scene, only: Iterable[str] = ()) -> list[Attack | Analysis]:
     """The attacks and analyses to run; each of ``only`` must apply to the lock."""
-    from seglock.attacks import ANALYSES, ATTACKS, applicable, check_applies, find_any
+    from seglock.attacks import ANALYSES, ATTACKS, check_applies, find_any
 
     for name in only:
         check_applies(find_any(name), scene.facts)
     names = scene.params.attack.names
     every = [*ATTACKS, *ANALYSES]
-    return applicable(only or (every if names == "all" else names), scene.facts)
+    attacks = [find_any(name) for name in only or (every if names == "all" else names)]
+    return [attack for attack in attacks if attack.why_not(scene.facts) is None]
 
 
 def attack_results(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock import files
-from seglock.config import Params, load_params, override_search
+from seglock.config import Params, load_params, override
 from seglock.results.study import STUDY_FILE, Study, write_study_files
 from seglock.stages.outputs import sole_writer
 
@@ -60,7 +60,7 @@ def show_study(root: Path, *, overrides: Mapping[str, Any] | None = None) -> Stu
 def search_params(root: Path, overrides: Mapping[str, Any] | None = None) -> Params:
     """params.yaml with ``overrides`` in its ``search`` section, checked by the same rules."""
     params = load_params(root / "params.yaml")
-    return override_search(params, **overrides) if overrides else params
+    return override(params, "search", overrides or {})
 
 
 def _executor(params: Params, root: Path, ray: str | None) -> Executor:

@@ -12,7 +12,7 @@ from seglock.transforms import apply_compiled, apply_numpy
 from seglock.transforms.input_values import FLOATS
 from seglock.transforms.plan import inverse_plan
 from seglock.transforms.recipe import prepare
-from seglock.transforms.rows import array_images, array_rows, tensor_images, tensor_rows
+from seglock.transforms.rows import array_rows, images_of, tensor_rows
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -32,13 +32,13 @@ def apply_plan(plan: Plan, images: Any) -> Any:
         from seglock.transforms import apply_torch
 
         rows, shape = tensor_rows(images)
-        return tensor_images(apply_torch.encrypted(plan, rows, shape), shape)
+        return images_of(apply_torch.encrypted(plan, rows, shape), shape)
     values, shape = array_rows(images)
     recipe = prepare(plan, "encrypt", shape)
     encrypted = _flipped(recipe, images, values)
     if encrypted is None:
         encrypted = _cpu_kernel(recipe, values).apply(recipe, values)
-    return _like(images, array_images(encrypted, shape))
+    return _like(images, images_of(encrypted, shape))
 
 
 def undo_plan(plan: Plan, encrypted: Any) -> tuple[Any, int]:
@@ -50,11 +50,11 @@ def undo_plan(plan: Plan, encrypted: Any) -> tuple[Any, int]:
 
         rows, shape = tensor_rows(encrypted)
         images, bad = apply_torch.decrypted(plan, rows, shape)
-        return tensor_images(images, shape), bad
+        return images_of(images, shape), bad
     values, shape = array_rows(encrypted)
     recipe = prepare(plan, "decrypt", shape)
     plain, bad = _cpu_kernel(recipe, values).apply_inverse(recipe, values)
-    return _like(encrypted, array_images(plain, shape)), bad
+    return _like(encrypted, images_of(plain, shape)), bad
 
 
 def input_of(
@@ -73,11 +73,11 @@ def input_of(
         from seglock.transforms import apply_torch
 
         rows, shape = tensor_rows(images, write)
-        return tensor_images(apply_torch.inputs(plan, work, rows, shape, name), shape)
+        return images_of(apply_torch.inputs(plan, work, rows, shape, name), shape)
     values, shape = array_rows(images, write)
     recipe = prepare(plan, work, shape, name)
     words = _cpu_kernel(recipe, values).apply(recipe, values)
-    return tensor_images(torch.from_numpy(words).view(dtype), shape)
+    return images_of(torch.from_numpy(words).view(dtype), shape)
 
 
 def on_accelerator(images: Any) -> bool:

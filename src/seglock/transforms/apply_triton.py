@@ -12,7 +12,7 @@ import os
 import shutil
 import sysconfig
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,46 +54,35 @@ def fits(plan: Plan, shape: Shape) -> bool:
     return plan.size <= LARGEST_BLOCK and CHANNELS * shape.height * shape.width < _LARGEST_IMAGE
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Placed:
-    """A block recipe's arrays as tensors on one device."""
-
-    words: Tensor
-    tables: Tensor | None
-    affine: Tensor | None
-    inputs: Tensor | None
-    unchanged: int
-    moves: bool
-    block_size: int
-
-
 @lru_cache(maxsize=8)
 def place(
     device: torch.device, plan: Plan, work: Work, float_name: FloatName = "float32"
-) -> Placed:
-    """The recipe for one kind of work on one device; the last few are kept."""
-    recipe: BlockRecipe = block_recipe(plan, work, float_name)
+) -> BlockRecipe:
+    """The recipe for one kind of work, its arrays as tensors on one device; the last few are kept.
 
-    return Placed(
-        _sent(recipe.words.view(np.int32), device),
-        None if recipe.tables is None else _sent(recipe.tables, device),
-        None if recipe.affine is None else _sent(recipe.affine, device),
-        None if recipe.inputs is None else _sent(recipe.inputs, device),
-        recipe.unchanged,
-        recipe.moves,
-        plan.block_size,
+    Its words are int32, of the same bits.
+    """
+    recipe = block_recipe(plan, work, float_name)
+    return replace(
+        recipe,
+        words=_sent(recipe.words.view(np.int32), device),
+        tables=_sent(recipe.tables, device),
+        affine=_sent(recipe.affine, device),
+        inputs=_sent(recipe.inputs, device),
     )
 
 
-def _sent(array: NDArray[Any], device: torch.device) -> Tensor:
+def _sent(array: NDArray[Any] | None, device: torch.device) -> Tensor | None:
     """A copy on the device, by way of pinned memory, so that nothing waits for the device."""
+    if array is None:
+        return None
     tensor = torch.from_numpy(np.array(array))
     if device.type == "cuda":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
 
-def apply(placed: Placed, rows: Tensor, shape: Shape, dtype: torch.dtype) -> Tensor:
+def apply(placed: BlockRecipe, rows: Tensor, shape: Shape, dtype: torch.dtype) -> Tensor:
     """Encrypt, or give the network's input. Shape: rows ``(B, N)``, a new ``(B, N)`` of dtype.
 
     Waits for nothing: the kernel is only queued.
@@ -104,7 +93,7 @@ def apply(placed: Placed, rows: Tensor, shape: Shape, dtype: torch.dtype) -> Ten
     return out
 
 
-def apply_inverse(placed: Placed, rows: Tensor, shape: Shape) -> tuple[Tensor, int]:
+def apply_inverse(placed: BlockRecipe, rows: Tensor, shape: Shape) -> tuple[Tensor, int]:
     """Decrypt: uint8 ``(B, N)``, and how many values no pixel could have given."""
     out = torch.empty(rows.shape, dtype=torch.uint8, device=rows.device)
     bad = torch.zeros(1, dtype=torch.int64, device=rows.device)
@@ -125,7 +114,7 @@ class Tiling:
     programs: int
 
     @classmethod
-    def of(cls, placed: Placed, batch: int, shape: Shape, processors: int) -> Tiling:
+    def of(cls, placed: BlockRecipe, batch: int, shape: Shape, processors: int) -> Tiling:
         """``processors``: how many the card has; each holds one program of 32 warps at a time."""
         line = shape.width * (CHANNELS if shape.write == "nhwc" else 1)
         side = 1 << (placed.block_size - 1).bit_length() if placed.moves else 1
@@ -142,7 +131,7 @@ class Tiling:
         return cls(rows, columns, 32, tiles, tiles_each, 1, programs)
 
 
-def constants_of(placed: Placed, shape: Shape, cut: Tiling) -> dict[str, int | bool]:
+def constants_of(placed: BlockRecipe, shape: Shape, cut: Tiling) -> dict[str, int | bool]:
     """What the kernel is compiled for."""
     return {
         "BLOCK": placed.block_size,
@@ -160,7 +149,9 @@ def constants_of(placed: Placed, shape: Shape, cut: Tiling) -> dict[str, int | b
     }
 
 
-def _launch(placed: Placed, rows: Tensor, out: Tensor, bad: Tensor | None, shape: Shape) -> None:
+def _launch(
+    placed: BlockRecipe, rows: Tensor, out: Tensor, bad: Tensor | None, shape: Shape
+) -> None:
     from seglock.transforms.triton_kernel import transform_kernel
 
     batch, size = rows.shape

@@ -36,14 +36,16 @@ class BlockRecipe:
     Shape: words uint32 ``(n,)``, ``source << 8 | kind << 1 | flip`` with the source a position of
     the block; tables int16 ``(K, width)`` or None; affine float32 ``(3, 2)`` or None; inputs
     ``(3, reach)`` words of the floats or None. ``unchanged``: the kind whose table changes
-    nothing, or -1. ``moves``: whether any source is another position.
+    nothing, or -1. ``moves``: whether any source is another position. The arrays are tensors once
+    they are on a device.
     """
 
-    words: NDArray[np.uint32]
-    tables: NDArray[np.int16] | None = None
+    block_size: int
+    words: Any
+    tables: Any = None
     unchanged: int = -1
-    affine: NDArray[np.float32] | None = None
-    inputs: NDArray[Any] | None = None
+    affine: Any = None
+    inputs: Any = None
     moves: bool = False
 
 
@@ -54,7 +56,8 @@ def block_recipe(plan: Plan, work: Work, float_name: FloatName = "float32") -> B
     if work == "encrypted_to_input":
         reach = LEVELS if plan.dtype_name == "uint8" else FFX_RANGE
         affine, inputs = _inputs(np.arange(reach), plan, float_name)
-        return BlockRecipe(positions << np.uint32(SOURCE_SHIFT), affine=affine, inputs=inputs)
+        words = positions << np.uint32(SOURCE_SHIFT)
+        return BlockRecipe(plan.block_size, words, affine=affine, inputs=inputs)
     flips, tables, kinds = split_tables(plan)
     source = plan.permutation.astype(np.uint32)
     if work == "decrypt":
@@ -68,11 +71,11 @@ def block_recipe(plan: Plan, work: Work, float_name: FloatName = "float32") -> B
     base = None if same and len(tables) == 1 else tables
     if work == "decrypt":
         inverse = np.pad(inverse_tables(tables), ((0, 0), (0, 1)), constant_values=LEVELS)
-        return BlockRecipe(words, inverse, moves=moves)
+        return BlockRecipe(plan.block_size, words, inverse, moves=moves)
     if work == "encrypt":
-        return BlockRecipe(words, base, unchanged, moves=moves)
+        return BlockRecipe(plan.block_size, words, base, unchanged, moves=moves)
     affine, inputs = _inputs(np.unique(tables), plan, float_name)
-    return BlockRecipe(words, base, unchanged, affine, inputs, moves)
+    return BlockRecipe(plan.block_size, words, base, unchanged, affine, inputs, moves)
 
 
 def _inputs(

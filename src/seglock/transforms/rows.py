@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-_NHWC, _NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
+Rows = TypeVar("Rows", bound=Any)
+_NHWC = (0, 2, 3, 1)
 
 
 def array_rows(images: Any, write: Layout | None = None) -> tuple[NDArray[Any], Shape]:
@@ -26,11 +27,13 @@ def array_rows(images: Any, write: Layout | None = None) -> tuple[NDArray[Any], 
     return ordered.reshape(batch, 3 * height * width), Shape(height, width, read, write or read)
 
 
-def array_images(rows: NDArray[Any], shape: Shape) -> NDArray[Any]:
+def images_of(rows: Rows, shape: Shape) -> Rows:
+    """Rows ``(B, N)``, an array or a tensor, as images ``(B, 3, H, W)``, without a copy."""
     batch, height, width = len(rows), shape.height, shape.width
-    if shape.write == "nchw":
-        return rows.reshape(batch, 3, height, width)
-    return rows.reshape(batch, height, width, 3).transpose(_NCHW)
+    images: Rows = rows.reshape(batch, 3, height, width)
+    if shape.write == "nhwc":
+        images = rows.reshape(batch, height, width, 3).swapaxes(1, 3).swapaxes(2, 3)
+    return images
 
 
 def tensor_rows(images: torch.Tensor, write: Layout | None = None) -> tuple[torch.Tensor, Shape]:
@@ -42,10 +45,3 @@ def tensor_rows(images: torch.Tensor, write: Layout | None = None) -> tuple[torc
         images, read = images.permute(_NHWC), "nhwc"
     rows = images.contiguous().view(batch, 3 * height * width)
     return rows, Shape(height, width, read, write or read)
-
-
-def tensor_images(rows: torch.Tensor, shape: Shape) -> torch.Tensor:
-    batch, height, width = len(rows), shape.height, shape.width
-    if shape.write == "nchw":
-        return rows.view(batch, 3, height, width)
-    return rows.view(batch, height, width, 3).permute(_NCHW)
