@@ -18,13 +18,12 @@ from torch import Tensor, nn
 
 from benchmarks.access_control_loop import judge_key, open_loader, write_images
 from benchmarks.clock import timed
-from seglock.config import ModelParams
-from seglock.data import Split
-from seglock.evaluation import evaluate_lock
+from seglock.config import EvaluateParams, LockParams, ModelParams, Params, TrainParams
+from seglock.data import PreparedData, Split
+from seglock.evaluation import judge_lock
 from seglock.evaluation.predict import Predictor
 from seglock.keys import demonstration_key
 from seglock.models import build_model, pick_device
-from seglock.results.evaluation import Floors
 from seglock.transforms import compose, identity, incorrect_transforms
 
 LOOP_KEYS = 2
@@ -42,19 +41,23 @@ def measure(given: dict[str, Any]) -> dict[str, float]:
     model = make_model(given)
     steps, key = [f"shf-{given['block']}"], demonstration_key()
     unlabelled = test.images[: given["batch"]]
+    classes = tuple(str(index) for index in range(given["classes"]))
+    data = PreparedData(Path(), "random", classes, test.images.shape[-1], "", test, test, test)
+    params = Params(
+        locks={"baseline": LockParams(steps=[])},
+        train=TrainParams(device=str(device)),
+        evaluate=EvaluateParams(batch_size=given["batch"]),
+    )
 
     def ours(keys: int = given["keys"]) -> list[float]:
-        result = evaluate_lock(
+        result = judge_lock(
             model,
+            data,
+            params,
             test=test,
             unlabelled=unlabelled,
             transform=compose(steps, key),
             wrong=incorrect_transforms(steps, key, keys),
-            encrypted=None,
-            classes=[str(index) for index in range(given["classes"])],
-            floors=Floors(constant=0.0, prior=0.0, floor=0.0),
-            device=device,
-            batch_size=given["batch"],
         )
         assert result.scores.incorrect is not None
         return list(result.scores.incorrect.miou)

@@ -10,16 +10,13 @@ from seglock.attacks.agreement import agreement, read_images, read_levels
 from seglock.attacks.blocks import block_grid, block_rows, images_of
 from seglock.attacks.estimates import AS_IS, ENCRYPTED, NEGATED, estimated_plan, ffx_kinds
 from seglock.attacks.quality import psnr, ssim
-from seglock.evaluation import evaluate_lock
-from seglock.results.evaluation import Floors
+from seglock.evaluation import judge_lock
 from seglock.transforms import compose, incorrect_transforms
 from seglock.transforms.plan import Plan, identity_plan
 from tests.attacks.noise import noise
-from tests.attacks.scene import CLASSES, CPU, KEY, Scene, scene
+from tests.attacks.scene import CLASSES, KEY, Scene, scene
 
 EVEN = np.ones(256)
-
-FLOORS = Floors(constant=0.1, prior=0.05, floor=0.1)
 
 
 def verdict(made: Scene, finding: Finding, attack: str = "known-plaintext") -> Verdict:
@@ -35,10 +32,10 @@ def test_its_figures_are_those_of_the_evaluation() -> None:
     made = scene("np-2", epochs=1)
     judge: Judge = made.judge()
     wrong = incorrect_transforms(["np-2"], KEY, 2)
-    reference = evaluate_lock(
-        made.network, test=made.test, unlabelled=made.attacker.images, transform=made.transform,
-        wrong=wrong, encrypted=None, classes=["a", "b", "c"], floors=FLOORS,
-        device=CPU, batch_size=16,
+    own = made.under(made.transform)
+    reference = judge_lock(
+        made.network, own.data, own.params, test=made.test, unlabelled=made.attacker.images,
+        transform=made.transform, wrong=wrong,
     ).scores  # fmt: skip
     assert CLASSES == 3
     assert reference.correct is not None

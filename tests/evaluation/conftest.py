@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from torch import nn
 
-from seglock.data import Split
+from seglock.config import EvaluateParams, LockParams, Params, TrainParams
+from seglock.data import PreparedData, Split
+from seglock.evaluation import AccessResult, judge_lock
 
 SIDE = 16
 CLASSES = ("background", "red", "green", "blue")
@@ -23,3 +28,19 @@ def make_split() -> MakeSplit:
         return Split(name, tuple(f"{name}-{i}" for i in range(count)), images, masks)
 
     return make
+
+
+def judged(
+    model: nn.Module, test: Split, *, device: str, batch_size: int, bf16: bool | None, **given: Any
+) -> AccessResult:
+    """What `judge_lock` has of a network whose training masks are those of the test split."""
+    side = test.images.shape[-1]
+    data = PreparedData(Path(), "random", CLASSES, side, "", test, test, test)
+    params = Params(
+        locks={"baseline": LockParams(steps=[])},
+        train=TrainParams(
+            device=device, precision="auto" if bf16 is None else "bf16" if bf16 else "float32"
+        ),
+        evaluate=EvaluateParams(batch_size=batch_size),
+    )
+    return judge_lock(model, data, params, test=test, **given)

@@ -15,7 +15,7 @@ from torch import nn
 from seglock.config import ModelParams
 from seglock.data import Split
 from seglock.errors import EvaluationError
-from seglock.evaluation import AccessResult, access, batches, counting, evaluate_lock
+from seglock.evaluation import AccessResult, access, batches, counting
 from seglock.evaluation.access import KEYS_AT_ONCE
 from seglock.evaluation.predict import Predictor
 from seglock.keys import demonstration_key
@@ -25,7 +25,7 @@ from seglock.results.pictures import Pictures
 from seglock.transforms import Transform, compose, identity, incorrect_transforms
 from seglock.transforms.recipe import prepare
 
-from .conftest import CLASSES, MakeSplit
+from .conftest import CLASSES, MakeSplit, judged
 
 KEY = demonstration_key()
 FLOORS = Floors(constant=0.1, prior=0.15, floor=0.15)
@@ -56,21 +56,16 @@ def alike(one: Pictures, other: Pictures) -> bool:
 def judge(test: Split, steps: list[str] | None, **changes: Any) -> AccessResult:
     rng = np.random.default_rng(9)
     options: dict[str, Any] = {
-        "test": test,
         "unlabelled": rng.integers(0, 256, (5, 3, 16, 16), dtype=np.uint8),
         "transform": compose(steps, KEY) if steps else None,
         "wrong": incorrect_transforms(steps, KEY, 3) if steps else [],
         "encrypted": None,
-        "classes": CLASSES,
-        "floors": FLOORS,
         "device": "cpu",
         "batch_size": 2,
+        "bf16": None,
         "pictures": 2,
     } | changes
-    return evaluate_lock(
-        changes.pop("model", None) or network(),
-        **{n: v for n, v in options.items() if n != "model"},
-    )
+    return judged(options.pop("model", None) or network(), test, **options)
 
 
 def predict(model: nn.Module, transform: Transform, images: np.ndarray) -> np.ndarray:

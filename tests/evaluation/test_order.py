@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from seglock.evaluation import evaluate_lock
-from seglock.results.evaluation import Floors
+from seglock.evaluation import judge_lock
 from seglock.transforms import Transform, incorrect_transforms
 from seglock.transforms.key_space import small_space
-from tests.attacks.scene import CPU, KEY, scene
-
-FLOORS = Floors(constant=0.1, prior=0.05, floor=0.1)
+from tests.attacks.scene import KEY, scene
 
 
 def all_plans(steps: str) -> list[Transform]:
@@ -23,10 +20,10 @@ def test_the_scores_of_all_plans_stand_in_no_public_order() -> None:
     """In the order of enumeration the plan that is missing would be told by its place."""
     made = scene("np-2", count=2, epochs=1)
     wrong = incorrect_transforms(["np-2"], KEY, 1000)
-    published = evaluate_lock(
-        made.network, test=made.test, unlabelled=made.attacker.images, encrypted=None,
-        transform=made.transform, wrong=wrong, classes=["a", "b", "c"], floors=FLOORS,
-        device=CPU, batch_size=16,
+    own = made.under(made.transform)
+    published = judge_lock(
+        made.network, own.data, own.params, test=made.test, unlabelled=made.attacker.images,
+        transform=made.transform, wrong=wrong,
     ).scores.incorrect  # fmt: skip
     assert published is not None
     predicted = [made.judge().score(mask._plan) for mask in all_plans("np-2")]

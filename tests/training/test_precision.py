@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import torch
 
+from seglock.config import override
 from seglock.data import PreparedData
-from seglock.evaluation import evaluate_lock, floors
+from seglock.evaluation import judge_lock
 from seglock.keys import demonstration_key
 from seglock.models import load_model
 from seglock.tracking import MemoryTracker
@@ -44,18 +45,16 @@ def trained(folder: Path, data: PreparedData, recipe: dict[str, Any]) -> Path:
 def judged(weights: Path, data: PreparedData, recipe: dict[str, Any]) -> dict[str, float]:
     """The table: mean IoU by access."""
     key = demonstration_key()
-    result = evaluate_lock(
-        load_model(weights, small_params().model, data.num_classes),
+    options = {name: recipe[name] for name in ("device", "precision")}
+    params = override(override(small_params(), "train", options), "evaluate", {"batch_size": 8})
+    result = judge_lock(
+        load_model(weights, params.model, data.num_classes),
+        data,
+        params,
         test=data.test,
         unlabelled=data.train.images,
         transform=compose(STEPS, key),
         wrong=incorrect_transforms(STEPS, key, 8),
-        encrypted=None,
-        classes=data.classes,
-        floors=floors(data.train.masks, data.test.masks, data.num_classes),
-        device=recipe["device"],
-        batch_size=8,
-        bf16=recipe["precision"] == "bf16",
     ).scores
     assert result.correct is not None
     assert result.incorrect is not None

@@ -4,7 +4,7 @@ May touch: a network, uint8 arrays, transforms already built. May not: secrets, 
 Confusion matrix -> IoU; correct, plain and incorrect access; the floors no figure is below.
 """
 
-from seglock.evaluation.access import evaluate_lock, judge_lock
+from seglock.evaluation.access import judge_lock
 from seglock.evaluation.batch_norm import reestimate_batch_norm
 from seglock.evaluation.floors import floors
 from seglock.evaluation.iou import confusion_matrices, confusion_matrix, iou_per_class, mean_iou
@@ -16,7 +16,6 @@ __all__ = [
     "classes_of",
     "confusion_matrices",
     "confusion_matrix",
-    "evaluate_lock",
     "floors",
     "iou_per_class",
     "judge_lock",

@@ -18,7 +18,7 @@ from seglock.evaluation.iou import mean_iou
 from seglock.evaluation.predict import Predictor, ToInput
 from seglock.evaluation.tally import AccessResult, Tally
 from seglock.models import pick_device
-from seglock.results.evaluation import Floors, KeyScores
+from seglock.results.evaluation import KeyScores
 from seglock.transforms import identity
 
 if TYPE_CHECKING:
@@ -46,47 +46,11 @@ def judge_lock(
     pictures: int = 0,
     progress: Progress | None = None,
 ) -> AccessResult:
-    """Judge a trained network of ``data`` by one split, as ``params`` says it is to be computed.
+    """Judge a trained network of ``data`` by one split, as ``params`` says it is to be computed
+    (paper, section 3.3; measures in docs/threat-model.md).
 
-    The floors are those of ``data``'s training masks. Everything else is `evaluate_lock`'s, which
-    this is the one call of for a stage or a study.
-    """
-    return evaluate_lock(
-        model,
-        test=test,
-        unlabelled=unlabelled,
-        transform=transform,
-        wrong=wrong,
-        encrypted=encrypted,
-        classes=data.classes,
-        floors=floors_of(data.train.masks, test.masks, data.num_classes),
-        device=pick_device(params.train.device),
-        batch_size=params.evaluate.batch_size,
-        pictures=pictures,
-        progress=progress,
-        bf16=params.train.bf16,
-    )
-
-
-def evaluate_lock(
-    model: nn.Module,
-    *,
-    test: Split,
-    unlabelled: np.ndarray,
-    transform: Transform | None,
-    wrong: Sequence[Transform],
-    encrypted: np.ndarray | None,
-    classes: Sequence[str],
-    floors: Floors,
-    device: torch.device | str,
-    batch_size: int,
-    pictures: int = 0,
-    progress: Progress | None = None,
-    bf16: bool | None = None,
-) -> AccessResult:
-    """Judge a network by the test split (paper, section 3.3; measures in docs/threat-model.md).
-
-    model: as ``build_model`` gives it; it is moved to ``device`` and put into eval mode.
+    model: as ``build_model`` gives it; it is moved to the device and put into eval mode.
+    test: the split to judge by; the floors are those of ``data``'s training masks.
     unlabelled: (N, 3, H, W) uint8 plain images, from which a thief re-estimates batch norm.
     transform: the lock's own; None for the baseline, which has plain access only.
     wrong: transforms of other keys, at least one under a lock; each is taken once, in order, so
@@ -95,22 +59,22 @@ def evaluate_lock(
     encrypt them here; the figures are the same.
     pictures: how many images, spread evenly over the split, to keep with their predictions.
     progress: called with (passes done, passes in all) after each pass of a batch.
-    bf16: compute in bfloat16; None: on CUDA only.
 
     Memory does not grow with the keys but by one confusion matrix each: ``KEYS_AT_ONCE`` wrong
     transforms are held at a time, beside the few recipes that the transforms' room keeps. The
     images are read again for every so many keys, which costs less than a plan for every batch.
 
-    Raises EvaluationError when sizes do not match, the split is empty or all void, or a lock
-    has no wrong key to be judged by.
+    Raises EvaluationError when sizes do not match, the split is empty or has fewer than two
+    classes, or a lock has no wrong key to be judged by.
     """
     _check(test, transform, wrong, encrypted)
-    owner = Predictor(model, device, bf16)
-    tally = Tally(test, tuple(classes), pictures)
-    shape = (len(wrong), len(classes), len(classes))
-    keys = torch.zeros(shape, dtype=torch.int64, device=owner.device)
+    floors = floors_of(data.train.masks, test.masks, data.num_classes)
+    batch_size, classes = params.evaluate.batch_size, data.num_classes
+    owner = Predictor(model, pick_device(params.train.device), params.train.bf16)
+    tally = Tally(test, data.classes, pictures)
+    keys = torch.zeros((len(wrong), classes, classes), dtype=torch.int64, device=owner.device)
     with owner.autocast():  # held over all passes: the weights are rounded to bfloat16 once
-        batches = Batches(test, owner, batch_size, len(classes))
+        batches = Batches(test, owner, batch_size, classes)
         passes: list[_Pass] = [("plain", owner, identity().to_input)]
         if transform is not None:
             thief = _thief(owner, unlabelled, batch_size)
@@ -125,7 +89,6 @@ def evaluate_lock(
                 tally.add(name, batch, predictor(predictor.inputs(to_input, images)))
                 count()
         _judge_wrong(owner, batches, wrong, keys, tally, count)
-    tally.require_labels()
     return tally.result(floors, _key_scores(keys, transform))
 
 

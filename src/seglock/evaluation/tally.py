@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seglock.errors import EvaluationError
 from seglock.evaluation.iou import confusion_matrices, iou_per_class, mean_iou
 from seglock.results.evaluation import Floors, KeyScores, PictureScore, Score, Scores
 from seglock.results.pictures import Pictures
@@ -61,15 +60,6 @@ class Tally:
         for index in self.chosen:
             if rows.start <= index < rows.stop:
                 kept[index] = prediction[index - rows.start].clone()
-
-    def require_labels(self) -> None:
-        """Raise EvaluationError when the whole split is void."""
-        if not any(part.any() for part in self.matrices["plain"]):
-            raise EvaluationError(
-                "the test split must have pixels that are not void",
-                got="none",
-                fix="check data.classes and run `seglock data check`",
-            )
 
     def result(self, floors: Floors, incorrect: KeyScores | None) -> AccessResult:
         """All figures of a split that has labels."""
