@@ -1,19 +1,4 @@
-"""Every error a user can cause, one tree.
-
-SeglockError                 exit 2: the input is at fault
-├── ConfigError              params.yaml, a profile, a step name
-├── TransformError           an image or a plan that the formula does not allow
-├── DataError                a dataset, an image, a mask, an array file
-├── ModelError               an unknown network, weights that do not fit
-├── TrainingError            a loss that is not finite, a checkpoint that cannot be read
-├── EvaluationError          a lock that cannot be judged
-├── AttackError              an attack that does not apply, or lacks its material or its budget
-├── TrackingError            a tracking server that cannot be reached, an unknown run
-├── ReportError              result files that are missing or damaged
-├── BusyError                a second process on the same output
-├── StorageError             a write that the disk refused
-├── ClusterError             a Ray cluster that does not answer, or was lost
-└── KeyRefusedError          exit 3: missing, malformed, exposed or wrong key
+"""Every error a user can cause, one tree below `SeglockError`.
 
 A message has three parts: the rule that must hold, the value that broke it, and the fix.
 """

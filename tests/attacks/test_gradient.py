@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seglock.attacks import ATTACKS, Budget, Meter, run_attack
-from seglock.attacks.blocks import from_rows, to_rows
+from seglock.attacks.blocks import block_grid, grid_images
 from seglock.attacks.exchanges import GuidedMoves
 from seglock.attacks.guesses import guess, neighbour
 from seglock.attacks.labels import by_labels
@@ -39,8 +39,8 @@ def weak(*steps: str) -> Scene:
 def test_a_whole_plan_gives_what_the_transform_gives(steps: tuple[str, ...]) -> None:
     made = scene(*steps)
     one = guess(made.facts, 0, 1)
-    rows = to_rows(torch.tensor(made.attacker.images).float(), 4)
-    found = from_rows(inputs_under(soft_plan(one, made.facts, CPU), rows, made.facts), 4)
+    rows = block_grid(torch.tensor(made.attacker.images).float(), 4)
+    found = grid_images(inputs_under(soft_plan(one, made.facts, CPU), rows, made.facts), 4)
     expected = Transform(made.facts.steps, one).to_input(made.attacker.images)
     assert torch.allclose(found, expected, atol=1e-5)
 
@@ -139,7 +139,7 @@ def test_it_finds_more_than_random_exchanges_with_fewer_queries() -> None:
 def test_the_gradient_proposes_better_exchanges_than_chance(steps: tuple[str, ...]) -> None:
     made, meter = weak(*steps), Meter(Budget(100, 60.0))
     masks = torch.tensor(made.attacker.masks[:16])
-    rows = to_rows(torch.tensor(made.attacker.images[:16]).float(), 4)
+    rows = block_grid(torch.tensor(made.attacker.images[:16]).float(), 4)
     moves = GuidedMoves(made.facts, made.network, rows, masks, meter, 0)
     judged, rng = by_labels(made.material("T1"), 1.0), np.random.default_rng(0)
     gains = []
@@ -153,7 +153,7 @@ def test_the_gradient_proposes_better_exchanges_than_chance(steps: tuple[str, ..
 
 def test_no_exchange_is_proposed_twice() -> None:
     made, meter = weak("np-1"), Meter(Budget(100, 60.0))
-    rows = to_rows(torch.tensor(made.attacker.images).float(), 1)
+    rows = block_grid(torch.tensor(made.attacker.images).float(), 1)
     masks = torch.tensor(made.attacker.masks)
     moves = GuidedMoves(made.facts, made.network, rows, masks, meter, 0)
     start = guess(made.facts, 0, 0)

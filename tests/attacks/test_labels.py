@@ -13,10 +13,10 @@ from torch import nn
 from seglock.attacks import ATTACKS, Budget, Meter, run_attack
 from seglock.attacks.adapters import Adapted, BlockMap, SoftTable
 from seglock.attacks.block_adapter import guessed
-from seglock.attacks.blocks import block_grid, from_rows, to_rows
+from seglock.attacks.blocks import block_grid, grid_images
 from seglock.attacks.guesses import guess
 from seglock.attacks.labels import labelled
-from seglock.attacks.tuning import Allowance, fit, fresh
+from seglock.attacks.tuning import fit, fresh
 from seglock.transforms import Transform, identity
 from tests.attacks.noise import noise
 from tests.attacks.scene import CPU, Scene, scene, splits
@@ -86,9 +86,9 @@ def test_a_share_is_of_the_tasks_labelled_images() -> None:
 
 def test_blocks_of_tensors_are_those_of_arrays() -> None:
     images = noise(2, 16)
-    rows = to_rows(torch.from_numpy(images), 4)
+    rows = block_grid(torch.from_numpy(images), 4)
     assert np.array_equal(rows.numpy(), block_grid(images, 4))
-    assert torch.equal(from_rows(rows, 4), torch.from_numpy(images))
+    assert torch.equal(grid_images(rows, 4), torch.from_numpy(images))
 
 
 def test_an_adapter_begins_as_plain_images_and_leaves_the_network_alone() -> None:
@@ -150,7 +150,7 @@ def test_training_keeps_the_best_state_and_its_budget() -> None:
     assert meter.queries == 4
     assert np.isfinite(loss)
     assert not network.training
-    allowance = Allowance(meter, 2)
-    assert (allowance.steps, allowance.spent) == (4, 0)
-    assert Allowance(Meter(Budget(1, 1.0), clock=iter(range(99)).__next__), 1).spent == 1
+    own = meter.part(2)
+    assert (own.budget.queries, own.share) == (4, 0)
+    assert Meter(Budget(1, 1.0), clock=iter(range(99)).__next__).part(1).share == 1
     assert CPU.type == "cpu"

@@ -11,7 +11,7 @@ import pytest
 from seglock.errors import TransformError
 from seglock.keys import SecretKey
 from seglock.transforms import apply_compiled, compose
-from seglock.transforms.lookup import Lookup
+from seglock.transforms.recipe import Lookup
 
 KEY = SecretKey.from_bytes(bytes(range(32)))
 LOCKS = (["shf-4"], ["np-4"], ["ffx-4"], ["np-4", "shf-4", "ffx-4", "shf-4"], [])

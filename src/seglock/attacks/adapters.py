@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seglock.attacks.blocks import from_rows, to_rows
+from seglock.attacks.blocks import block_grid, grid_images
 from seglock.attacks.guesses import touched
 from seglock.methods import LEVELS
 from seglock.transforms import INPUT_MEAN, INPUT_STD
@@ -57,7 +57,7 @@ class BlockMap(nn.Module):
         self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return from_rows(to_rows(x, self._side) @ self.weight.T + self.bias, self._side)
+        return grid_images(block_grid(x, self._side) @ self.weight.T + self.bias, self._side)
 
 
 class SoftTable(nn.Module):
@@ -82,9 +82,9 @@ class SoftTable(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         mean, std = self.get_buffer("mean"), self.get_buffer("std")
-        value = (to_rows(x, self._side) * std + mean).clamp(0, 1)
+        value = (block_grid(x, self._side) * std + mean).clamp(0, 1)
         level = (value * (LEVELS - 1)).round().long()
         hidden = torch.sigmoid(self.mask * _MASK_FASTER)
         usual = value * self.scale * self._divided
         mixed = hidden * self.table[level] * _TABLE_FASTER + (1 - hidden) * usual
-        return from_rows((mixed - mean) / std, self._side)
+        return grid_images((mixed - mean) / std, self._side)

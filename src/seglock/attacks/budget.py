@@ -83,6 +83,11 @@ class Meter:
         """How much of the budget is spent, 0 to 1: of queries or of seconds, the larger."""
         return min(1.0, max(self.queries / self.budget.queries, self.seconds / self.budget.seconds))
 
+    def part(self, parts: int) -> Meter:
+        """From now on, for one of so many equal parts of what is left; a query at least."""
+        seconds = max(1e-9, self.budget.seconds - self.seconds) / parts
+        return Meter(Budget(max(1, self.left // parts), seconds), clock=self._clock)
+
     def spend(self, queries: int = 1) -> None:
         """Count queries."""
         self.queries += queries

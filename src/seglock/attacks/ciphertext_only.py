@@ -13,22 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seglock.attacks.blocks import block_grid, block_rows
+from seglock.attacks.blocks import block_grid
 from seglock.attacks.estimates import (
     AS_IS,
-    ENCRYPTED,
     NEGATED,
-    UNKNOWN,
     estimated_plan,
     ffx_kinds,
 )
 from seglock.attacks.ffx_company import kinds_and_table, read_rows
-from seglock.attacks.ffx_levels import mask_by_range, table_by_neighbours
 from seglock.attacks.np_mask import mask_by_correlation, settle_complement
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, needs_steps
 from seglock.attacks.shf_matching import match, statistics
 from seglock.attacks.unlabelled import Signals
-from seglock.methods import METHODS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,15 +73,11 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     assert seen is not None
     seen = seen[: meter.left or 1]
     meter.spend(len(seen))
-    if facts.methods == {"ffx"}:
-        plan = _ffx(seen, facts)
-        return Finding((Candidate(plan),), about={"ciphertexts": len(seen)})
-    grid, photos = (block_grid(images, facts.block_size) for images in (seen, material.photos))
+    grid, photos = block_grid(seen, facts.block_size), block_grid(material.photos, facts.block_size)
     rows, table = grid.reshape(-1, facts.positions), None
     kinds = np.zeros(facts.positions, np.int64)
     if "ffx" in facts.methods:
         kinds, table = kinds_and_table(rows, photos, facts)
-        grid = read_rows(grid, kinds, table)
     elif "np" in facts.methods:
         mask = mask_by_correlation(rows, facts)
         mask = settle_complement(rows, mask, photos, facts)
@@ -93,6 +85,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
         grid = np.where(mask, 255 - grid, grid)
     order, exact = np.arange(facts.positions), dict[str, Any]()
     if "shf" in facts.methods:
+        grid = grid if table is None else read_rows(grid, kinds, table)
         read, public = statistics(grid), statistics(photos)
         order, error = match(
             read,
@@ -155,18 +148,6 @@ def _distance(seen: NDArray[np.float64], public: NDArray[np.float64]) -> float:
         return 0.0
     variance = seen.var(axis=0, ddof=1) / len(seen) + public.var(axis=0, ddof=1) / len(public)
     return float(((seen.mean(axis=0) - public.mean(axis=0)) ** 2 / (variance + 1e-6)).sum())
-
-
-def _ffx(seen: NDArray[Any], facts: Facts) -> Plan:
-    rows = block_rows(seen, facts.block_size)
-    mask = mask_by_range(rows)
-    table = METHODS["ffx"].public_table(facts.ffx_password)
-    if table is None and mask.any() and not mask.all():
-        table = table_by_neighbours(rows, mask, facts.block_size)
-    elif table is None:  # every position hidden: nothing plain to read them by
-        table = np.full(256, UNKNOWN, np.int16)
-    kinds = np.where(mask, ENCRYPTED, AS_IS)
-    return estimated_plan(facts, np.arange(facts.positions), kinds, ffx_kinds(table))
 
 
 ATTACK = Attack("ciphertext-only", "T2", "ciphertexts", run, why_not)

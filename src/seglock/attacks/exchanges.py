@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seglock.attacks.blocks import from_rows
+from seglock.attacks.blocks import grid_images
 from seglock.attacks.guesses import exchanged, neighbour
 from seglock.attacks.soft_plan import inputs_under, kinds_of, soft_plan
 from seglock.data import VOID
@@ -72,7 +72,7 @@ class GuidedMoves:
         total = [torch.zeros_like(part) for part in own]
         batches = [torch.split(some, _BATCH) for some in (self._rows, self._masks)]
         for rows, masks in zip(*batches, strict=True):
-            inputs = from_rows(inputs_under(plan, rows, self._facts), self._facts.block_size)
+            inputs = grid_images(inputs_under(plan, rows, self._facts), self._facts.block_size)
             logits = self._network(inputs)["out"].float()
             loss = F.cross_entropy(logits, masks.long(), ignore_index=VOID, reduction="sum")
             slopes = torch.autograd.grad(loss, own, allow_unused=True, materialize_grads=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seglock.attacks.blocks import from_rows, to_rows
+from seglock.attacks.blocks import block_grid, grid_images
 from seglock.attacks.budget import Meter
 from seglock.attacks.climb import Found, Judged, climb, draw_best
 from seglock.attacks.exchanges import GuidedMoves
@@ -71,7 +71,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     images, masks = (torch.from_numpy(a).to(material.device) for a in labelled(material, share))
     found = _descended(material, meter, seed, images, masks, judged, found, plan)
     some = torch.tensor(spread(len(images), SCORED, middle=False), device=material.device)
-    rows = to_rows(images[some].float(), facts.block_size)
+    rows = block_grid(images[some].float(), facts.block_size)
     moves = GuidedMoves(facts, material.network, rows, masks[some], meter, seed)
     found = climb(facts, judged, meter, seed, found, moves=moves)
     return found.finding()
@@ -98,9 +98,9 @@ def _descended(
     while meter.share < _RELAXED_SHARE and not meter.exhausted:
         pace = (meter.share - began) / (_RELAXED_SHARE - began)
         batch, target = drawn(rng, images, masks)
-        rows = to_rows(batch.float(), facts.block_size)
+        rows = block_grid(batch.float(), facts.block_size)
         parts = plan.draw(len(rows), _WARM * (_COLD / _WARM) ** pace)
-        inputs = from_rows(inputs_under(parts, rows, facts), facts.block_size)
+        inputs = grid_images(inputs_under(parts, rows, facts), facts.block_size)
         logits = material.network(inputs)["out"].float()
         F.cross_entropy(logits, target.long(), ignore_index=VOID).backward()  # type: ignore[no-untyped-call]
         optimizer.step(_LR * (1.1 - pace))

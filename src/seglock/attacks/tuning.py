@@ -24,40 +24,6 @@ _CHECKS = 10
 _STARTED = 5
 
 
-class Allowance:
-    """One training's part of the budget: steps and seconds, from now on."""
-
-    def __init__(self, meter: Meter, parts: int) -> None:
-        """``parts``: trainings that are still to come, this one included."""
-        self._meter = meter
-        self._began, self._first = meter.seconds, meter.queries
-        self.steps = max(1, meter.left // parts)
-        self._seconds = max(0.0, meter.budget.seconds - self._began) / parts
-
-    @property
-    def spent(self) -> float:
-        """0 to 1: of steps or of seconds, the larger."""
-        return min(1.0, max(self._done / self.steps, self._late))
-
-    @property
-    def pace(self) -> float:
-        """What the learning rate follows: the steps, unless time will end them.
-
-        So a training that time ends has come down as well, and one that it does not end is the
-        same on every machine. The first steps, which start things up, say nothing of it.
-        """
-        return self._done / self.steps if self._done < _STARTED else self.spent
-
-    @property
-    def _done(self) -> int:
-        return self._meter.queries - self._first
-
-    @property
-    def _late(self) -> float:
-        seconds = self._meter.seconds - self._began
-        return seconds / self._seconds if self._seconds > 0 else 1.0
-
-
 def fit(
     network: nn.Module,
     trained: Iterable[nn.Parameter],
@@ -84,15 +50,20 @@ def fit(
     judged = held if held.any() else ~held
     optimizer = Optimizer(network, TrainParams(optimizer="adamw", weight_decay=1e-4))
     rng = np.random.default_rng([seed, 2])
-    allowance, kept, least, checked = Allowance(meter, parts), _state(network), np.inf, 0.0
+    own, kept, least, checked = meter.part(parts), _state(network), np.inf, 0.0
     while True:
         network.train()
         batch, target = drawn(rng, images[~held], masks[~held])
         loss = F.cross_entropy(network(batch)["out"], target.long(), ignore_index=VOID)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step(lr * _rate(allowance.pace))
+        # The rate follows the steps, unless time will end them: a training that time ends has come
+        # down as well, and one that it does not end is the same on every machine. The first steps,
+        # which start things up, say nothing of it.
+        steps = own.queries / own.budget.queries
+        optimizer.step(lr * _rate(steps if own.queries < _STARTED else own.share))
         meter.spend()
-        spent = allowance.spent
+        own.spend()
+        spent = own.share
         if spent >= 1 or spent >= checked + 1 / _CHECKS:
             checked, now = spent, loss_of(network, images[judged], masks[judged])
             if now < least:

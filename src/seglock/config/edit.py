@@ -48,7 +48,8 @@ def add_lock(
     values = read_yaml(path)
     locks = check_params(values, where=str(path)).locks
     written = _written(steps, key, ffx_password)
-    wanted = _checked(values, name, written, path)
+    whole = values | {"locks": values["locks"] | {name: written}}
+    wanted = check_params(whole, where=f"{path} with the lock {name}").locks[name]
     equal = [known for known, lock in locks.items() if _plans(lock) == _plans(wanted)]
     if equal:
         return AddedLock(name if name in equal else equal[0], added=False)
@@ -61,7 +62,7 @@ def add_lock(
     text = path.read_bytes().decode("utf-8")
     mapping = next(value for key, value in composed(text).value if key.value == "locks")
     new = edited(text, [add_entry(text, mapping, f"{_scalar(name)}: {_flow(written)}")])
-    if parsed(new) != values | {"locks": values["locks"] | {name: written}}:
+    if parsed(new) != whole:
         raise ConfigError(
             f"a lock can be added to {path.name} only where locks: is written plainly",
             got="a form that would change with it",
@@ -79,12 +80,6 @@ def _written(steps: Sequence[str], key: str, ffx_password: str) -> dict[str, Any
     if ffx_password != "from_key":  # noqa: S105 - a choice, not a password
         lock["ffx_password"] = ffx_password
     return lock
-
-
-def _checked(values: Any, name: str, written: dict[str, Any], path: Path) -> LockParams:
-    """The lock, valid in this file with these images."""
-    whole = values | {"locks": values["locks"] | {name: written}}
-    return check_params(whole, where=f"{path} with the lock {name}").locks[name]
 
 
 def _plans(lock: LockParams) -> tuple[object, ...]:

@@ -14,12 +14,12 @@ from pydantic import (
 )
 
 from seglock.config.attack import Percent
+from seglock.config.rules import as_fault
 from seglock.config.search_locks import PUBLISHED
 from seglock.config.search_rules import (
     enqueue_faults,
     fraction_faults,
     pattern_faults,
-    range_faults,
     search_faults,
     thief_faults,
 )
@@ -50,7 +50,8 @@ class RangeParams(Section):
     high: Positive
 
     def faults(self) -> list[str]:
-        return range_faults(self.low, self.high)
+        got = f"{self.low} and {self.high}"
+        return [] if self.low < self.high else [as_fault("low must be less than high", got)]
 
 
 def _list_or_range(value: Any) -> str:

@@ -94,11 +94,6 @@ def thief_faults(attacks: object) -> list[str]:
     return []
 
 
-def range_faults(low: float, high: float) -> list[str]:
-    """A range has an inside."""
-    return [] if low < high else [as_fault("low must be less than high", f"{low} and {high}")]
-
-
 def hide_password(url: str) -> str:
     """A storage URL as it may be shown: variables stay, a password becomes ``***``.
 

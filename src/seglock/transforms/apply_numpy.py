@@ -74,13 +74,9 @@ def apply_inverse(recipe: Recipe, rows: NDArray[Any]) -> tuple[NDArray[Any], int
     run_tiles(work, rows.shape, TILE, _INLINE)
     if bad:
         return out, sum(bad)
-    return _undo_move(recipe, out), 0
-
-
-def _undo_move(recipe: Recipe, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if recipe.source is not None:
-        return _moved(recipe, values)
-    return values if recipe.flip is None else np.bitwise_xor(values, recipe.flip, out=values)
+        return _moved(recipe, out), 0
+    return out if recipe.flip is None else np.bitwise_xor(out, recipe.flip, out=out), 0
 
 
 def _moved(recipe: Recipe, rows: NDArray[Any]) -> NDArray[Any]:

@@ -115,11 +115,6 @@ def apply_inverse(recipe: DeviceRecipe, rows: Tensor) -> tuple[Tensor, int]:
     return _move(recipe, plain.to(torch.uint8)), bad
 
 
-def count_outside(rows: Tensor, width: int) -> int:
-    """How many values lie outside 0..width - 1."""
-    return int(((rows < 0) | (rows >= width)).sum())
-
-
 def _move(recipe: DeviceRecipe, rows: Tensor) -> Tensor:
     if recipe.source is not None:
         rows = rows.index_select(1, recipe.source)
