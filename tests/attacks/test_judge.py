@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from seglock.attacks import ATTACKS, Budget, Candidate, Finding, Judge, Meter, Verdict
-from seglock.attacks.agreement import agreement, read_images, read_levels
+from seglock.attacks.agreement import agreement, psnr, read_images, read_levels, ssim
 from seglock.attacks.blocks import block_grid, block_rows, images_of
 from seglock.attacks.estimates import AS_IS, ENCRYPTED, NEGATED, estimated_plan, ffx_kinds
-from seglock.attacks.quality import psnr, ssim
 from seglock.evaluation import judge_lock
 from seglock.transforms import compose, incorrect_transforms
 from seglock.transforms.plan import Plan, identity_plan

@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from seglock.attacks import ATTACKS, Budget, Meter, run_attack
-from seglock.attacks.adapters import Adapted, BlockMap, SoftTable
-from seglock.attacks.block_adapter import guessed
+from seglock.attacks.block_adapter import Adapted, BlockMap, SoftTable, guessed
 from seglock.attacks.blocks import block_grid, grid_images
 from seglock.attacks.guesses import guess
 from seglock.attacks.labels import labelled

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from seglock.attacks import Budget, Facts, Meter
 from seglock.attacks.climb import Found
+from seglock.attacks.gradient import gains, regress_masks
 from seglock.attacks.guesses import guess, touched
-from seglock.attacks.regression import gains, regress_masks
 from seglock.steps import parse_step
 from seglock.transforms.plan import Plan
 

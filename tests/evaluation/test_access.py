@@ -15,7 +15,7 @@ from torch import nn
 from seglock.config import ModelParams
 from seglock.data import Split
 from seglock.errors import EvaluationError
-from seglock.evaluation import AccessResult, access, batches, counting
+from seglock.evaluation import AccessResult, access, batches, iou
 from seglock.evaluation.access import KEYS_AT_ONCE
 from seglock.evaluation.predict import Predictor
 from seglock.keys import demonstration_key
@@ -444,8 +444,8 @@ def test_what_a_gpu_does_instead_changes_no_figure(
     monkeypatch.setattr(access, "_groups", groups)
     monkeypatch.setattr(access, "ahead", spy("ahead", access.ahead))
     monkeypatch.setattr(batches, "_fits", spy("resident", lambda *_: True))
-    adding = spy("adding", counting._count_by_adding)
-    monkeypatch.setattr(counting, "_count_by_bincount", adding)
+    adding = spy("adding", iou._count_by_adding)
+    monkeypatch.setattr(iou, "_count_by_bincount", adding)
     found = judge(test, steps, **options)
     assert set(used) == {"ahead", "resident", "adding"}
     assert found == expected

@@ -6,8 +6,8 @@ import torch
 from sklearn.metrics import confusion_matrix
 
 from seglock.data import VOID
-from seglock.evaluation import counting
-from seglock.evaluation.counting import Targets
+from seglock.evaluation import iou
+from seglock.evaluation.iou import Targets
 
 
 def batch(classes: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -24,7 +24,7 @@ def batch(classes: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 def test_each_image_is_counted_as_scikit_learn_does(
     classes: int, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "_count_by_bincount", getattr(counting, way))
+    monkeypatch.setattr(iou, "_count_by_bincount", getattr(iou, way))
     prediction, masks = batch(classes)
     found = Targets(masks, classes).matrices(prediction)
     assert found.dtype == torch.int64

@@ -12,7 +12,8 @@ import pytest
 from seglock.keys import SecretKey
 from seglock.transforms import apply_compiled, apply_numpy, compose
 from seglock.transforms.fused import fuse
-from seglock.transforms.recipe import Shape, prepare
+from seglock.transforms.layout import Shape
+from seglock.transforms.recipe import prepare
 
 KEY = SecretKey.from_bytes(bytes(range(32)))
 LOCKS = (["shf-4"], ["np-4", "shf-4"], ["ffx-4"], ["np-4", "shf-4", "ffx-4", "shf-4"])

@@ -11,7 +11,8 @@ import torch
 from seglock.errors import TransformError
 from seglock.keys import SecretKey
 from seglock.transforms import apply, apply_torch, apply_triton, compose, identity
-from seglock.transforms.recipe import Shape, prepare
+from seglock.transforms.layout import Shape
+from seglock.transforms.recipe import prepare
 
 KEY = SecretKey.from_bytes(bytes(range(32)))
 STEPS = ["np-4", "ffx-4", "shf-4"]

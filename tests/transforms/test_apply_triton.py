@@ -18,7 +18,8 @@ from seglock.keys import SecretKey
 from seglock.transforms import apply_triton, compose
 from seglock.transforms.apply_triton import Tiling, constants_of, place
 from seglock.transforms.block_recipe import block_recipe
-from seglock.transforms.recipe import Shape, Work
+from seglock.transforms.layout import Shape
+from seglock.transforms.recipe import Work
 
 KEY = SecretKey.from_bytes(bytes(range(32)))
 CPU = torch.device("cpu")

@@ -20,7 +20,7 @@ from seglock.attacks.estimates import (
     estimated_plan,
     ffx_kinds,
 )
-from seglock.attacks.ffx_company import kinds_and_table, read_rows
+from seglock.attacks.ffx_levels import kinds_and_table, read_rows
 from seglock.attacks.np_mask import mask_by_correlation, settle_complement
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, needs_steps
 from seglock.attacks.shf_matching import match, statistics

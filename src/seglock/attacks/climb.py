@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from seglock.attacks.protocol import Facts
     from seglock.transforms.plan import Plan
 
+AT_ONCE = 8
+"""Guesses that a search has judged together."""
 Judged = Callable[[Sequence["Plan"]], "Tensor"]
 """Scores guesses (K,), the lower the better; on the thief's own data."""
 Moves = Callable[["Plan", int], Sequence["Plan"]]
@@ -51,7 +53,7 @@ def draw_best(
     seed: int,
     *,
     share: float = 1.0,
-    at_once: int = 8,
+    at_once: int = AT_ONCE,
 ) -> Found:
     """The best of random guesses, until ``share`` of the budget is spent; one pass at least."""
     found: Found | None = None
@@ -75,7 +77,6 @@ def climb(
     seed: int,
     start: Found,
     *,
-    at_once: int = 8,
     moves: Moves | None = None,
 ) -> Found:
     """Change the best guess as long as the budget lasts; ``moves``: random exchanges, or others.
@@ -86,7 +87,7 @@ def climb(
     rng = np.random.default_rng([seed, 1])
     best = start
     while not meter.exhausted:
-        count = max(1, min(at_once, meter.left))
+        count = max(1, min(AT_ONCE, meter.left))
         guesses = (
             [neighbour(facts, best.plan, rng) for _ in range(count)]
             if moves is None

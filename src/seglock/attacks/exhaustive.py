@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seglock.attacks.budget import Meter
+from seglock.attacks.climb import AT_ONCE
 from seglock.attacks.labels import by_labels
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, needs_steps
 from seglock.transforms.build import with_divisor
@@ -10,7 +11,6 @@ from seglock.transforms.key_space import key_space_bits, small_space
 
 LIMIT_BITS = 16
 """Larger key spaces are left to searches that need not see all of them."""
-_AT_ONCE = 8
 
 
 def why_not(facts: Facts) -> str | None:
@@ -33,7 +33,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     judged = by_labels(material, max(meter.budget.labelled))
     best, least, done = 0, float("inf"), 0
     while done < len(plans) and (not done or not meter.exhausted):
-        some = plans[done : done + max(1, min(_AT_ONCE, meter.left))]
+        some = plans[done : done + max(1, min(AT_ONCE, meter.left))]
         scores = judged(some)
         meter.spend(len(some))
         if float(scores.min()) < least:

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from seglock.attacks.blocks import block_grid, grid_images
 from seglock.attacks.budget import Meter
-from seglock.attacks.climb import Found, Judged, climb, draw_best
+from seglock.attacks.climb import AT_ONCE, Found, Judged, climb, draw_best
 from seglock.attacks.exchanges import GuidedMoves
+from seglock.attacks.guesses import guess, touched
 from seglock.attacks.labels import by_labels, labelled
 from seglock.attacks.protocol import (
     Attack,
@@ -25,15 +27,16 @@ from seglock.attacks.protocol import (
     Material,
     needs_one_table,
 )
-from seglock.attacks.regression import regress_masks
 from seglock.attacks.relaxed import RelaxedPlan
 from seglock.attacks.soft_plan import inputs_under
 from seglock.attacks.tuning import drawn
 from seglock.config import TrainParams
 from seglock.data import VOID
 from seglock.evaluation.tally import spread
-from seglock.methods import LEVELS
+from seglock.methods import LEVELS, METHODS
+from seglock.methods.method import Change
 from seglock.training.optimizer import Optimizer
+from seglock.transforms.sequence import changed
 
 SHUFFLED_LIMIT = 3072
 """Positions whose order can be relaxed: n = 3072 (M = 32) are 9.4 million logits."""
@@ -45,6 +48,9 @@ _LR = 0.3
 SCORED = 32
 """Labelled images that plans are scored on, at most: a gradient fits fewer too well."""
 _WARM, _COLD = 1.0, 0.2
+_FIRST = 1_000_000
+"""Number of the first random mask to regress on: smaller ones are drawn by searches."""
+_RIDGE = 1.0
 
 
 def why_not(facts: Facts) -> str | None:
@@ -114,6 +120,55 @@ def _descended(
         if now < best.score:
             best = Found.after(best, hardened, now, meter)
     return best
+
+
+def regress_masks(
+    facts: Facts, judged: Judged, meter: Meter, seed: int, start: Found, *, share: float
+) -> tuple[Found, NDArray[np.float64]]:
+    """How much touching each position lowers the score (n,), in standard deviations of all.
+
+    Random masks of a lock of one step, whose table everyone knows, are scored until ``share`` of
+    the budget is spent. The mask of the positions that gain most is scored as well: the first
+    result is the better of it and ``start``.
+    """
+    masks: list[NDArray[np.bool_]] = []
+    scores: list[float] = []
+    while not meter.exhausted and (meter.share < share or not scores):
+        count = max(1, min(AT_ONCE, meter.left))
+        drawn = [guess(facts, seed, _FIRST + len(masks) + i) for i in range(count)]
+        scores += judged(drawn).tolist()
+        masks += [touched(one) for one in drawn]
+        meter.spend(count)
+    gain = gains(np.array(masks, float), np.array(scores), facts.positions)
+    found = start
+    if not meter.exhausted:
+        (step,) = facts.steps
+        table = METHODS[step.method].public_table(facts.ffx_password)
+        chosen = np.argsort(-gain, kind="stable")[: step.count]
+        likeliest = changed(step, Change(chosen, table=table))
+        (score,) = judged([likeliest]).tolist()
+        meter.spend()
+        if score < found.score:
+            found = Found.after(found, likeliest, score, meter)
+    return found, gain
+
+
+def gains(
+    masks: NDArray[np.float64], scores: NDArray[np.float64], positions: int
+) -> NDArray[np.float64]:
+    """Ridge regression of scores (K,) on masks (K, n): minus the slopes, of deviation 1.
+
+    >>> int(gains(np.eye(3)[[0, 1, 2, 0]], np.array([0.0, 1.0, 1.0, 0.0]), 3).argmax())
+    0
+    """
+    if len(scores) < 2:
+        return np.zeros(positions)
+    centred = masks - masks.mean(axis=0)
+    normal = centred.T @ centred + _RIDGE * np.eye(positions)
+    slope = np.linalg.solve(normal, centred.T @ (scores - scores.mean()))
+    deviation = slope.std()
+    gain: NDArray[np.float64] = -slope / deviation if deviation > 0 else np.zeros(positions)
+    return gain
 
 
 ATTACK = Attack("gradient", "T1", "steps", run, why_not)

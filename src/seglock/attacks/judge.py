@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from seglock.attacks.agreement import Agreement, agreement, read_images, shares
+from seglock.attacks.agreement import Agreement, agreement, psnr, read_images, shares, ssim
 from seglock.attacks.blocks import block_rows, images_of
 from seglock.attacks.protocol import Attack, Candidate, Finding, Listed
-from seglock.attacks.quality import psnr, ssim
 from seglock.evaluation import confusion_matrix, mean_iou
 from seglock.evaluation.batches import slices
 from seglock.evaluation.predict import Predictor

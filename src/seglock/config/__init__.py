@@ -1,6 +1,5 @@
 """params.yaml as frozen, validated types: the only reader of YAML, above files and errors."""
 
-from seglock.config.attack import AttackParams
 from seglock.config.edit import AddedLock, add_lock
 from seglock.config.load import (
     PARAMS_FILE,
@@ -13,6 +12,7 @@ from seglock.config.profile import load_profile, merge_profile, merge_values
 from seglock.config.rules import BASELINE
 from seglock.config.schema import (
     NETWORKS,
+    AttackParams,
     DataParams,
     EvaluateParams,
     KeysParams,

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from seglock.config.attack import AttackParams
 from seglock.config.rules import (
     BASELINE,
     PUBLISHED_WEIGHTS,
@@ -28,6 +27,7 @@ from seglock.config.section import (
     LockName,
     Name,
     NotNegative,
+    Percent,
     Positive,
     PositiveInt,
     Seconds,
@@ -194,6 +194,23 @@ class TrackingParams(Section):
     experiment: Annotated[str, Field(min_length=1)] = "seglock"
     timeout_seconds: Seconds = 10.0
     required: bool = True
+
+
+class AttackParams(Section):
+    """Budgets hold for each attack; whichever comes first ends it.
+
+    ``labelled``: percent of the task's labelled images (as many as the training split has) that a
+    thief with labels may use. ``images``: the split that the attacker's images come from.
+    """
+
+    names: Literal["all"] | list[Name] = "all"
+    queries: PositiveInt = 300
+    seconds: Seconds = 20.0
+    labelled: Annotated[list[Percent], Field(min_length=1)] = Field(
+        default_factory=lambda: [1.0, 5.0, 10.0, 25.0, 50.0]
+    )
+    images: Literal["val", "train"] = "val"
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 
 class Params(Section):

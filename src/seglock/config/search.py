@@ -13,7 +13,6 @@ from pydantic import (
     Tag,
 )
 
-from seglock.config.attack import Percent
 from seglock.config.rules import as_fault
 from seglock.config.search_locks import PUBLISHED
 from seglock.config.search_rules import (
@@ -28,6 +27,7 @@ from seglock.config.section import (
     Count,
     Name,
     NotNegative,
+    Percent,
     Positive,
     PositiveInt,
     Seconds,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from seglock.evaluation.counting import Targets, check_labels
+from seglock.evaluation.iou import Targets, check_labels
 
 if TYPE_CHECKING:
     from seglock.data import Split

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from seglock.errors import EvaluationError
+from seglock.evaluation.batches import slices
 from seglock.evaluation.iou import mean_iou
 from seglock.results.evaluation import Floors
 
@@ -34,7 +33,8 @@ def floors(train_masks: np.ndarray, test_masks: np.ndarray, num_classes: int) ->
         )
     guess = majority_mask(train_masks, num_classes)
     matrix = np.zeros((num_classes, num_classes), np.int64)
-    for masks in _pieces(test_masks):
+    for rows in slices(len(test_masks), _CHUNK):
+        masks = np.asarray(test_masks[rows])
         guesses = np.broadcast_to(guess, masks.shape)
         valid = masks < num_classes
         cells = masks[valid].astype(np.int64) * num_classes + guesses[valid]
@@ -62,15 +62,11 @@ def majority_mask(masks: np.ndarray, num_classes: int) -> np.ndarray:
     array([[0, 2, 0]], dtype=uint8)
     """
     votes = np.zeros((num_classes, *masks.shape[1:]), np.int64)
-    for piece in _pieces(masks):
+    for rows in slices(len(masks), _CHUNK):
+        piece = np.asarray(masks[rows])
         for index in range(num_classes):
             votes[index] += np.count_nonzero(piece == index, axis=0)
     overall = votes.sum(axis=(1, 2)).argmax()
     guess = np.where(votes.any(axis=0), votes.argmax(axis=0), overall)
     majority: np.ndarray = guess.astype(np.uint8)
     return majority
-
-
-def _pieces(masks: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(masks), _CHUNK):
-        yield np.asarray(masks[start : start + _CHUNK])

@@ -60,16 +60,12 @@ def publish_key(
         return record
     key = environment_key(check_name(name))
     if key is None and create_missing and name not in store:
-        _make(name, store)
+        try:
+            store.new(name)
+        except KeyRefusedError:
+            if name not in store:  # else another process has just made it: use that one
+                raise
     key = load_key(name, store=store)
     content = store.record_bytes(name) if name in store else PublicRecord.of(key).to_bytes()
     write_bytes(target, content)  # a link that leads nowhere is replaced, not followed
     return PublicRecord.from_bytes(content)
-
-
-def _make(name: str, store: KeyStore) -> None:
-    try:
-        store.new(name)
-    except KeyRefusedError:
-        if name not in store:  # else another process has just made it: use that one
-            raise

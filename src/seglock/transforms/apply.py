@@ -10,9 +10,9 @@ from seglock.errors import TransformError
 from seglock.methods.ffx import FFX_RANGE
 from seglock.transforms import apply_compiled, apply_numpy
 from seglock.transforms.input_values import FLOATS
+from seglock.transforms.layout import array_rows, images_of, tensor_rows
 from seglock.transforms.plan import inverse_plan
 from seglock.transforms.recipe import prepare
-from seglock.transforms.rows import array_rows, images_of, tensor_rows
 
 if TYPE_CHECKING:
     from types import ModuleType

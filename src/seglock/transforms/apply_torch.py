@@ -20,8 +20,9 @@ from seglock.transforms.recipe import prepare
 
 if TYPE_CHECKING:
     from seglock.transforms.input_values import FloatName
+    from seglock.transforms.layout import Shape
     from seglock.transforms.plan import Plan
-    from seglock.transforms.recipe import Recipe, Shape, Work
+    from seglock.transforms.recipe import Recipe, Work
 
 
 def encrypted(plan: Plan, rows: Tensor, shape: Shape) -> Tensor:

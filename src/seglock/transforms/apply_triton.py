@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seglock.transforms.input_values import FloatName
+    from seglock.transforms.layout import Shape
     from seglock.transforms.plan import Plan
-    from seglock.transforms.recipe import Shape, Work
+    from seglock.transforms.recipe import Work
 
 _OLDEST = (8, 0)  # compute capability: bfloat16 in hardware
 _LARGEST_IMAGE = 1 << 31  # values: offsets inside one image are 32 bits wide, between images 64

@@ -1,16 +1,33 @@
-"""From positions in a block to positions in an image that lies in memory as NCHW or NHWC."""
+"""From positions in a block to positions in an image that lies in memory as NCHW or NHWC, and from
+images to the rows of values that the kernels work on; copies only where it must."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seglock.steps import CHANNELS
 
+if TYPE_CHECKING:
+    import torch
+
 Layout = Literal["nchw", "nhwc"]
 Scalar = TypeVar("Scalar", bound=np.generic)
+Rows = TypeVar("Rows", bound=Any)
+_NHWC = (0, 2, 3, 1)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The image sides, and how images lie in memory where they are read and written."""
+
+    height: int
+    width: int
+    read: Layout = "nchw"
+    write: Layout = "nchw"
 
 
 def tile(
@@ -69,6 +86,36 @@ def layout_of(images: NDArray[Any]) -> Layout | None:
     if images.transpose(0, 2, 3, 1).flags.c_contiguous:
         return "nhwc"
     return None
+
+
+def array_rows(images: Any, write: Layout | None = None) -> tuple[NDArray[Any], Shape]:
+    """Images as contiguous rows ``(B, N)``, without a copy where they lie in one of our ways."""
+    array = np.asarray(images)
+    batch, _, height, width = array.shape
+    layout = layout_of(array)
+    ordered = array.transpose(_NHWC) if layout == "nhwc" else np.ascontiguousarray(array)
+    read = layout or "nchw"
+    return ordered.reshape(batch, 3 * height * width), Shape(height, width, read, write or read)
+
+
+def images_of(rows: Rows, shape: Shape) -> Rows:
+    """Rows ``(B, N)``, an array or a tensor, as images ``(B, 3, H, W)``, without a copy."""
+    batch, height, width = len(rows), shape.height, shape.width
+    images: Rows = rows.reshape(batch, 3, height, width)
+    if shape.write == "nhwc":
+        images = rows.reshape(batch, height, width, 3).swapaxes(1, 3).swapaxes(2, 3)
+    return images
+
+
+def tensor_rows(images: torch.Tensor, write: Layout | None = None) -> tuple[torch.Tensor, Shape]:
+    import torch
+
+    batch, _, height, width = images.shape
+    read: Layout = "nchw"
+    if not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last):
+        images, read = images.permute(_NHWC), "nhwc"
+    rows = images.contiguous().view(batch, 3 * height * width)
+    return rows, Shape(height, width, read, write or read)
 
 
 def _strides(height: int, width: int, layout: Layout) -> tuple[int, int, int]:

@@ -16,7 +16,7 @@ from seglock.methods import LEVELS
 from seglock.methods.ffx import FFX_RANGE
 from seglock.steps import CHANNELS
 from seglock.transforms.input_values import input_words
-from seglock.transforms.layout import Layout, channel_index, source_index, tile
+from seglock.transforms.layout import Shape, channel_index, source_index, tile
 from seglock.transforms.plan import IDENTITY
 
 if TYPE_CHECKING:
@@ -82,16 +82,6 @@ class Recipe:
     source: NDArray[np.intp] | None = None
     flip: NDArray[np.uint8] | None = None
     lookup: Lookup | None = None
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The image sides, and how images lie in memory where they are read and written."""
-
-    height: int
-    width: int
-    read: Layout = "nchw"
-    write: Layout = "nchw"
 
 
 @lru_cache(maxsize=8)
