@@ -10,7 +10,7 @@ import hmac
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +75,11 @@ def open_encrypted(path: Path, *, nonce: bytes | None = None) -> np.memmap[Any, 
     try:
         with os.fdopen(open_plain(path), "rb") as file:
             own = file.read(NONCE_SIZE)
-            shape, dtype = _read_header(file)
+            if (version := np.lib.format.read_magic(file)) != (1, 0):
+                raise ValueError(f"array format {version}")
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+            if fortran:
+                raise ValueError("column order")
             offset = file.tell()
         size = path.stat().st_size
     except FileNotFoundError as error:
@@ -90,16 +94,6 @@ def open_encrypted(path: Path, *, nonce: bytes | None = None) -> np.memmap[Any, 
             f"{path} must be made with the key of this lock", got="another nonce", fix=_FIX
         )
     return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
-
-
-def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = np.lib.format.read_magic(file)
-    if version != (1, 0):
-        raise ValueError(f"array format {version}")
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    if fortran:
-        raise ValueError("column order")
-    return shape, dtype
 
 
 def _damaged(path: Path, reason: str) -> DataError:

@@ -59,12 +59,9 @@ def get_dataset(
         if params.dataset == "synthetic":
             write_synthetic(params.synthetic, folder, progress=progress)
         else:
-            source = _Source(params.source or "", used_lists(params), downloads, folder)
-            if params.dataset == "voc2012":
-                text = params.source or VOC2012_URL
-                source = _Source(
-                    text, source.lists, downloads, folder, VOC2012_DIGEST, VOC2012_ADVICE
-                )
+            text = params.source or VOC2012_URL  # no other set may leave it out
+            about = (VOC2012_DIGEST, VOC2012_ADVICE) if params.dataset == "voc2012" else ()
+            source = _Source(text, used_lists(params), downloads, folder, *about)
             _take(source, folder, target, progress)
         if params.extra_source is not None:
             extra = _Source(params.extra_source, [params.train_split], downloads, folder)

@@ -6,9 +6,8 @@ May not: keys, transforms, images, MLflow. A network never knows which lock it i
 
 from seglock.models.device import pick_device
 from seglock.models.initial import fetch_weights, load_initial_weights, weights_file
-from seglock.models.networks import build_model, count_parameters
+from seglock.models.networks import build_model, count_parameters, load_model
 from seglock.models.norm import FrozenBatchNorm2d, replace_norm
-from seglock.models.trained import load_model
 from seglock.models.weights import load_weights, read_metadata, read_weights, save_weights
 
 __all__ = [

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock.config.rules import RESIDUAL
 from seglock.errors import ModelError
 from seglock.models.fcn_small import SmallFCN
 from seglock.models.norm import replace_norm
+from seglock.models.weights import load_weights, read_names
 
 if TYPE_CHECKING:
     from torch import nn
@@ -122,3 +124,19 @@ def count_parameters(model: nn.Module) -> int:
     47559
     """
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def load_model(path: Path, params: ModelParams, num_classes: int) -> nn.Module:
+    """Build the network of ``params`` and load the weights of ``path``; it is in eval mode.
+
+    An auxiliary classifier, which helps training only, is loaded and then dropped, so the
+    network answers "out" alone.
+
+    Raises ModelError when the file is missing, damaged, or of another network.
+    """
+    aux = any(name.startswith(HEADS[1]) for name in read_names(path))
+    model = build_model(params, num_classes, aux=aux)
+    load_weights(path, model)
+    if aux:
+        model.aux_classifier = None  # type: ignore[assignment]
+    return model.eval()

@@ -10,16 +10,16 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock import __version__, files
 from seglock.config import AttackParams, Params, load_params, override
 from seglock.errors import AttackError
-from seglock.results.attack import FIGURES, AttackResult
+from seglock.results.attack import ATTACKS, FIGURES, AttackResult
 from seglock.results.training import Training
-from seglock.stages.attack_record import write_results
 from seglock.stages.locks import WEIGHTS, OpenLock, open_lock, read_training
 from seglock.stages.outputs import sole_writer
 from seglock.stages.tell import tell_result
@@ -72,7 +72,7 @@ def attack_lock(
         files.private_folder(work)
         files.private_folder(exact)
         results = list(attack_results(lock, scene, attacks, work, exact, key.derive, progress))
-        written = write_results(root, lock, tracker.run_id, results, keep=bool(only))
+        written = _write(root, lock, tracker.run_id, results, keep=bool(only))
         for result in results:
             tell_result(tracker, written / f"{result.attack}.json", "attacks")
     for path in exact.glob("*.json"):
@@ -139,7 +139,7 @@ def attack_results(
                 "lock": lock,
                 "correct": correct,
                 "seed": settings.seed,
-                "progress": _named(progress, attack.name),
+                "progress": progress and partial(progress, attack.name),
             }
             if isinstance(attack, Analysis):
                 common["secret"] = derive(f"{attack.name}/{lock}")
@@ -151,10 +151,28 @@ def attack_results(
         yield AttackResult.read(done, error=AttackError, fix=f"remove {work}")
 
 
-def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
-    if progress is None:
-        return None
-    return lambda done, total: progress(name, done, total)
+def _write(
+    root: Path, lock: str, run_id: str | None, results: Sequence[AttackResult], *, keep: bool
+) -> Path:
+    """Write data/attacks/LOCK/NAME.json and data/attacks/LOCK.json; returns the folder.
+
+    keep: the results of other attacks that are there stay.
+    """
+    target = root / ATTACKS / lock
+    before = sorted(target.glob("*.json")) if keep else []
+    with files.replacing_folder(target) as out:
+        for path in before:
+            shutil.copyfile(path, out / path.name)
+        for result in results:
+            result.write(out / f"{result.attack}.json")
+        if not any(out.iterdir()):
+            files.write_text(out / "README.txt", "No attack of params.yaml applies to this lock.\n")
+    about: dict[str, Any] = {"run_id": run_id} if run_id else {}
+    for path in sorted(target.glob("*.json")):
+        result = AttackResult.read(path, error=AttackError, fix="run dvc repro")
+        about[result.attack] = result.figures
+    files.write_json(root / ATTACKS / f"{lock}.json", about)
+    return target
 
 
 def _digest(params: Params, training: Training, data: PreparedData) -> str:
@@ -180,5 +198,5 @@ def _baseline(lock: str, root: Path, only: Iterable[str]) -> list[AttackResult]:
             fix="name another lock of params.yaml",
         )
     with sole_writer(root, "attacks", lock):
-        write_results(root, lock, None, [], keep=False)
+        _write(root, lock, None, [], keep=False)
     return []

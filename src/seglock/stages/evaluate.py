@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from seglock import files
 from seglock.config import Params, load_params
 from seglock.results.evaluation import EVALUATIONS, Evaluation, Scores
 from seglock.stages.encrypt import ENCRYPTED_FILE
-from seglock.stages.evaluate_record import write_results
 from seglock.stages.locks import WEIGHTS, OpenLock, open_lock, read_training
 from seglock.stages.outputs import sole_writer
 from seglock.stages.tell import tell_result
@@ -22,6 +22,7 @@ from seglock.stages.trained_run import trained_run
 if TYPE_CHECKING:
     from seglock.data import PreparedData
     from seglock.evaluation import AccessResult
+    from seglock.results.pictures import Pictures
 
 
 def evaluate_locks(locks: Iterable[str], root: Path) -> list[Evaluation]:
@@ -61,7 +62,8 @@ def evaluate_opened(
         tracker.log_dataset(data.dataset, data.digest, use="evaluation")
         result = measure()
         found = _evaluation(lock, params, data, tracker.run_id, result.scores)
-        folder = write_results(root / EVALUATIONS / lock.name, found, result.pictures)
+        folder = root / EVALUATIONS / lock.name
+        _write(folder, found, result.pictures)
         if tracked:
             tell_result(tracker, folder / "evaluation.json", "evaluation")
     return found
@@ -128,3 +130,34 @@ def _evaluation(
         seed=params.train.seed,
         scores=scores,
     )
+
+
+def _write(target: Path, found: Evaluation, pictures: Pictures) -> None:
+    """Write evaluation.json, metrics.json, keys.csv and pictures.npz into ``target``."""
+    keys = found.scores.incorrect.miou if found.scores.incorrect else ()
+    table = "key,miou\n" + "".join(f"{number},{miou!r}\n" for number, miou in enumerate(keys))
+    with files.replacing_folder(target) as out:
+        found.write(out / "evaluation.json")
+        files.write_json(out / "metrics.json", _summary(found))
+        files.write_text(out / "keys.csv", table)
+        pictures.write(out / "pictures.npz")
+
+
+def _summary(found: Evaluation) -> dict[str, Any]:
+    """metrics.json, for ``dvc metrics``: mean IoU by access; what a lock has not is left out."""
+    scores = found.scores
+    values = {
+        "run_id": found.run_id,
+        "owner": scores.owner_miou,
+        "correct": scores.correct and scores.correct.miou,
+        "plain": scores.plain.miou,
+        "plain_bn": scores.plain_bn and scores.plain_bn.miou,
+        "incorrect": scores.incorrect and scores.incorrect.mean,
+        "incorrect_p95": scores.incorrect and scores.incorrect.p95,
+        "floor": scores.floors.floor,
+        "floor_constant": scores.floors.constant,
+        "floor_prior": scores.floors.prior,
+        "unauthorised": scores.unauthorised,
+        "regained": scores.regained,
+    }
+    return {name: value for name, value in values.items() if value is not None}
