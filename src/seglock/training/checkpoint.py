@@ -79,13 +79,7 @@ def encode(snapshot: Snapshot) -> bytes:
         for part, named in parts.items()
         for name, tensor in named.items()
     }
-    about = {
-        "format": FORMAT,
-        "history": course.history,
-        "best_epoch": course.best_epoch,
-        "seconds": course.seconds,
-        "run_id": course.run_id,
-    }
+    about = {"format": FORMAT} | {n: value for n, value in vars(course).items() if n != "best"}
     return bytes(safetensors.torch.save(tensors, {"course": json.dumps(about)}))
 
 
@@ -100,9 +94,7 @@ def decode(content: bytes) -> Snapshot:
             "a checkpoint must have the format of this version of seglock",
             fix="continue with the version that wrote it, or remove its folder",
         )
-    parts: dict[str, dict[str, Tensor]] = {
-        part: {} for part in ("model", "optimizer", "average", "best")
-    }
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "average": {}, "best": {}}
     for name, tensor in safetensors.torch.load(content).items():
         part, _, rest = name.partition("/")
         parts[part][rest] = tensor
