@@ -18,7 +18,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -27,10 +26,10 @@ from benchmarks.protocol_cells import MAIN, Cell
 from benchmarks.results import describe_run
 from seglock import files
 from seglock.config import BASELINE, Params, check_params
+from seglock.results.attack import AttackResult
 from seglock.stages.attack import attack_results, chosen, open_scene
 from seglock.stages.locks import WEIGHTS
 
-Result = dict[str, Any]
 _console = Console(stderr=True)
 
 
@@ -51,7 +50,7 @@ def named(steps: str) -> str:
     return steps.replace("+", "-")
 
 
-def attacked(protocol: Protocol, lock: str) -> Iterator[Result]:
+def attacked(protocol: Protocol, lock: str) -> Iterator[AttackResult]:
     """Train a lock and run each attack that applies; yields each result."""
     cell, params, root = protocol.train(Cell(MAIN, lock))
     weights = root / "data" / "models" / cell.name / WEIGHTS
@@ -66,7 +65,9 @@ def _digest(params: Params) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def collect(protocol: Protocol, locks: Sequence[str], results: Sequence[Result], out: Path) -> Path:
+def collect(
+    protocol: Protocol, locks: Sequence[str], results: Sequence[AttackResult], out: Path
+) -> Path:
     """Write what is known to ``out``/attacks-NAME.json."""
     params = protocol.params
     document = describe_run("benchmarks.attacks") | {
@@ -76,7 +77,7 @@ def collect(protocol: Protocol, locks: Sequence[str], results: Sequence[Result],
         "epochs": params.train.epochs,
         "attack": params.attack.model_dump(mode="json"),
         "locks": {name: params.locks[name].steps for name in locks},
-        "results": list(results),
+        "results": [result.document() for result in results],
     }
     path = out / f"attacks-{protocol.name}.json"
     files.write_json(path, document)
@@ -85,15 +86,15 @@ def collect(protocol: Protocol, locks: Sequence[str], results: Sequence[Result],
 
 def run(protocol: Protocol, locks: Sequence[str], out: Path) -> None:
     """Attack each lock."""
-    results: list[Result] = []
+    results: list[AttackResult] = []
     for lock in locks:
         _console.print(f"[bold]{lock}[/bold]")
         for result in attacked(protocol, lock):
             results.append(result)
             collect(protocol, locks, results, out)
             _console.print(
-                f"  {result['attack']}: {result['miou']:.4f} of {result['correct']:.4f},"
-                f" {result['queries']} {result['unit']}, {result['seconds']:.1f} s"
+                f"  {result.attack}: {result.miou:.4f} of {result.correct:.4f},"
+                f" {result.queries} {result.unit}, {result.seconds:.1f} s"
             )
 
 

@@ -149,8 +149,9 @@ def trial_line(record: TrialRecord) -> str:
     """What a trial came to, in a line; why a trial was stopped is in the report.
 
     >>> from seglock.results.trial import TrialRecord
-    >>> trial_line(TrialRecord(3, "complete", "np-4", ("np-4",), "np", 4, "published", 0.2, 0.0,
-    ...     12, 64, owner_miou=0.79, unauthorised=0.19, regained=0.129))
+    >>> trial_line(TrialRecord(number=3, state="complete", lock="np-4", steps=("np-4",),
+    ...     method="np", block_size=4, fraction="published", lr=0.2, weight_decay=0.0, epochs=12,
+    ...     image_side=64, owner_miou=0.79, unauthorised=0.19, regained=0.129))
     'trial 3 np-4: owner 0.7900, unauthorised 0.1900, regained 0.1290'
     """
     from seglock.report.numbers import four
