@@ -1,8 +1,10 @@
-"""The house: what each room may not import, no circles, no long files, the public names."""
+"""The house: what a room may not import, no circle, no long file, a name a class, public names."""
 
 from __future__ import annotations
 
+import collections
 import graphlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,8 +45,8 @@ def test_import_stays_light(module: str) -> None:
 
 
 def test_no_imports_go_in_a_circle() -> None:
-    """Not even by imports inside functions; those for types alone do not count."""
-    graph = grimp.build_graph("seglock", exclude_type_checking_imports=True, cache_dir=None)
+    """Not even by imports inside functions, or for types alone."""
+    graph = grimp.build_graph("seglock", cache_dir=None)
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
     assert "seglock.training" in imports["seglock.stages.train"]  # inside a function
     circle: list[str] = []
@@ -59,6 +61,14 @@ def test_no_file_has_more_than_300_lines() -> None:
     source = Path(seglock.__file__).parent
     lines = {path: len(path.read_text().splitlines()) for path in source.rglob("*.py")}
     assert {str(path.relative_to(source)): n for path, n in lines.items() if n > 300} == {}
+
+
+def test_no_two_classes_have_one_name() -> None:
+    source = Path(seglock.__file__).parent
+    text = "".join(path.read_text() for path in source.rglob("*.py"))
+    counts = collections.Counter(re.findall(r"^class ([A-Z]\w*)", text, re.MULTILINE))
+    assert len(counts) > 100
+    assert [name for name, count in counts.items() if count > 1] == []
 
 
 def test_public_names_are_these() -> None:

@@ -18,7 +18,7 @@ import pytest
 from safetensors.numpy import save
 from typer.testing import CliRunner
 
-from seglock.audit import Finding
+from seglock.audit import Leak
 from seglock.data import PreparedData
 from seglock.errors import SeglockError
 from seglock.keys import SecretKey, demonstration_key
@@ -56,7 +56,7 @@ def project(clean: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.Monkey
     return Path(shutil.copytree(root, tmp_path / "project", symlinks=True))
 
 
-def found(root: Path) -> list[Finding]:
+def found(root: Path) -> list[Leak]:
     findings = run_audit(root).findings
     text = "\n".join([*map(str, findings), *map(repr, findings)])
     for secret in (SECRET.hex(), base64.b64encode(SECRET).decode()[:40], repr(SECRET)[2:-1]):

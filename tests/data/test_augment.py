@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seglock.data.augment import Draws, augment, draw_augmentation
+from seglock.data.augment import Augmentation, augment, draw_augmentation
 
 FULL = {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0)}
 
@@ -47,12 +47,12 @@ def test_image_and_mask_stay_aligned(seed: int, epoch: int, side: int) -> None:
 
 def test_a_box_is_cut_where_it_says() -> None:
     images, masks = _random(batch=1, side=8)
-    draws = Draws(torch.tensor([[0.25, 0.5, 0.5, 0.25]]), torch.tensor([False]))
+    draws = Augmentation(torch.tensor([[0.25, 0.5, 0.5, 0.25]]), torch.tensor([False]))
     _, labels = augment(images, masks, draws)
     rows = [2, 2, 3, 3, 4, 4, 5, 5]
     columns = [4, 4, 4, 4, 5, 5, 5, 5]
     assert torch.equal(labels[0], masks[0][rows][:, columns])
-    _, mirrored = augment(images, masks, Draws(draws.boxes, torch.tensor([True])))
+    _, mirrored = augment(images, masks, Augmentation(draws.boxes, torch.tensor([True])))
     assert torch.equal(mirrored, labels.flip(-1))
 
 

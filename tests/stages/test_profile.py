@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from seglock.cli.app import app
 from seglock.config import load_params, load_profile
 from seglock.errors import ConfigError
-from seglock.stages.profile import Change, diff_profile, list_profiles, use_profile
+from seglock.stages.profile import Difference, diff_profile, list_profiles, use_profile
 
 ROOT = Path(__file__).parents[2]
 NAMES = [path.stem for path in sorted((ROOT / "profiles").glob("*.yaml"))]
@@ -96,4 +96,4 @@ def test_diff_is_what_use_would_change(project: Path) -> None:
     assert sorted(shown.output.splitlines()) == sorted(lines)
     same = CliRunner().invoke(app, ["profile", "diff", "mine"], catch_exceptions=False)
     assert same.output == "no value differs\n"
-    assert Change("train.epochs", "3", "12") in diff_profile(project, "synthetic")
+    assert Difference("train.epochs", "3", "12") in diff_profile(project, "synthetic")

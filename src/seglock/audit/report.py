@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Leak:
     """A leak: where it is, what it is, and which key or lock it gives away. No secret bytes."""
 
     where: str
@@ -78,7 +78,7 @@ class Searched:
 class AuditReport:
     """What was found, what was searched and for what, and what could not be searched."""
 
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Leak] = field(default_factory=list)
     searched: list[Searched] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     proves_nothing: bool = False  # the project's keys are none of those that were looked for
@@ -113,7 +113,7 @@ def search_project(
         report.searched.append(searched)
         for (where, what, owner), how in found.items():
             spelled = f"{what} in {how}" if how else what
-            report.findings.append(Finding(look.shown(where), spelled, owner))
+            report.findings.append(Leak(look.shown(where), spelled, owner))
     report.exposures += exposures(root)
 
 

@@ -18,7 +18,7 @@ _TRIES = 10
 
 
 @dataclass(frozen=True)
-class Draws:
+class Augmentation:
     """What is done to each image of a batch.
 
     boxes: (B, 4) float32 on the CPU: top, left, height, width as shares of the image's sides.
@@ -34,9 +34,9 @@ class Draws:
     def __len__(self) -> int:
         return len(self.flips)
 
-    def __getitem__(self, part: slice) -> Draws:
+    def __getitem__(self, part: slice) -> Augmentation:
         colours = None if self.colours is None else self.colours[part]
-        return Draws(self.boxes[part], self.flips[part], colours)
+        return Augmentation(self.boxes[part], self.flips[part], colours)
 
 
 def draw_augmentation(
@@ -49,7 +49,7 @@ def draw_augmentation(
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3),
     flip: float = 0.5,
     color_jitter: float = 0.0,
-) -> Draws:
+) -> Augmentation:
     """Draw crops, flips and colours for a global batch.
 
     A crop keeps a share of the area within ``crop_scale``, with a width-to-height ratio within
@@ -75,7 +75,9 @@ def draw_augmentation(
     top, left = uniform[:, -3] * (1 - height), uniform[:, -2] * (1 - width)
     boxes = np.stack([top, left, height, width], axis=1).astype(np.float32)
     flips = torch.from_numpy(uniform[:, -1] < flip)
-    return Draws(torch.from_numpy(boxes), flips, _colours(batch, color_jitter, seed, epoch, step))
+    return Augmentation(
+        torch.from_numpy(boxes), flips, _colours(batch, color_jitter, seed, epoch, step)
+    )
 
 
 def _colours(batch: int, strength: float, seed: int, epoch: int, step: int) -> torch.Tensor | None:
@@ -86,7 +88,7 @@ def _colours(batch: int, strength: float, seed: int, epoch: int, step: int) -> t
 
 
 def augment(
-    images: torch.Tensor, masks: torch.Tensor, draws: Draws
+    images: torch.Tensor, masks: torch.Tensor, draws: Augmentation
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cut each box out, flip it, resize it to the full side again, then change its colours.
 

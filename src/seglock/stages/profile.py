@@ -26,7 +26,7 @@ class Profile:
 
 
 @dataclass(frozen=True)
-class Change:
+class Difference:
     """A value of params.yaml by its name, before and after as text; ``absent`` where it is not."""
 
     name: str
@@ -57,7 +57,7 @@ def use_profile(root: Path, name: str, *, force: bool = False) -> None:
     files.write_bytes(root / "params.yaml", text.encode())
 
 
-def diff_profile(root: Path, name: str | None = None) -> list[Change]:
+def diff_profile(root: Path, name: str | None = None) -> list[Difference]:
     """What `use_profile` would change in params.yaml; without a name, what params.yaml changes
     against the default profile.
 
@@ -74,13 +74,13 @@ def _plain(params: Params) -> dict[str, Any]:
     return params.model_dump(mode="json") | {"locks": locks}
 
 
-def _changes(before: Any, after: Any, place: str = "") -> Iterator[Change]:
+def _changes(before: Any, after: Any, place: str = "") -> Iterator[Difference]:
     if isinstance(before, dict) and isinstance(after, dict):
         for name in before | after:
             at = f"{place}.{name}" if place else name
             yield from _changes(before.get(name, ...), after.get(name, ...), at)
     elif before != after:
-        yield Change(place, _shown(before), _shown(after))
+        yield Difference(place, _shown(before), _shown(after))
 
 
 def _shown(value: Any) -> str:
