@@ -19,6 +19,9 @@ import pytest
 
 from seglock.config import TrackingParams
 
+# Of what a server starts beside itself nothing is tested: each job's process imports mlflow again.
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
 
 class Server:
     """``mlflow server`` with a SQLite store in a folder of its own."""
@@ -39,7 +42,7 @@ class Server:
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True,
-                env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+                env={**os.environ, **QUIET},
             )  # fmt: skip
         until = time.monotonic() + 120
         while time.monotonic() < until:
