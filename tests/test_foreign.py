@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,15 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "a.json").write_text("[1]")
     return tmp_path / "here"
+
+
+def test_a_small_file_takes_little_memory(folder: Path) -> None:
+    tracemalloc.start()
+    try:
+        assert read_plain(folder / "a.json") == b"[1]"
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20  # of the 64 MiB that it may have
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_link_is_followed_inside_its_folder_and_into_dvcs_cache_only(folder: Path) -> None:

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 MOST_BYTES = 64 << 20
 MOST_VALUES = 4_000_000
 MOST_DEPTH = 64
+_PIECE = 1 << 20
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _RUN_ID = re.compile(r"(local-)?[0-9a-f]{32}|local-[0-9a-f]{16}")
 _CACHED = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}$")
@@ -40,11 +41,14 @@ def read_plain(
     """
     path = Path(path)
     handle = open_plain(path if own else followed(path, within or path.parent), own=own)
+    content = bytearray()
     with os.fdopen(handle, "rb") as file:
-        content = file.read(most + 1)
+        # In pieces, since Python takes memory for all that is asked for.
+        while piece := file.read(min(_PIECE, most + 1 - len(content))):
+            content += piece
     if len(content) > most:
         raise OSError(errno.EFBIG, f"more than {most} bytes")
-    return content
+    return bytes(content)
 
 
 def open_plain(path: Path, *, own: bool = False) -> int:
