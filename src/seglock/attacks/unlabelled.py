@@ -28,7 +28,7 @@ class Signals:
 
     def __init__(self, material: Material, usual: Sequence[Plan]) -> None:
         photos = material.photos
-        images = photos[list(spread(len(photos), PHOTOS))]
+        images = photos[list(spread(len(photos), PHOTOS, middle=False))]
         self._straight = torch.from_numpy(images).to(material.device)
         self._mirrored = self._straight.flip(-1)
         self._facts, self._network = material.facts, material.network
