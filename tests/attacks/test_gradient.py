@@ -11,7 +11,7 @@ import torch
 from seglock.attacks import ATTACKS, Budget, Meter, run_attack
 from seglock.attacks.blocks import block_grid, grid_images
 from seglock.attacks.exchanges import GuidedMoves
-from seglock.attacks.guesses import guess, neighbour
+from seglock.attacks.guesses import guess
 from seglock.attacks.labels import by_labels
 from seglock.attacks.relaxed import (
     RelaxedPlan,
@@ -22,6 +22,7 @@ from seglock.attacks.relaxed import (
 )
 from seglock.attacks.soft_plan import inputs_under, kinds_of, soft_plan
 from seglock.transforms import Transform
+from seglock.transforms.exchange import neighbour
 from tests.attacks.scene import CPU, Scene, scene
 
 LOCKS = [
@@ -145,7 +146,10 @@ def test_the_gradient_proposes_better_exchanges_than_chance(steps: tuple[str, ..
     gains = []
     for number in range(6):
         start = guess(made.facts, 0, number)
-        guided, by_chance = moves(start, 8), [neighbour(made.facts, start, rng) for _ in range(8)]
+        guided, by_chance = (
+            moves(start, 8),
+            [neighbour(start, rng, shuffles=made.facts.shuffles) for _ in range(8)],
+        )
         gains.append(float(judged(by_chance).min() - judged(guided).min()))
     assert np.mean(gains) > 0.02
     assert meter.queries == 6

@@ -10,7 +10,7 @@ from torch import nn
 
 from seglock.attacks import ATTACKS, Budget, Meter, run_attack
 from seglock.attacks.blocks import block_grid
-from seglock.attacks.guesses import guess, inputs_of, neighbour
+from seglock.attacks.guesses import guess, inputs_of
 from seglock.attacks.labels import cross_entropy
 from seglock.attacks.unlabelled import disagreement, divergences, entropy
 from seglock.transforms import Transform
@@ -26,18 +26,6 @@ def test_a_guess_is_a_plan_of_the_lock(steps: tuple[str, ...]) -> None:
     assert one.equals(guess(made.facts, 0, 1))
     assert not one.equals(guess(made.facts, 0, 2))
     assert not one.equals(guess(made.facts, 1, 1))
-
-
-@pytest.mark.parametrize("steps", LOCKS, ids="+".join)
-def test_a_neighbour_exchanges_two_positions(steps: tuple[str, ...]) -> None:
-    made = scene(*steps)
-    rng, one = np.random.default_rng(0), guess(made.facts, 0, 0)
-    for _ in range(20):
-        other = neighbour(made.facts, one, rng)
-        changed = (other.permutation != one.permutation) | (other.selector != one.selector)
-        assert changed.sum() == 2
-        assert sorted(other.selector) == sorted(one.selector)
-        assert sorted(other.permutation) == list(range(made.facts.positions))
 
 
 @pytest.mark.parametrize("steps", LOCKS, ids="+".join)

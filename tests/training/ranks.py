@@ -9,9 +9,12 @@ from typing import Any
 
 import torch
 
+from seglock.config import RefuseParams
 from seglock.errors import TrainingError
+from seglock.keys import demonstration_key
 from seglock.tracking import MemoryTracker
 from seglock.training import EpochRow, TrainResult, rank_of, train
+from seglock.transforms import Unauthorised, compose
 from tests.training.small import small_data, small_job, small_params
 
 # Eleven images in batches of five: the last batch is one image for two processes.
@@ -21,6 +24,12 @@ CASES: dict[str, dict[str, Any]] = {
     "group": {"model": {"norm": "group"}},
     "group in two parts": {"model": {"norm": "group"}, "accumulate": 2, "batch_size": 6},
     "group, averaged": {"model": {"norm": "group"}, "average": 0.9, "color_jitter": 0.4},
+    "group, refusing in two parts": {
+        "model": {"norm": "group"},
+        "accumulate": 2,
+        "batch_size": 6,
+        "refuse": 0.5,
+    },
     "group, streamed": {"model": {"norm": "group"}, "data_on_device": False},
 }
 
@@ -32,8 +41,11 @@ def train_case(name: str, folder: Path, tracker: MemoryTracker, stop: int = 0) -
         if row["epoch"] == stop:
             raise InterruptedError
 
-    params = small_params(**RECIPE | CASES[name])
-    job = small_job(folder, params, data=small_data(train=11))
+    recipe = RECIPE | CASES[name]
+    weight = recipe.pop("refuse", None)
+    params, lock = small_params(**recipe), compose(["np-4"], demonstration_key())
+    refuse = weight and Unauthorised(lock, demonstration_key(), RefuseParams(weight=weight))
+    job = small_job(folder, params, data=small_data(train=11), unauthorised=refuse)
     return train(job, tracker=tracker, progress=False, on_epoch=on_epoch)
 
 

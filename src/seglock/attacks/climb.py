@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seglock.attacks.guesses import guess, neighbour
+from seglock.attacks.guesses import guess
 from seglock.attacks.protocol import Candidate, Finding
+from seglock.transforms.exchange import neighbour
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,7 +90,7 @@ def climb(
     while not meter.exhausted:
         count = max(1, min(AT_ONCE, meter.left))
         guesses = (
-            [neighbour(facts, best.plan, rng) for _ in range(count)]
+            [neighbour(best.plan, rng, shuffles=facts.shuffles) for _ in range(count)]
             if moves is None
             else moves(best.plan, count)
         )

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seglock.attacks.blocks import grid_images
-from seglock.attacks.guesses import exchanged, neighbour
 from seglock.attacks.soft_plan import inputs_under, kinds_of, soft_plan
 from seglock.data import VOID
+from seglock.transforms.exchange import exchanged, neighbour
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,7 +63,7 @@ class GuidedMoves:
 
     def _kicked(self, best: Plan) -> Plan:
         for _ in range(self._rng.integers(*_KICKS)):
-            best = neighbour(self._facts, best, self._rng)
+            best = neighbour(best, self._rng, shuffles=self._facts.shuffles)
         return best
 
     def _rank(self, best: Plan) -> list[Exchange]:

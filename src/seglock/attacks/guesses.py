@@ -1,9 +1,8 @@
-"""Plans that a thief makes up: from keys of the thief's own, and small changes of one."""
+"""Plans that a thief makes up, from keys of the thief's own."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,29 +38,3 @@ def touched(plan: Plan) -> NDArray[np.bool_]:
     """Which positions get another value than their own, (n,)."""
     found: NDArray[np.bool_] = (plan.tables != IDENTITY).any(axis=1)[plan.selector]
     return found
-
-
-def exchanged(of: Plan, one: int, other: int, *, tables: bool) -> Plan:
-    """The same plan with two positions exchanged: their tables, or their sources."""
-    name = "selector" if tables else "permutation"
-    changed = getattr(of, name).copy()
-    changed[[one, other]] = changed[[other, one]]
-    return replace(of, **{name: changed})
-
-
-def neighbour(facts: Facts, of: Plan, rng: np.random.Generator) -> Plan:
-    """The same plan with two positions exchanged, by chance.
-
-    Every neighbour has each table at as many positions. Where tables do not differ only sources
-    can be exchanged, and the other way round without a step that moves values.
-    """
-    first = of.selector == of.selector[0]
-    some, others = np.flatnonzero(first), np.flatnonzero(~first)
-    moves = [True] if len(others) else []
-    if facts.shuffles:
-        moves.append(False)
-    if not moves:
-        return of
-    if moves[rng.integers(len(moves))]:
-        return exchanged(of, rng.choice(some), rng.choice(others), tables=True)
-    return exchanged(of, *rng.choice(facts.positions, 2, replace=False), tables=False)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seglock.attacks.guesses import guess, neighbour
+from seglock.attacks.guesses import guess
 from seglock.attacks.protocol import needs_steps
 from seglock.attacks.run import Analysis, Measured
+from seglock.transforms.exchange import neighbour
 
 if TYPE_CHECKING:
     from seglock.attacks.budget import Meter
@@ -92,7 +93,7 @@ def _drawn(
     for _ in range(_TRIES):
         other = truth if changes else guess(facts, int(rng.integers(1 << 32)), 0)
         for _ in range(changes or 0):
-            other = neighbour(facts, other, rng)
+            other = neighbour(other, rng, shuffles=facts.shuffles)
         if not other.equals(truth):
             return other
     return None

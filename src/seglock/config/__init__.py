@@ -9,6 +9,7 @@ from seglock.config.load import (
     override,
 )
 from seglock.config.profile import load_profile, merge_profile, merge_values
+from seglock.config.refusal import RefusedShares, RefuseParams
 from seglock.config.rules import BASELINE
 from seglock.config.schema import (
     NETWORKS,
@@ -44,6 +45,8 @@ __all__ = [
     "ModelParams",
     "Params",
     "RangeParams",
+    "RefuseParams",
+    "RefusedShares",
     "ResourceParams",
     "SearchParams",
     "SpaceParams",

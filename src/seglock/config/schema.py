@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from seglock.config.refusal import Refuse, refusal_faults
 from seglock.config.rules import (
     BASELINE,
     PUBLISHED_WEIGHTS,
@@ -96,13 +97,15 @@ class KeysParams(Section):
 class LockParams(Section):
     """One lock: its steps from left to right and the key they are planned from.
 
-    ``ffx_divisor`` None divides FFX values by their table's maximum.
+    ``ffx_divisor`` None divides FFX values by their table's maximum; ``refuse`` None leaves open
+    what the network answers without the key.
     """
 
     steps: list[StepName]
     key: Name = "main"
     ffx_password: FfxPassword = "from_key"  # noqa: S105 - a choice, not a password
     ffx_divisor: PositiveInt | None = None
+    refuse: Refuse | None = None
 
     def faults(self) -> list[str]:
         return order_faults(self.steps)
@@ -229,5 +232,6 @@ class Params(Section):
     def faults(self) -> list[str]:
         locks = {name: dict(lock) for name, lock in self.locks.items()}
         faults = lock_faults(locks, self.data.image_side)
+        faults += refusal_faults(locks, dict(self.model))
         faults += recipe_faults(dict(self.model), dict(self.train))
         return faults + study_faults(dict(self.search), dict(self.data), dict(self.train))

@@ -52,6 +52,18 @@ def floors(train_masks: np.ndarray, test_masks: np.ndarray, num_classes: int) ->
     return Floors(constant=constant, prior=prior, floor=max(constant, prior))
 
 
+def most_frequent(masks: np.ndarray, num_classes: int) -> int:
+    """The class with most pixels of masks (N, H, W) uint8; ties go to the lower index.
+
+    >>> most_frequent(np.array([[[0, 2, 2, 255, 255, 255]]], np.uint8), 3)
+    2
+    """
+    votes = np.zeros(256, np.int64)
+    for rows in slices(len(masks), _CHUNK):
+        votes += np.bincount(np.asarray(masks[rows]).reshape(-1), minlength=256)
+    return int(votes[:num_classes].argmax())
+
+
 def majority_mask(masks: np.ndarray, num_classes: int) -> np.ndarray:
     """The most frequent class at each pixel: (N, H, W) uint8 -> (H, W) uint8.
 

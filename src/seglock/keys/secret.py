@@ -143,14 +143,16 @@ class SecretKey:
             )
         return self._expand(use, length)
 
-    def wrong(self, index: int) -> SecretKey:
+    def wrong(self, index: int, use: str = "") -> SecretKey:
         """Wrong key number ``index`` (from 0): the same for the owner each time, secret otherwise.
 
-        It is as dangerous as the key to print or store: publish its scores only.
+        Those of one ``use`` have nothing in common with those of another; without one they are
+        evaluation's. It is as dangerous as the key to print or store: publish its scores only.
         """
         if index < 0:
             raise KeyRefusedError("a wrong key's number must be at least 0", got=index)
-        return self._seal(self._expand(f"wrong/{index}", self.SIZE))
+        label = f"wrong/{use}/{index}" if use else f"wrong/{index}"
+        return self._seal(self._expand(label, self.SIZE))
 
     def nonce(self, use: str) -> bytes:
         """32 bytes that begin a file made for ``use``; they tell nothing of the key.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from seglock.config import LockParams, Params
-    from seglock.transforms import Transform
+    from seglock.transforms import Transform, Unauthorised
 
 WEIGHTS = "model.safetensors"
 
@@ -41,6 +41,14 @@ class OpenLock:
 
         lock = self.params
         return compose(lock.steps, self.key, lock.ffx_password, lock.ffx_divisor)
+
+    def unauthorised(self) -> Unauthorised | None:
+        """What its network is taught to refuse; None for a lock without ``refuse``."""
+        from seglock.transforms import Unauthorised
+
+        if self.key is None or self.params.refuse is None:
+            return None
+        return Unauthorised(self.transform(), self.key, self.params.refuse)
 
     def wrong_transforms(self, count: int) -> Sequence[Transform]:
         """The same lock under ``count`` other keys, each planned when it is asked for.

@@ -125,6 +125,7 @@ def _job(
         weights=weights,
         checkpoints=folder,
         metadata=about,
+        unauthorised=lock.unauthorised(),
     )
 
 

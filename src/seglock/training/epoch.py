@@ -22,6 +22,7 @@ from seglock.errors import TrainingError
 from seglock.evaluation import classes_of, confusion_matrix, mean_iou, reestimate_batch_norm
 from seglock.training.batches import epoch_batches, share_of
 from seglock.training.losses import pixel_loss
+from seglock.training.refusal import batch_norm_still
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from seglock.training.batches import Pair, Source
     from seglock.training.distributed import World
     from seglock.training.optimizer import Optimizer
+    from seglock.training.refusal import Refusal
     from seglock.training.runtime import Runtime
     from seglock.training.schedule import Schedule
     from seglock.transforms import Transform
@@ -41,7 +43,8 @@ class Loop:
     """What the steps of one training have in common.
 
     ``network`` is the plain module, ``losses`` the same one with its losses, distributed, and
-    ``compiled`` that, compiled; ``average`` is the average of its weights, if there is one.
+    ``compiled`` that, compiled; ``average`` is the average of its weights, if there is one, and
+    ``refusal`` the second term of the loss.
     """
 
     recipe: TrainParams
@@ -54,6 +57,7 @@ class Loop:
     optimizer: Optimizer
     schedule: Schedule
     average: Average | None = None
+    refusal: Refusal | None = None
 
     @property
     def judged(self) -> nn.Module:
@@ -85,11 +89,15 @@ def train_epoch(
     first = (epoch - 1) * len(whole)
     for step, batch in enumerate(source.batches([numbers for numbers, _ in shares])):
         images, masks = _augmented(loop, batch, len(whole[step]), epoch, step)
-        if not shares[step][1]:
+        labelled = shares[step][1]
+        if not labelled:
             masks = torch.full_like(masks, VOID)
         # Nothing is compiled for the size of a last, partial batch.
         runner = loop.compiled if len(whole[step]) == recipe.batch_size else loop.losses
-        sums[step] = _gradients(loop, runner, images, masks)
+        if loop.refusal and (weight := loop.refusal.weight(first + step, len(whole))):
+            answers = loop.refusal.targets(masks) if labelled else masks
+            _add_refusal(loop, loop.refusal, runner, images, answers, first + step, weight)
+        sums[step] = _gradients(loop, runner, images, masks, loop.transform)
         loop.optimizer.step(loop.schedule.lr(first + step))
         if loop.average:
             loop.average.update(first + step)
@@ -127,21 +135,53 @@ def _augmented(loop: Loop, batch: Pair, whole: int, epoch: int, step: int) -> Pa
     return augment(*batch, own if len(own) else draws[:1])
 
 
-def _gradients(loop: Loop, runner: nn.Module, images: Tensor, masks: Tensor) -> Tensor:
-    """Add up the gradients of this process's share; returns its (loss sum, labelled pixels)."""
+def _add_refusal(
+    loop: Loop,
+    refusal: Refusal,
+    runner: nn.Module,
+    images: Tensor,
+    answers: Tensor,
+    step: int,
+    weight: float,
+) -> None:
+    """Add up the gradients of the second term of optimizer step ``step``."""
+    draw = refusal.unauthorised.draw(step)
+    with batch_norm_still(loop.network, by_batch=draw.batch_statistics):
+        _gradients(
+            loop, runner, images, answers, draw.transform,
+            weight=weight, most=refusal.most, more_to_come=True,
+        )  # fmt: skip
+
+
+def _gradients(
+    loop: Loop,
+    runner: nn.Module,
+    images: Tensor,
+    masks: Tensor,
+    transform: Transform,
+    *,
+    weight: float = 1.0,
+    most: float | None = None,
+    more_to_come: bool = False,
+) -> Tensor:
+    """Add up the gradients of this process's share; returns its (loss sum, labelled pixels).
+
+    most: of a loss to unlearn, what a pixel counts at most. more_to_come: this step has another
+    term, with which processes exchange their gradients.
+    """
     recipe, world = loop.recipe, loop.world
     own = (masks != VOID).sum()
     pixels = world.sum_(own.clone()).clamp(min=1)
     # DistributedDataParallel averages gradients; times the size makes that a sum.
-    scale = world.size / pixels
+    scale = weight * world.size / pixels
     total = torch.zeros((), device=images.device)
     count = min(recipe.accumulate, len(images))
     parts = zip(images.tensor_split(count), masks.tensor_split(count), strict=True)
     for number, (some_images, some_masks) in enumerate(parts, 1):
-        with _exchange(loop, last=number == count):
-            inputs = loop.runtime.to_input(loop.transform, some_images)
+        with _exchange(loop, last=number == count and not more_to_come):
+            inputs = loop.runtime.to_input(transform, some_images)
             with loop.runtime.autocast():
-                losses = runner(inputs, some_masks)
+                losses = runner(inputs, some_masks, most)
             loss = losses["out"]
             total += loss.detach()
             if "aux" in losses:
@@ -151,7 +191,7 @@ def _gradients(loop: Loop, runner: nn.Module, images: Tensor, masks: Tensor) -> 
 
 
 def _exchange(loop: Loop, *, last: bool) -> contextlib.AbstractContextManager[object]:
-    """Processes exchange their gradients once a step, with the last part."""
+    """Processes exchange their gradients once a step, with the last part of its last term."""
     if loop.world.size == 1 or last:
         return contextlib.nullcontext()
     return loop.losses.no_sync()  # type: ignore[operator,no-any-return]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 if TYPE_CHECKING:
     from seglock.config import Params
     from seglock.data import PreparedData
-    from seglock.transforms import Transform
+    from seglock.transforms import Transform, Unauthorised
 
 
 class EpochRow(TypedDict):
@@ -30,7 +30,8 @@ class EpochRow(TypedDict):
 class TrainJob:
     """One network to train.
 
-    ``transform`` locks it (``transforms.identity()`` for the plain one), ``weights`` is the folder
+    ``transform`` locks it (``transforms.identity()`` for the plain one), ``unauthorised``
+    draws what it is taught to refuse, if anything; ``weights`` is the folder
     of initial weights (None: fresh ones), ``checkpoints`` a folder that only this process uses,
     ``metadata`` goes into the header of the weights file. One that is not ``resumable`` neither
     writes nor reads checkpoints: only its weights come to lie in the folder.
@@ -44,6 +45,7 @@ class TrainJob:
     checkpoints: Path
     metadata: Mapping[str, str] = field(default_factory=dict)
     resumable: bool = True
+    unauthorised: Unauthorised | None = None
 
 
 @dataclass(frozen=True)

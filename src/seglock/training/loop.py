@@ -20,6 +20,7 @@ from seglock.training.job import EpochRow, TrainJob, TrainResult
 from seglock.training.losses import Losses
 from seglock.training.optimizer import Optimizer
 from seglock.training.progress import Display, say
+from seglock.training.refusal import Refusal
 from seglock.training.runtime import Runtime
 from seglock.training.schedule import Schedule
 from seglock.training.variance import require_variance
@@ -175,7 +176,14 @@ def prepare(job: TrainJob, runtime: Runtime, world: World, steps: int) -> Loop:
         optimizer=Optimizer(network, recipe),
         schedule=schedule,
         average=average,
+        refusal=_refusal(job, runtime),
     )
+
+
+def _refusal(job: TrainJob, runtime: Runtime) -> Refusal | None:
+    if job.unauthorised is None:
+        return None
+    return Refusal.of(job.unauthorised, job.data.train.masks, job.data.num_classes, runtime.device)
 
 
 def _resume(loop: Loop, checkpoints: CheckpointFolder, tracker: Tracker) -> Course:

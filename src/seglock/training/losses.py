@@ -16,6 +16,13 @@ def pixel_loss(logits: Tensor, masks: Tensor) -> Tensor:
     return F.cross_entropy(logits.float(), masks.long(), ignore_index=VOID, reduction="sum")
 
 
+def unlearning_loss(logits: Tensor, masks: Tensor, most: float) -> Tensor:
+    """The same with the sign turned, where a pixel counts up to ``most`` nats: what has been
+    unlearnt so far gives no gradient any more."""
+    each = F.cross_entropy(logits.float(), masks.long(), ignore_index=VOID, reduction="none")
+    return -each.clamp(max=most).sum()
+
+
 class Losses(nn.Module):
     """From inputs and masks to the loss sums of "out" and, where the network has it, "aux".
 
@@ -27,5 +34,11 @@ class Losses(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, inputs: Tensor, masks: Tensor) -> dict[str, Tensor]:
-        return {name: pixel_loss(logits, masks) for name, logits in self.network(inputs).items()}
+    def forward(
+        self, inputs: Tensor, masks: Tensor, unlearn: float | None = None
+    ) -> dict[str, Tensor]:
+        """The sums of `pixel_loss`, or with ``unlearn`` nats at most those of `unlearning_loss`."""
+        answers = self.network(inputs).items()
+        if unlearn is not None:
+            return {name: unlearning_loss(logits, masks, unlearn) for name, logits in answers}
+        return {name: pixel_loss(logits, masks) for name, logits in answers}

@@ -1,0 +1,77 @@
+"""What a network that refuses is taught to refuse: images of those who have not the key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seglock.methods import METHODS
+from seglock.transforms.build import compose, identity
+from seglock.transforms.exchange import neighbour
+from seglock.transforms.transform import Transform
+
+if TYPE_CHECKING:
+    from seglock.config import RefuseParams
+    from seglock.keys import SecretKey
+
+_HALF = 0.5
+MOST_EXCHANGES = 4
+"""A near plan is up to so many exchanges of two positions away from the right one."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One draw: how the images are seen, and whether batch norm goes by the batch's own statistics
+    instead of the running ones."""
+
+    transform: Transform
+    batch_statistics: bool
+
+
+@dataclass(frozen=True, repr=False)
+class Unauthorised:
+    """Draws of a lock under its key, each a function of key, lock and number alone.
+
+    ``refuse`` says how often images come as they are, under another key, or under a plan that is a
+    few exchanges away from the right one, and how often batch norm goes by the batch.
+
+    Keys and exchanges come from the secret by HKDF under a use of their own, so evaluation's wrong
+    keys are others. A near transform is as secret as the right one.
+    """
+
+    right: Transform
+    key: SecretKey
+    refuse: RefuseParams
+
+    def draw(self, number: int) -> Draw:
+        """The ``number``-th draw, from 0."""
+        steps = "+".join(map(str, self.right.steps))
+        use = f"refuse/{steps}/{self.right.ffx_password}/{number}"
+        rng = np.random.default_rng(int.from_bytes(self.key.derive(use)))
+        kind, statistics = rng.random(2)
+        shares, by_batch = self.refuse.shares, self.refuse.batch_statistics
+        if kind < shares.plain:
+            transform = identity()
+        elif kind < shares.plain + shares.wrong or not shares.near:
+            transform = self._other(use)
+        else:
+            transform = self._near(rng)
+        return Draw(transform, bool(statistics < (_HALF if by_batch is None else by_batch)))
+
+    def _other(self, use: str) -> Transform:
+        right, divisor = self.right, self.right._plan.divisor
+        keys = (self.key.wrong(attempt, use) for attempt in count())
+        others = (compose(right.steps, key, right.ffx_password, divisor) for key in keys)
+        return next(other for other in others if not other.same_plan(right))
+
+    def _near(self, rng: np.random.Generator) -> Transform:
+        right, plan = self.right, self.right._plan
+        shuffles = any(METHODS[step.method].moves for step in right.steps)
+        for _ in range(rng.integers(1, MOST_EXCHANGES, endpoint=True)):
+            plan = neighbour(plan, rng, shuffles=shuffles)
+        while plan.equals(right._plan):  # they undid each other
+            plan = neighbour(plan, rng, shuffles=shuffles)
+        return Transform(right.steps, plan, right.ffx_password)
