@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # The environment's programs first, so that DVC's stages find `seglock`.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Where Python may keep nothing compiled, each process compiles torch anew: 10 s instead of 3.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo services test test-fast check lint types imports tests test-gpu benchmarks protocol lock clean
@@ -23,7 +25,7 @@ $(READY): requirements.lock pyproject.toml
 	@echo "Installing the locked environment into $(VENV) (about 6 GB the first time)"
 	@grep -A 60 '^uv==' requirements.lock | awk 'NR > 1 && !/^ /{exit} {print}' > $(VENV)/uv.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock || \
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock || \
 	  $(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
