@@ -32,7 +32,7 @@ FROZEN: dict[tuple[tuple[str, ...], str], str] = {
     (("np-4-f25",), None): "2139bb78936e7722",
     (("np-32",), None): "83b9c43fa81b2c0c",
     (("ffx-4",), None): "d051d9917171d663",
-    (("ffx-4",), "fixed"): "a584152c517745c5",
+    (("ffx-4",), "fixed"): "77de2cadece1caae",
     (("ffx-16-f10",), None): "f8753d542d3cc970",
     (("np-4", "shf-4"), None): "6fb68b9c409f9096",
     (("np-4", "shf-4", "ffx-4", "shf-4"), None): "d77efc387bbb7d16",

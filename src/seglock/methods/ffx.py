@@ -17,8 +17,9 @@ FFX_RANGE = 10**DIGITS
 FROM_KEY: FfxPassword = "from_key"
 """The default of ``ffx_password``: wrong keys differ in mask and password."""
 
-FIXED_PASSWORD = b"seglock: the public FFX password"
-"""The password of ``ffx_password="fixed"``: as in the paper, wrong keys differ in the mask only."""
+FIXED_PASSWORD = b"password"
+"""The password of ``ffx_password="fixed"``: the paper's, as far as anyone can know it, since it is
+the one of its authors' classification code; wrong keys differ in the mask only."""
 
 
 class Ffx(Method):
