@@ -4,12 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from seglock.attacks import ATTACKS, Budget, Candidate, Finding, Judge, Meter, Verdict
 from seglock.attacks.agreement import agreement, psnr, read_images, read_levels, ssim
 from seglock.attacks.blocks import block_grid, block_rows, images_of
 from seglock.attacks.estimates import AS_IS, ENCRYPTED, NEGATED, estimated_plan, ffx_kinds
+from seglock.attacks.judge import Answers
 from seglock.evaluation import judge_lock
+from seglock.evaluation.floors import most_frequent
 from seglock.transforms import compose, incorrect_transforms
 from seglock.transforms.plan import Plan, identity_plan
 from tests.attacks.noise import noise
@@ -44,6 +48,34 @@ def test_its_figures_are_those_of_the_evaluation() -> None:
     lines = judged(made, finding)["curve"]
     expected = [reference.plain.miou, *reference.incorrect.miou]
     assert [line["miou"] for line in lines] == expected
+    assert lines[0]["refused"] == reference.plain.refused
+
+
+def test_a_refusal_is_told_from_noise() -> None:
+    """Of two networks that know nothing one answers every image with the class that the training
+    masks have most, the other with noise; both score about the same."""
+    made = scene("np-2")
+    answer = most_frequent(made.under(made.transform).data.train.masks, CLASSES)
+    finding = Finding(tuple(Candidate(network=Says(answer, sure=sure)) for sure in (9.0, 0.0)), 0)
+    result = judged(made, finding)
+    assert result["refused"] == 1
+    assert [line["refused"] for line in result["curve"]] == [1, 0]
+    other = Finding((Candidate(network=Says((answer + 1) % CLASSES, sure=9.0)),))
+    assert judged(made, other)["refused"] == 0
+
+
+class Says(nn.Module):
+    """A network that answers with one class as surely as noise of about 1 leaves room for."""
+
+    def __init__(self, answer: int, sure: float) -> None:
+        super().__init__()
+        self.answer, self.sure = answer, sure
+
+    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        made = torch.Generator().manual_seed(0)
+        logits = torch.rand(len(images), CLASSES, *images.shape[2:], generator=made)
+        logits[:, self.answer] += self.sure
+        return {"out": logits}
 
 
 def test_a_choice_is_the_attackers() -> None:
@@ -58,10 +90,12 @@ def test_a_choice_is_the_attackers() -> None:
 def test_without_a_choice_the_figure_is_the_95th_percentile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    scores = iter([0.2, 0.3, 0.6])
-    monkeypatch.setattr(Judge, "_miou", lambda *given: next(scores))
+    answers = iter([Answers(0.2, 1.0), Answers(0.3, 0.5), Answers(0.6, 0.0)])
+    monkeypatch.setattr(Judge, "_answers", lambda *given: next(answers))
     result = judged(scene("np-2"), Finding((Candidate(),) * 3, None))
     assert result["miou"] == pytest.approx(0.57)
+    assert result["refused"] == 0.5
+    assert [line["refused"] for line in result["curve"]] == [1, 0.5, 0]
     assert result["mean"] == pytest.approx(1.1 / 3)
     assert result["max"] == 0.6
     assert (result["plan_found"], result["above_chance"]) == (None, None)

@@ -23,8 +23,8 @@ from seglock.results.attack import AttackResult
 from tests.attacks.scene import KEY, OTHER, Scene, scene
 
 FIELDS = {
-    "attack", "tier", "lock", "budget", "unit", "queries", "seconds", "miou", "floor", "correct",
-    "regained", "plan_found", "above_chance", "curve",
+    "attack", "tier", "lock", "budget", "unit", "queries", "seconds", "miou", "refused",
+    "floor", "correct", "regained", "plan_found", "above_chance", "curve",
 }  # fmt: skip
 LINE = {"changes", "draws", "miou", "min", "max"}
 SECRET = KEY.derive("key-proximity/it")

@@ -4,7 +4,8 @@ A reader has the code, the network, the photos, the pairs' plain images, the see
 published. For each of the 924 masks of np-2 it makes up the result anew, as if that mask were the
 secret one, and drops the mask where anything published contradicts. Left out are only
 
-- the scores (mean IoU on the test split, and what follows from it): they are published for good,
+- the scores (mean IoU on the test split, what follows from it, and the share of images that are
+  refused): they are published for good,
   and testing a mask on them costs one evaluation;
 - seconds on the clock.
 """
@@ -35,12 +36,13 @@ from seglock.attacks import (
     find_any,
     run_analysis,
 )
+from seglock.attacks.judge import Answers
 from seglock.transforms import Transform, incorrect_transforms
 from seglock.transforms.key_space import small_space
 from tests.attacks.scene import KEY, OTHER, Scene, scene
 
 BUDGET = Budget(queries=6, seconds=600.0, labelled=(0.5,))
-SCORES = {"miou", "mean", "max", "min", "regained", "correct", "scratch_miou"}
+SCORES = {"miou", "refused", "mean", "max", "min", "regained", "correct", "scratch_miou"}
 LEFT_OUT = SCORES | {"seconds"}
 COARSE = {"plan_found", "above_chance"}
 REMOVED = (
@@ -61,7 +63,7 @@ every_lock = pytest.mark.parametrize("steps", LOCKS, ids="+".join)
 @pytest.fixture
 def no_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores are left out, and take most of the time."""
-    monkeypatch.setattr(Judge, "_miou", lambda *given: 0.5)
+    monkeypatch.setattr(Judge, "_answers", lambda *given: Answers(0.5, 0.0))
 
 
 def meter() -> Meter:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import gc
 import json
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -160,7 +160,7 @@ def test_the_scores_are_json_as_agreed(make_split: MakeSplit) -> None:
         "floors", "correct", "plain", "plain_bn", "incorrect",
         "owner_miou", "unauthorised", "regained", "pictures",
     ]  # fmt: skip
-    assert set(scores["correct"]) == {"miou", "iou", "per_image_mean"}
+    assert set(scores["correct"]) == {"miou", "iou", "per_image_mean", "refused"}
     assert set(scores["correct"]["iou"]) == set(CLASSES)
     assert scores["incorrect"]["keys"] == len(scores["incorrect"]["miou"]) == 3
     assert scores["pictures"][2]["plain"] is None
@@ -207,6 +207,47 @@ def test_plain_bn_is_plain_with_the_statistics_of_unlabelled_images(
     assert result.scores.plain_bn is not None
     assert result.scores.plain_bn.miou == pytest.approx(expected)
     assert result.scores.plain_bn.miou != result.scores.plain.miou
+
+
+def test_refused_is_the_share_that_gets_the_commonest_class_everywhere(
+    make_split: MakeSplit,
+) -> None:
+    """Under shf-1, which exchanges the channels, an image of one colour is one of another."""
+    test = make_split(6)
+    test.masks[test.masks == 0] = 1
+    test.images[:4] = 0
+    test.images[:3, 1] = 255
+    test.images[3, 0] = 255
+    result = judge(test, ["shf-1"], model=PixelsDecide(), wrong=others(["shf-1"]), batch_size=4)
+    scores = result.scores
+
+    def share(transform: Transform) -> float:
+        everywhere = predict(PixelsDecide(), transform, test.images) == 1
+        return float(everywhere.all(axis=(1, 2)).mean())
+
+    assert scores.plain.refused == share(identity()) == 0.5
+    assert scores.plain_bn is not None
+    assert scores.plain_bn.refused == 0.5
+    assert scores.correct is not None
+    assert scores.correct.refused == share(compose(["shf-1"], KEY))
+    assert scores.incorrect is not None
+    assert scores.incorrect.refused == pytest.approx(np.mean([*map(share, others(["shf-1"]))]))
+    assert 0 < scores.incorrect.refused < 0.5
+    assert scores.refused == scores.incorrect.refused
+    assert judge(test, None).scores.refused is None
+
+
+def others(steps: list[str]) -> Sequence[Transform]:
+    return incorrect_transforms(steps, KEY, 5)
+
+
+def test_what_was_judged_before_refusals_were_counted_still_reads(make_split: MakeSplit) -> None:
+    values = judge(make_split(3), ["np-2"]).scores.document()
+    for name in ("correct", "plain", "plain_bn", "incorrect"):
+        del values[name]["refused"]
+    read = Scores.check(values)
+    assert read.refused is None
+    assert read.plain.refused is None
 
 
 def test_unauthorised_is_the_largest_and_regained_its_share() -> None:

@@ -26,7 +26,7 @@ def test_the_scores_of_all_plans_stand_in_no_public_order() -> None:
         transform=made.transform, wrong=wrong,
     ).scores.incorrect  # fmt: skip
     assert published is not None
-    predicted = [made.judge().score(mask._plan) for mask in all_plans("np-2")]
+    predicted = [made.judge().answers(mask._plan).miou for mask in all_plans("np-2")]
     assert len(set(predicted)) > 100
     consistent = [
         number for number in range(len(predicted))

@@ -28,6 +28,7 @@ def figures(steps: Sequence[str], **changes: Any) -> dict[str, Any]:
     return {
         "steps": list(steps), "key": "main", "owner_miou": OWNER, "drop": 0.05,
         "ffx_password": "from_key" if has_ffx else None, "ffx_divisor": None,
+        "refuse": None,
     } | changes  # fmt: skip
 
 
@@ -48,6 +49,14 @@ def view(
 
 SINGLE = {"np-4": figures(["np-4"]), "shf-4": figures(["shf-4"]), "ffx-4": figures(["ffx-4"])}
 BOTH = {"both": figures(["np-4", "shf-4"], owner_miou=0.55, drop=0.11)}
+
+
+def test_a_lock_that_refuses_is_compared_with_such_as_refuse() -> None:
+    both = {"both": figures(["np-4", "shf-4"], refuse=0.2)}
+    locks = SINGLE | both | {"np-4-r": figures(["np-4"], refuse=0.1)}
+    entry = view(locks, attack("np-4", 0.8), attack("np-4-r", 0.1), attack("both", 0.0))["both"]
+    assert entry["parts"] == ["np-4-r"]
+    assert entry["missing"] == ["shf-4"]
 
 
 def test_a_combination_is_compared_with_the_part_that_gave_least() -> None:

@@ -19,6 +19,7 @@ from seglock.cli.report import report_command
 from seglock.errors import ConfigError, DataError, ReportError
 from seglock.stages.preview import preview, read_square
 from seglock.stages.report import mlflow_ui, write_report
+from tests.report.test_tables import refusing
 
 Make = Callable[..., Path]
 FILES = {
@@ -101,6 +102,17 @@ def test_the_command_prints_the_table_and_where_to_look(
         assert f"{scores['floors'][name]:.4f} ({name})" in output
     assert str(root / "data/reports/report.html") in output
     assert "mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1" in output
+
+
+def test_the_command_says_which_locks_refuse(
+    make_project: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_project({"baseline": [], "np-4": ["np-4"]}, pictures=0)
+    refusing(root, "np-4")
+    monkeypatch.chdir(root)
+    assert "Note: np-4 refuses: without the key at least 90%" in " ".join(
+        run(report_command).split()
+    )
 
 
 def test_what_is_to_be_pasted_is_a_word_for_the_shell_that_it_is_shown_in(

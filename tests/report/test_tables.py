@@ -15,8 +15,8 @@ import pytest
 from seglock.methods import METHODS
 from seglock.report.columns import COLUMNS
 from seglock.report.exports import to_csv, to_latex
-from seglock.report.findings import warnings
-from seglock.report.locks import read_results
+from seglock.report.findings import refusals, warnings
+from seglock.report.locks import group_series, read_results
 from seglock.report.numbers import NOTHING, bits, four, plans
 from seglock.report.paper import published_table, table1
 from seglock.report.summary import summarise
@@ -161,6 +161,51 @@ def test_result_files_of_before_the_divisor_are_read(make_project: Make) -> None
     del values["ffx_divisor"]
     (root / "data/evaluations/baseline/evaluation.json").write_text(json.dumps(values))
     assert summary_of(root, {"baseline": []})["locks"]["baseline"]["ffx_divisor"] is None
+
+
+def refusing(root: Path, lock: str, shares: tuple[float, float, float] = (1, 1, 0.9)) -> None:
+    """Make a lock one that was taught to refuse, and does."""
+    values = evaluation(root, lock) | {"refuse": 0.1}
+    for name, share in zip(("plain", "plain_bn", "incorrect"), shares, strict=True):
+        values["scores"][name]["refused"] = share
+    values["scores"]["correct"]["refused"] = 0.0
+    path = root / "data/evaluations" / lock / "evaluation.json"
+    path.write_text(json.dumps(values))
+
+
+def test_a_refusing_lock_is_told_apart(make_project: Make) -> None:
+    locks = {"baseline": [], "r": ["np-8"], "np-8": ["np-8"], "noise": ["np-4"]}
+    root = make_project(locks)
+    refusing(root, "r")
+    refusing(root, "noise", (0.1, 0.5, 0.9))
+    summary = summary_of(root, locks)
+    found = summary["locks"]
+    assert [found[lock]["refused"] for lock in locks] == [None, 0.9, 0, 0.1]
+    assert (found["r"]["plain_refused"], found["r"]["incorrect_refused"]) == (1, 0.9)
+    refused = next(column for column in COLUMNS if column.key == "refused")
+    assert [refused.text(found[lock]) for lock in locks] == [NOTHING, "0.9000", "0.0000", "0.1000"]
+    assert STEPS.text(found["r"]) == "np-8 (refuses, 0.1)"
+    (sentence,) = refusals(summary)
+    assert sentence.startswith("r refuses: without the key at least 90% of the images")
+    assert sentence in render("findings.html", summary=summary)
+    table = table1(summary)
+    assert (table.measured[8, "np"], table.elsewhere) == (
+        found["np-8"]["owner_miou"],
+        ("r", "noise"),
+    )
+    groups = group_series(read_results(root, {n: tuple(s) for n, s in locks.items()}))
+    assert [group.label for group in groups] == ["NP, refusing", "NP"]
+
+
+def test_reports_and_results_of_before_refusals_are_read(make_project: Make) -> None:
+    root = make_project({"baseline": [], "np-4": ["np-4"]})
+    values = evaluation(root, "np-4")
+    del values["refuse"], values["scores"]["plain"]["refused"]
+    (root / "data/evaluations/np-4/evaluation.json").write_text(json.dumps(values))
+    summary = summary_of(root, {"baseline": [], "np-4": ["np-4"]})
+    assert summary["locks"]["np-4"]["refused"] is None
+    del summary["locks"]["np-4"]["refused"]
+    assert refusals(summary) == []
 
 
 def test_latex_escapes_names(make_project: Make) -> None:

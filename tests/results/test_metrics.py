@@ -10,6 +10,7 @@ import pytest
 from seglock.results.evaluation import Floors, KeyScores, Score, Scores
 from seglock.results.metrics import (
     access_metrics,
+    attack_metrics,
     epoch_metrics,
     evaluation_metrics,
     training_metrics,
@@ -65,6 +66,20 @@ def test_an_open_network_is_everyones_and_has_the_names_of_locks() -> None:
     assert lock["regained"] == trial["regained"] == 1.0
     assert set(trial) - TRIALS_OWN <= set(lock)
     assert "key_space_bits" not in lock
+
+
+def test_each_access_says_how_often_it_is_refused() -> None:
+    accesses = [score(miou).model_copy(update={"refused": miou}) for miou in (0.3, 0.8, 0.4)]
+    keys = KEYS.model_copy(update={"refused": 0.5})
+    lock = {"scores": Scores.of(FLOORS, *accesses, keys).document(), "key_space_bits": 40.0}
+    told = {k: v for k, v in evaluation_metrics(lock).items() if k.endswith("/refused")}
+    assert told == {
+        "plain/refused": 0.3, "correct/refused": 0.8, "plain_bn/refused": 0.4,
+        "incorrect/refused": 0.5,
+    }  # fmt: skip
+    lock["scores"] = scores(0.75)
+    assert not {name for name in evaluation_metrics(lock) if "refused" in name}
+    assert attack_metrics("plain", {"refused": 1.0}) == {"attack/plain/refused": 1.0}
 
 
 def test_a_trial_that_was_stopped_has_no_objectives() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,8 @@ from seglock.attacks.blocks import block_rows, images_of
 from seglock.attacks.protocol import Attack, Candidate, Finding, Listed
 from seglock.evaluation import confusion_matrix, mean_iou
 from seglock.evaluation.batches import slices
-from seglock.evaluation.predict import Predictor
+from seglock.evaluation.floors import most_frequent
+from seglock.evaluation.predict import Predictor, refused
 from seglock.keys import demonstration_key
 from seglock.methods import LEVELS
 from seglock.steps import SEARCHABLE_BITS
@@ -52,6 +53,14 @@ class Verdict:
     exact: dict[str, Any]
 
 
+class Answers(NamedTuple):
+    """What the test split gets: mean IoU, and the share of the images that are refused, which get
+    the training masks' most frequent class at every pixel."""
+
+    miou: float
+    refused: float
+
+
 @dataclass(frozen=True)
 class Judge:
     """Measures what a thief's way of using the network gives on the test split.
@@ -71,7 +80,7 @@ class Judge:
 
     def correct(self) -> float:
         """The owner's mean IoU on the test split."""
-        return self._miou(self.scene.network, self.transform)
+        return self._answers(self.scene.network, self.transform).miou
 
     def judge(
         self, attack: Attack, finding: Finding, meter: Meter, *, lock: str, correct: float
@@ -81,21 +90,26 @@ class Judge:
         Mean IoU is on the test split. ``regained`` is the share of the owner's gain over the
         floor, None where there is none; the floor itself is open to all, so below 0 counts as
         it comes. Where nothing was chosen ``miou`` is the 95th percentile of the candidates, beside
-        their ``mean`` and ``max``. ``plan_found`` and ``above_chance`` are of the chosen plan,
-        None where there is none.
+        their ``mean`` and ``max``, and ``refused`` the share of all their answers. ``plan_found``
+        and ``above_chance`` are of the chosen plan, None where there is none.
         """
         seconds, candidates, chosen = meter.seconds, finding.candidates, finding.chosen
-        scores = [self.score(one.plan, one.network) for one in candidates]
-        lines = [{**one.about, "miou": miou} for one, miou in zip(candidates, scores, strict=True)]
-        miou = float(np.percentile(scores, 95)) if chosen is None else scores[chosen]
+        answers = [self.answers(one.plan, one.network) for one in candidates]
+        lines = [
+            {**one.about, **got._asdict()} for one, got in zip(candidates, answers, strict=True)
+        ]
+        scores = [got.miou for got in answers]
         about: dict[str, Any] = {}
-        if chosen is not None:
-            about |= candidates[chosen].about
-        else:
+        if chosen is None:
+            share = float(np.mean([got.refused for got in answers]))
+            judged = Answers(float(np.percentile(scores, 95)), share)
             about |= {"mean": float(np.mean(scores)), "max": max(scores)}
+        else:
+            judged = answers[chosen]
+            about |= candidates[chosen].about
         if finding.beside is not None:
             about["scratch_miou"] = scores[finding.beside]
-        figures = self.figures(attack, meter, seconds, miou, lock=lock, correct=correct)
+        figures = self.figures(attack, meter, seconds, judged, lock=lock, correct=correct)
         figures |= self._coarse(None if chosen is None else candidates[chosen].plan)
         exact = [self._exact(one, attack) for one in candidates]
         whole = {} if chosen is None else exact[chosen]
@@ -109,7 +123,7 @@ class Judge:
         of: Listed,
         meter: Meter,
         seconds: float,
-        miou: float,
+        judged: Answers,
         *,
         lock: str,
         correct: float,
@@ -124,16 +138,17 @@ class Judge:
             "unit": of.unit,
             "queries": meter.queries,
             "seconds": round(seconds, 3),
-            "miou": miou,
+            "miou": judged.miou,
+            "refused": judged.refused,
             "floor": self.floor,
             "correct": correct,
-            "regained": (miou - self.floor) / gain if gain > 0 else None,
+            "regained": (judged.miou - self.floor) / gain if gain > 0 else None,
         }
 
-    def score(self, plan: Plan | None, network: nn.Module | None = None) -> float:
-        """Mean IoU on the test split under a plan, None for plain images, and of a network."""
+    def answers(self, plan: Plan | None, network: nn.Module | None = None) -> Answers:
+        """What the test split gets under a plan, None for plain images, and of a network."""
         transform = identity() if plan is None else Transform(self.transform.steps, plan)
-        return self._miou(self.scene.network if network is None else network, transform)
+        return self._answers(self.scene.network if network is None else network, transform)
 
     def agreement(self, plan: Plan) -> Agreement:
         """How much of the true plan another one has."""
@@ -164,15 +179,22 @@ class Judge:
                 line |= self._quality(candidate)
         return line
 
-    def _miou(self, network: nn.Module, transform: Transform) -> float:
+    def _answers(self, network: nn.Module, transform: Transform) -> Answers:
         scene, test, classes = self.scene, self.scene.judged, self.scene.data.num_classes
         predictor = Predictor(network, scene.device, scene.params.train.bf16)
-        matrix = torch.zeros(classes, classes, dtype=torch.int64)
+        matrix, refusals = torch.zeros(classes, classes, dtype=torch.int64), 0
         for rows in slices(len(test), scene.params.evaluate.batch_size):
             images, target = (predictor.upload(a[rows]) for a in (test.images, test.masks))
-            inputs = predictor.inputs(transform.to_input, images)
-            matrix += confusion_matrix(predictor(inputs), target, classes).cpu()
-        return mean_iou(matrix)
+            prediction = predictor(predictor.inputs(transform.to_input, images))
+            matrix += confusion_matrix(prediction, target, classes).cpu()
+            refusals += int(refused(prediction, self._refusal).sum())
+        return Answers(mean_iou(matrix), refusals / len(test))
+
+    @cached_property
+    def _refusal(self) -> int:
+        """The class that a network which refuses gives everywhere."""
+        data = self.scene.data
+        return most_frequent(data.train.masks, data.num_classes)
 
     def _levels(self) -> np.ndarray:
         if self.seen is None:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seglock.attacks.guesses import guess
+from seglock.attacks.judge import Answers, Judge
 from seglock.attacks.protocol import needs_steps
 from seglock.attacks.run import Analysis, Measured
 from seglock.transforms.exchange import neighbour
 
 if TYPE_CHECKING:
     from seglock.attacks.budget import Meter
-    from seglock.attacks.judge import Judge
     from seglock.attacks.protocol import Facts
     from seglock.transforms.plan import Plan
 
@@ -48,13 +48,13 @@ def distances(positions: int) -> list[int]:
 def run(judge: Judge, facts: Facts, meter: Meter, seed: Sequence[int], correct: float) -> Measured:
     """Draw one key of every distance, and a random one, in turns while the budget lasts.
 
-    ``miou`` is that of one exchange. ``curve`` has a line for each distance: ``changes`` (None: a
-    random key), ``draws``, and the mean ``miou`` with ``min`` and ``max``. The right key itself
-    costs no query.
+    ``miou`` and ``refused`` are those of one exchange. ``curve`` has a line for each distance:
+    ``changes`` (None: a random key), ``draws``, and the mean ``miou`` with ``min`` and ``max``. The
+    right key itself costs no query.
     """
     truth = judge.transform._plan
     steps: list[int | None] = [*distances(facts.positions), None]
-    scores: dict[int | None, list[float]] = {step: [] for step in steps}
+    answers: dict[int | None, list[Answers]] = {step: [] for step in steps}
     agreements: dict[int | None, list[float]] = {step: [] for step in steps}
     for number in range(DRAWS):
         for step in steps:
@@ -62,10 +62,11 @@ def run(judge: Judge, facts: Facts, meter: Meter, seed: Sequence[int], correct: 
                 break
             other = _drawn(facts, truth, step, number, seed)
             if other is not None:
-                scores[step].append(judge.score(other))
+                answers[step].append(judge.answers(other))
                 agreements[step].append(judge.agreement(other).best)
                 meter.spend()
-    tried = {0: [correct], **{step: found for step, found in scores.items() if found}}
+    known = {step: found for step, found in answers.items() if found}
+    tried = {0: [correct], **{step: [got.miou for got in known[step]] for step in known}}
     curve = [
         {
             "changes": step,
@@ -81,8 +82,9 @@ def run(judge: Judge, facts: Facts, meter: Meter, seed: Sequence[int], correct: 
         for step, found in agreements.items()
         if found
     ]
-    nearest = list(tried.values())[:2][-1]
-    return Measured(float(np.mean(nearest)), {"curve": curve}, {"curve": exact})
+    nearest = next(iter(known.values()), None) or [judge.answers(truth)]
+    headline = Answers(*(float(np.mean(each)) for each in zip(*nearest, strict=True)))
+    return Measured(headline, {"curve": curve}, {"curve": exact})
 
 
 def _drawn(

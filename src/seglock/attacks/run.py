@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from seglock.attacks.budget import Budget, Meter, Progress
-from seglock.attacks.judge import Judge, Verdict
+from seglock.attacks.judge import Answers, Judge, Verdict
 from seglock.attacks.protocol import Facts, Listed
 from seglock.errors import AttackError
 
@@ -31,9 +31,9 @@ _NEEDS = {
 
 @dataclass(frozen=True)
 class Measured:
-    """What an analysis comes to: its mean IoU, and more for its two documents; see `Verdict`."""
+    """What an analysis comes to: its headline, and more for its two documents; see `Verdict`."""
 
-    miou: float
+    answers: Answers
     about: Mapping[str, Any] = field(default_factory=dict)
     exact: Mapping[str, Any] = field(default_factory=dict)
 
@@ -72,7 +72,7 @@ def run_analysis(
     meter = Meter(budget, progress)
     measured = analysis.run(judge, facts, meter, [seed, *secret], correct)
     figures = judge.figures(
-        analysis, meter, meter.seconds, measured.miou, lock=lock, correct=correct
+        analysis, meter, meter.seconds, measured.answers, lock=lock, correct=correct
     )
     return Verdict(
         {**figures, "plan_found": None, "above_chance": None, **measured.about},

@@ -32,7 +32,7 @@ def report_command(
     ] = False,
 ) -> None:
     """Render data/reports from the result files, print the table, and say where to look."""
-    from seglock.report.findings import warnings
+    from seglock.report.findings import refusals, warnings
     from seglock.report.numbers import four
     from seglock.report.page import LOCAL_UI
     from seglock.stages.report import PAGE, REPORT_FOLDER, mlflow_ui, read_report, write_report
@@ -52,6 +52,8 @@ def report_command(
     typer.echo(f"{first['floor_constant']:.4f} (constant), {first['floor_prior']:.4f} (prior).")
     typer.echo("unauthorised: what a thief without the key should be expected to get.")
     typer.echo("regained: the share of the owner's lead a thief gets back; 0 is a perfect lock.")
+    for sentence in refusals(summary):
+        typer.echo(f"Note: {sentence}")
     for warning in warnings(summary):
         typer.echo(f"Weak: {warning}")
     search = summary.get("search")  # a report of an earlier version has none

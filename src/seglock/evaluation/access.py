@@ -14,8 +14,9 @@ from seglock.errors import EvaluationError
 from seglock.evaluation.batch_norm import reestimate_batch_norm
 from seglock.evaluation.batches import Batches, slices
 from seglock.evaluation.floors import floors as floors_of
+from seglock.evaluation.floors import most_frequent
 from seglock.evaluation.iou import mean_iou
-from seglock.evaluation.predict import Predictor, ToInput
+from seglock.evaluation.predict import Predictor, ToInput, refused
 from seglock.evaluation.tally import AccessResult, Tally
 from seglock.models import pick_device
 from seglock.results.evaluation import KeyScores
@@ -68,11 +69,13 @@ def judge_lock(
     classes, or a lock has no wrong key to be judged by.
     """
     _check(test, transform, wrong, encrypted)
-    floors = floors_of(data.train.masks, test.masks, data.num_classes)
     batch_size, classes = params.evaluate.batch_size, data.num_classes
+    floors = floors_of(data.train.masks, test.masks, classes)
+    answer = most_frequent(data.train.masks, classes)
     owner = Predictor(model, pick_device(params.train.device), params.train.bf16)
-    tally = Tally(test, data.classes, pictures)
+    tally = Tally(test, data.classes, answer, pictures)
     keys = torch.zeros((len(wrong), classes, classes), dtype=torch.int64, device=owner.device)
+    refusals = torch.zeros((), dtype=torch.int64, device=owner.device)
     with owner.autocast():  # held over all passes: the weights are rounded to bfloat16 once
         batches = Batches(test, owner, batch_size, classes)
         passes: list[_Pass] = [("plain", owner, identity().to_input)]
@@ -88,8 +91,9 @@ def judge_lock(
                     images = owner.upload(encrypted[batch.rows])
                 tally.add(name, batch, predictor(predictor.inputs(to_input, images)))
                 count()
-        _judge_wrong(owner, batches, wrong, keys, tally, count)
-    return tally.result(floors, _key_scores(keys, transform))
+        _judge_wrong(owner, batches, wrong, keys, refusals, tally, count)
+    share = refusals.item() / max(1, len(wrong) * len(test))
+    return tally.result(floors, _key_scores(keys, share, transform))
 
 
 _Pass = tuple[str, Predictor, ToInput]
@@ -100,16 +104,19 @@ def _judge_wrong(
     batches: Batches,
     wrong: Sequence[Transform],
     keys: Tensor,
+    refusals: Tensor,
     tally: Tally,
     count: _Counter,
 ) -> None:
-    """Add each wrong key's confusion matrix to ``keys``, and to ``tally`` the first's pictures."""
+    """Add each wrong key's confusion matrix to ``keys``, the images refused under it to
+    ``refusals``, and to ``tally`` the first's pictures."""
     number = 0
     for some in _groups(owner, batches, wrong):
         for batch in batches:
             for index, other in enumerate(some, start=number):
                 prediction = owner(owner.inputs(other.to_input, batch.images))
                 keys[index] += batch.targets.matrices(prediction).sum(dim=0)
+                refusals += refused(prediction, tally.answer).sum()
                 if index == 0:
                     tally.keep("incorrect", batch.rows, prediction)
                 count()
@@ -162,7 +169,9 @@ def _thief(owner: Predictor, unlabelled: np.ndarray, batch_size: int) -> Predict
     return Predictor(reestimate_batch_norm(owner.model, inputs()), owner.device, owner.bf16)
 
 
-def _key_scores(matrices: Tensor, transform: Transform | None) -> KeyScores | None:
+def _key_scores(
+    matrices: Tensor, refused_share: float, transform: Transform | None
+) -> KeyScores | None:
     if transform is None:
         return None
     bits = transform.key_space_bits
@@ -176,6 +185,7 @@ def _key_scores(matrices: Tensor, transform: Transform | None) -> KeyScores | No
         p95=float(np.percentile(miou, 95)),
         max=max(miou),
         min=min(miou),
+        refused=refused_share,
         miou=miou,
     )
 

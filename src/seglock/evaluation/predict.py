@@ -34,6 +34,15 @@ def classes_of(logits: Tensor) -> Tensor:
     return logits.max(dim=1).indices.to(torch.uint8)
 
 
+def refused(prediction: Tensor, answer: int) -> Tensor:
+    """Which images are answered with one class at every pixel: (B, H, W) -> (B,) bool.
+
+    >>> refused(torch.tensor([[[2, 2]], [[2, 1]], [[1, 1]]]), 2).tolist()
+    [True, False, False]
+    """
+    return (prediction == answer).flatten(1).all(dim=1)
+
+
 class Predictor:
     """Class indices from network inputs, in inference mode; bfloat16 and channels_last on CUDA.
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seglock.evaluation.iou import confusion_matrices, iou_per_class, mean_iou
+from seglock.evaluation.predict import refused
 from seglock.results.evaluation import Floors, KeyScores, PictureScore, Score, Scores
 from seglock.results.pictures import Pictures
 
@@ -39,19 +40,25 @@ class AccessResult:
 
 
 class Tally:
-    """Adds up predictions over the batches of a split and turns them into an AccessResult."""
+    """Adds up predictions over the batches of a split and turns them into an AccessResult.
 
-    def __init__(self, test: Split, classes: tuple[str, ...], pictures: int) -> None:
+    answer: the class that a network which refuses gives everywhere.
+    """
+
+    def __init__(self, test: Split, classes: tuple[str, ...], answer: int, pictures: int) -> None:
         self.test = test
         self.classes = classes
+        self.answer = answer
         self.chosen = spread(len(test), pictures)
         # On the device until the end, so that no pass waits for the one before.
         self.matrices: dict[str, list[Tensor]] = {}
+        self.refused: dict[str, list[Tensor]] = {}
         self.kept: dict[str, dict[int, Tensor]] = {}
 
     def add(self, name: str, batch: Batch, prediction: Tensor) -> None:
         """Count a batch's predictions, (B, H, W) uint8, and keep the chosen ones."""
         self.matrices.setdefault(name, []).append(batch.targets.matrices(prediction))
+        self.refused.setdefault(name, []).append(refused(prediction, self.answer))
         self.keep(name, batch.rows, prediction)
 
     def keep(self, name: str, rows: slice, prediction: Tensor) -> None:
@@ -64,7 +71,10 @@ class Tally:
     def result(self, floors: Floors, incorrect: KeyScores | None) -> AccessResult:
         """All figures of a split that has labels."""
         counts = {name: torch.cat(parts).cpu().numpy() for name, parts in self.matrices.items()}
-        scores = {name: _score(matrices, self.classes) for name, matrices in counts.items()}
+        scores = {
+            name: _score(matrices, self.classes, torch.cat(self.refused[name]))
+            for name, matrices in counts.items()
+        }
         judged = Scores.of(
             floors,
             plain=scores["plain"],
@@ -106,12 +116,18 @@ class Tally:
         )
 
 
-def _score(matrices: np.ndarray, classes: tuple[str, ...]) -> Score:
-    """From one confusion matrix an image, (N, C, C); images all void have no mean IoU."""
+def _score(matrices: np.ndarray, classes: tuple[str, ...], refusals: Tensor) -> Score:
+    """From one confusion matrix an image, (N, C, C), and which were refused, (N,) bool; images all
+    void have no mean IoU."""
     total = matrices.sum(axis=0)
     iou = {
         name: None if np.isnan(value) else float(value)
         for name, value in zip(classes, iou_per_class(total), strict=True)
     }
     images = [value for value in map(mean_iou, matrices) if not np.isnan(value)]
-    return Score(miou=mean_iou(total), iou=iou, per_image_mean=float(np.mean(images)))
+    return Score(
+        miou=mean_iou(total),
+        iou=iou,
+        per_image_mean=float(np.mean(images)),
+        refused=float(refusals.double().mean()),
+    )

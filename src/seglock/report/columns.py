@@ -14,9 +14,13 @@ Figures = Mapping[str, Any]
 
 
 def _steps(figures: Figures) -> str:
+    notes = []
+    if figures["ffx_divisor"] is not None:
+        notes.append(f"FFX / {figures['ffx_divisor']}")
+    if figures["refuse"]:
+        notes.append(f"refuses, {figures['refuse']:g}")
     text = ", ".join(figures["steps"]) or "none"
-    divisor = figures["ffx_divisor"]
-    return text if divisor is None else f"{text} (FFX / {divisor})"
+    return f"{text} ({'; '.join(notes)})" if notes else text
 
 
 def _incorrect(figures: Figures) -> str:

@@ -71,8 +71,8 @@ def _published(step: Step) -> Step:
 def _part(locks: Mapping[str, Figures], name: str, step: Step) -> str | None:
     """The single-step lock that ``step`` of a lock is compared with, if the project has it.
 
-    The same fraction where the lock is a combination, else the published one; the same password
-    and divisor of FFX; the same key where there is a choice.
+    The same fraction where the lock is a combination, else the published one; one that refuses
+    where the lock does; the same password and divisor of FFX; the same key where there is a choice.
     """
     own = locks[name]
     wanted = [_published(step).count]
@@ -84,6 +84,8 @@ def _part(locks: Mapping[str, Figures], name: str, step: Step) -> str | None:
             continue
         single = parse_step(figures["steps"][0])
         if (single.method, single.block_size) != (step.method, step.block_size):
+            continue
+        if bool(figures["refuse"]) != bool(own["refuse"]):
             continue
         settings = ("ffx_password", "ffx_divisor")
         if step.method == "ffx" and any(figures[s] != own[s] for s in settings):

@@ -1,4 +1,5 @@
-"""What is wrong with locks, in sentences. What the figures say besides is in findings.html."""
+"""What is wrong with locks, and which refuse, in sentences. What the figures say besides is in
+findings.html."""
 
 from __future__ import annotations
 
@@ -8,6 +9,9 @@ from typing import Any
 from seglock.report.numbers import bits, is_searchable, plans
 
 TRIED_IN_HOURS = 24  # bits: 2**24 plans at a thousand a second take under five hours
+REFUSES = 0.5
+"""The share of images from which on a network is said to refuse: noise answers hardly any with one
+class at every pixel."""
 
 
 def warnings(summary: Mapping[str, Any]) -> list[str]:
@@ -31,3 +35,14 @@ def warnings(summary: Mapping[str, Any]) -> list[str]:
                 "without the key."
             )
     return found
+
+
+def refusals(summary: Mapping[str, Any]) -> list[str]:
+    """Locks whose models refuse whoever has not the key, and what that tells."""
+    return [
+        f"{figures['lock']} refuses: without the key at least {figures['refused']:.0%} of the "
+        "images are answered with one class alone. So a thief who tries a key sees that it is "
+        "wrong: the key space must be too large to try."
+        for figures in summary["locks"].values()
+        if (figures.get("refused") or 0) >= REFUSES  # a report of an earlier version has none
+    ]

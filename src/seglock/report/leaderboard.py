@@ -10,8 +10,8 @@ from seglock.report.numbers import NOTHING
 from seglock.results.attack import TIERS, AttackResult
 
 _TOLD = (
-    "attack", "tier", "budget", "unit", "queries", "seconds", "miou", "regained", "plan_found",
-    "above_chance", "scratch_miou", "labelled", "cross_entropy", "signal",
+    "attack", "tier", "budget", "unit", "queries", "seconds", "miou", "regained", "refused",
+    "plan_found", "above_chance", "scratch_miou", "labelled", "cross_entropy", "signal",
 )  # fmt: skip
 _LAST = 2.0
 _NO_LOCK = "no lock: plain images are the right ones"

@@ -103,8 +103,8 @@ def method_label(steps: Sequence[str]) -> str:
 
 
 def group_series(results: Sequence[LockResult]) -> list[Series]:
-    """All locks but the baseline, by method and share, and where they differ by key and by FFX's
-    password and divisor.
+    """All locks but the baseline, by method and share, those that refuse apart, and where they
+    differ by key and by FFX's password and divisor.
 
     Series keep the order in which their first lock is listed.
     """
@@ -121,6 +121,8 @@ def group_series(results: Sequence[LockResult]) -> list[Series]:
             label += f", password {evaluation.ffx_password}"
         if several_divisors and result in with_ffx:
             label += f", divisor {evaluation.ffx_divisor or 'max'}"
+        if evaluation.refuse:
+            label += ", refusing"
         if several_keys and evaluation.key != "main":
             label += f", key {evaluation.key}"
         groups.setdefault(label, []).append(result)

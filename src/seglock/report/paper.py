@@ -49,8 +49,9 @@ def published_table() -> tuple[Cells, float]:
 def table1(summary: Mapping[str, Any]) -> Table1:
     """Lay summary.json's figures out like the paper's Table 1.
 
-    A lock has a cell if it is one step with the paper's share of positions; of several locks for
-    the same cell the first listed is shown, the others are named in ``elsewhere``.
+    A lock has a cell if it is one step with the paper's share of positions and does not refuse; of
+    several locks for the same cell the first listed is shown, the others are named in
+    ``elsewhere``.
     """
     published, published_baseline = published_table()
     measured: dict[tuple[int, str], float] = {}
@@ -60,7 +61,7 @@ def table1(summary: Mapping[str, Any]) -> Table1:
         steps = [parse_step(step) for step in figures["steps"]]
         if not steps:
             baseline = figures["owner_miou"]
-        elif len(steps) == 1 and steps[0].percent is None:
+        elif len(steps) == 1 and steps[0].percent is None and not figures["refuse"]:
             cell = (steps[0].block_size, steps[0].method)
             if cell in measured:
                 elsewhere.append(name)

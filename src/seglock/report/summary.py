@@ -14,10 +14,10 @@ from seglock.results.study import Study
 
 _LOCK = {
     "lock", "method", "steps", "block_size", "key", "key_id", "ffx_password", "ffx_divisor",
-    "key_space_bits",
+    "refuse", "key_space_bits",
 }  # fmt: skip
 _NO_FFX = {"ffx_password": None, "ffx_divisor": None}
-_INCORRECT = ("keys", "all_plans", "mean", "std", "p95", "max", "min")
+_INCORRECT = ("keys", "all_plans", "mean", "std", "p95", "max", "min", "refused")
 
 
 def summarise(
@@ -62,6 +62,9 @@ def _figures(result: LockResult, reference: float | None) -> dict[str, Any]:
         "plain": scores.plain.miou,
         "plain_bn": scores.plain_bn.miou if scores.plain_bn else None,
         **{f"incorrect_{name}": getattr(scores.incorrect, name, None) for name in _INCORRECT},
+        "plain_refused": scores.plain.refused,
+        "plain_bn_refused": scores.plain_bn.refused if scores.plain_bn else None,
+        "refused": scores.refused,
         "unauthorised": scores.unauthorised,
         "regained": scores.regained,
         "floor_constant": scores.floors.constant,

@@ -29,7 +29,7 @@ TIERS: dict[Tier, str] = {
 }
 """What a thief of each tier has. An ``analysis`` knows the secret: it shows how a lock behaves, and
 is no attack."""
-FIGURES = ("miou", "regained", "plan_found", "above_chance", "queries", "seconds")
+FIGURES = ("miou", "regained", "refused", "plan_found", "above_chance", "queries", "seconds")
 """The few numbers of a result that are told beside other figures."""
 
 
@@ -81,6 +81,8 @@ class CurvePoint(OpenRecord):
 class AttackResult(OpenRecord):
     """One result. Mean IoU is of the test split, 0 to 1; ``queries`` count ``unit``.
 
+    refused: the share of the test images, 0 to 1, that get one class at every pixel, the one that
+    the training masks have most; None in files of versions that did not measure it.
     labelled: how many labelled images the chosen network was trained on, for attacks that train.
     course: (queries, best score so far) at each gain, lower is better; empty for attacks that do
     not search. curve: every candidate, in the order of the attack.
@@ -94,6 +96,7 @@ class AttackResult(OpenRecord):
     queries: int
     seconds: float
     miou: float
+    refused: float | None = None
     floor: float
     correct: float
     regained: float | None

@@ -12,11 +12,17 @@ EVALUATIONS = Path("data/evaluations")
 
 
 class Score(Record):
-    """One kind of access. All figures are IoU, 0 to 1; None where a class does not occur."""
+    """One kind of access. Figures are IoU, 0 to 1; None where a class does not occur.
+
+    refused: the share of the images, 0 to 1, that are answered with one class at every pixel, the
+    one that the training masks have most: what a lock with ``refuse`` answers without the key.
+    None in files of versions that did not measure it, here and below.
+    """
 
     miou: float
     iou: dict[str, float | None]
     per_image_mean: float | None = None
+    refused: float | None = None
 
 
 class Floors(Record):
@@ -36,6 +42,7 @@ class KeyScores(Record):
 
     ``mean`` is the paper's figure for "incorrect"; ``std`` is divided by the number of keys;
     ``p95``, the 95th percentile, linear between keys, is what a thief with some luck gets.
+    ``refused`` is the share of all their images.
     """
 
     keys: int
@@ -45,6 +52,7 @@ class KeyScores(Record):
     p95: float
     max: float
     min: float
+    refused: float | None = None
     miou: tuple[float, ...] = ()
 
 
@@ -107,6 +115,16 @@ class Scores(Record):
         """What the key's owner gets; of the baseline, what everyone gets."""
         return self.correct or self.plain
 
+    @property
+    def refused(self) -> float | None:
+        """How often a thief is refused, whichever of the three he tries: the least share of them.
+
+        None for the baseline, and where it was not measured.
+        """
+        tried = (self.plain, self.plain_bn, self.incorrect)
+        known = [score.refused for score in tried if score and score.refused is not None]
+        return min(known) if len(known) == len(tried) else None
+
 
 def regained(miou: float, *, owner: float, floor: float) -> float | None:
     """Share of the owner's gain over the floor that is open to all: 0 perfect, 1 no lock.
@@ -120,7 +138,10 @@ def regained(miou: float, *, owner: float, floor: float) -> float | None:
 
 
 class Evaluation(Record):
-    """evaluation.json: which lock, on which data, and its scores."""
+    """evaluation.json: which lock, on which data, and its scores.
+
+    refuse: the weight of the refusal that its network was taught; None where it was not.
+    """
 
     lock: str
     method: str
@@ -130,6 +151,7 @@ class Evaluation(Record):
     key_id: str | None = None
     ffx_password: str | None = None
     ffx_divisor: int | None = None
+    refuse: float | None = None
     key_space_bits: float | None = None
     run_id: RunId | None = None
     dataset: str

@@ -34,6 +34,12 @@ ACCESS = {
     "seconds": "seconds",
 }
 """What a lock is judged by, as study.json calls it; the drop and the seconds are a trial's."""
+SCORE = ("miou", "per_image_mean", "refused")
+"""Figures of one kind of access, each told as ``ACCESS/FIGURE``."""
+INCORRECT = {name: f"incorrect/miou_{name}" for name in ("mean", "std", "p95", "max", "min")} | {
+    name: f"incorrect/{name}" for name in ("keys", "refused")
+}
+"""Figures over all wrong keys."""
 ATTACK = (*FIGURES, "scratch_miou")
 """An attack's figures, each told as ``attack/NAME/FIGURE``."""
 WRONG_KEY = "incorrect/key_miou"
@@ -70,14 +76,10 @@ def evaluation_metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
     )
     found |= {f"floor/{name}": floors[name] for name in ("constant", "prior")}
     for access, score in accesses.items():
-        found |= {f"{access}/{name}": score[name] for name in ("miou", "per_image_mean")}
+        found |= _named({name: f"{access}/{name}" for name in SCORE}, score)
         found |= {f"{access}/iou/{name}": v for name, v in score["iou"].items() if v is not None}
     if incorrect:
-        found |= {
-            f"incorrect/miou_{name}": incorrect[name]
-            for name in ("mean", "std", "p95", "max", "min")
-        }
-        found["incorrect/keys"] = incorrect["keys"]
+        found |= _named(INCORRECT, incorrect)
     return found
 
 

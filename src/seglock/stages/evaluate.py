@@ -120,6 +120,7 @@ def _evaluation(
         key_id=lock.key_id,
         ffx_password=definition.ffx_password,
         ffx_divisor=definition.ffx_divisor,
+        refuse=definition.refuse.weight if definition.refuse else None,
         key_space_bits=lock.transform().key_space_bits if key else None,
         run_id=run_id,
         dataset=data.dataset,
@@ -159,5 +160,6 @@ def _summary(found: Evaluation) -> dict[str, Any]:
         "floor_prior": scores.floors.prior,
         "unauthorised": scores.unauthorised,
         "regained": scores.regained,
+        "refused": scores.refused,
     }
     return {name: value for name, value in values.items() if value is not None}
