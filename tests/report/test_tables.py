@@ -180,10 +180,10 @@ def test_a_refusing_lock_is_told_apart(make_project: Make) -> None:
     refusing(root, "noise", (0.1, 0.5, 0.9))
     summary = summary_of(root, locks)
     found = summary["locks"]
-    assert [found[lock]["refused"] for lock in locks] == [None, 0.9, 0, 0.1]
+    assert [found[lock]["refused"] for lock in locks] == [None, 0.9, 0.25, 0.1]
     assert (found["r"]["plain_refused"], found["r"]["incorrect_refused"]) == (1, 0.9)
     refused = next(column for column in COLUMNS if column.key == "refused")
-    assert [refused.text(found[lock]) for lock in locks] == [NOTHING, "0.9000", "0.0000", "0.1000"]
+    assert [refused.text(found[lock]) for lock in locks] == [NOTHING, "0.9000", "0.2500", "0.1000"]
     assert STEPS.text(found["r"]) == "np-8 (refuses, 0.1)"
     (sentence,) = refusals(summary)
     assert sentence.startswith("r refuses: without the key at least 90% of the images")

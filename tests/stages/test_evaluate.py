@@ -75,6 +75,16 @@ def test_a_divisor_is_told(project: Path, tracker: MemoryTracker) -> None:
     assert evaluate("np-1", project).ffx_divisor == 1000
 
 
+def test_a_refusal_is_told(project: Path, tracker: MemoryTracker) -> None:
+    assert evaluate("np-2", project).refuse is None
+    text = PARAMS.replace("np-2: {steps: [np-2]}", "np-2: {steps: [np-2], refuse: 0.5}")
+    (project / "params.yaml").write_text(text)
+    about = evaluate("np-2", project)
+    assert about.refuse == 0.5
+    metrics = files.read_json(project / "data/evaluations/np-2/metrics.json")
+    assert metrics["refused"] == about.scores.refused
+
+
 def test_the_run_is_told_the_same_figures(project: Path, tracker: MemoryTracker) -> None:
     scores = evaluate("np-2", project).document()["scores"]
     figures = {
