@@ -1,4 +1,5 @@
-"""The attack suite as Markdown: locks by attacks, what labels give, which plans are found."""
+"""The attack suite as Markdown: locks by attacks, what labels give, with and without the theft,
+which plans are found."""
 
 from __future__ import annotations
 
@@ -6,7 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from benchmarks.markdown import NONE, figure, table
-from seglock.report.leaderboard import plan_text
+from seglock.report.leaderboard import plan_text, share_text
+from seglock.report.numbers import signed
+from seglock.results.attack import AttackResult, BeyondScratch, beyond_scratch
 
 Document = Mapping[str, Any]
 Result = Mapping[str, Any]
@@ -42,6 +45,30 @@ def labels(document: Document) -> str:
     return f"{table(['attack', 'labelled', *map(_code, locks)], lines)}\n\n{below}"
 
 
+def beyond(document: Document) -> str:
+    """What the strongest theft of each lock has beyond training without it, by labelled images."""
+    locks, found = _locks(document), _found(document)
+    by_lock = {
+        lock: {
+            line.labelled: line
+            for line in beyond_scratch(
+                AttackResult.check(dict(one)) for one in found[lock].values()
+            )
+        }
+        for lock in locks
+    }
+    shares = {line.labelled: line for lines in by_lock.values() for line in lines.values()}
+    lines = [
+        [share_text(shares[count].document()), *(_over(by_lock[lock].get(count)) for lock in locks)]
+        for count in sorted(shares)
+    ]
+    below = (
+        "Mean IoU of the strongest T1 attack beyond training from scratch on the same images by the"
+        " same procedure, in brackets `regained`."
+    )
+    return f"{table(['labelled', *map(_code, locks)], lines)}\n\n{below}"
+
+
 def plans(document: Document) -> str:
     """Whether each attack had the plan in the end."""
     locks, found = _locks(document), _found(document)
@@ -57,6 +84,7 @@ def plans(document: Document) -> str:
 PARTS: Mapping[str, Callable[[Document], str]] = {
     "leaderboard": leaderboard,
     "labels": labels,
+    "beyond": beyond,
     "plans": plans,
 }
 
@@ -107,6 +135,13 @@ def _beside(result: Result | None, count: int) -> str:
         line["from"]: line["miou"] for line in result["curve"] if line.get("labelled") == count
     }
     return f"{figure(scores.get('theft'))} / {figure(scores.get('scratch'))}"
+
+
+def _over(line: BeyondScratch | None) -> str:
+    if line is None:
+        return NONE
+    share = "" if line.regained is None else f" ({line.regained:.2f})"
+    return f"{signed(line.beyond)}{share} {_code(line.attack)}"
 
 
 def _code(name: str) -> str:

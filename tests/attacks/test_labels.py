@@ -59,9 +59,9 @@ def test_all_plans_are_counted() -> None:
     assert ATTACKS["exhaustive"].why_not(scene("np-4").facts)
 
 
-@pytest.mark.parametrize("name", ["finetune", "stem-finetune", "block-adapter"])
+@pytest.mark.parametrize("name", ["finetune", "stem-finetune", "repair", "block-adapter"])
 def test_the_theft_saves_training(name: str) -> None:
-    result = attack(name, "np-1", 80)
+    result = attack(name, "np-1", 32)
     assert result["miou"] > result["scratch_miou"] + 0.1
     assert [line["from"] for line in result["curve"]] == ["theft", "scratch"]
     assert result["labelled"] == 12
@@ -137,7 +137,7 @@ def test_few_steps_read_ffx() -> None:
         ATTACKS["block-adapter"], made.material("T1"), judge, Budget(60, 600.0, (0.5,)),
         lock="it", correct=judge.correct(),
     ).published  # fmt: skip
-    assert result["miou"] > result["scratch_miou"] + 0.03
+    assert result["miou"] > result["scratch_miou"] + 0.02
     assert result["regained"] > 0.85
 
 
@@ -145,9 +145,10 @@ def test_training_keeps_the_best_state_and_its_budget() -> None:
     made = scene("np-2")
     inputs, masks = identity().to_input(made.attacker.images), torch.tensor(made.attacker.masks)
     network, meter = fresh(made.network), Meter(Budget(12, 600.0), clock=lambda: 0.0)
-    loss = fit(network, network.parameters(), inputs, masks, lr=0.01, seed=0, meter=meter, parts=3)
+    found = fit(network, network.parameters(), inputs, masks, lr=0.01, seed=0, meter=meter.part(3))
     assert meter.queries == 4
-    assert np.isfinite(loss)
+    assert np.isfinite(found.loss)
+    assert 1 <= found.steps <= 4
     assert not network.training
     own = meter.part(2)
     assert (own.budget.queries, own.share) == (4, 0)

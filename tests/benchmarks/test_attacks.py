@@ -11,6 +11,7 @@ from benchmarks.attack_tables import PARTS
 from benchmarks.attacks import main, named, with_locks
 from seglock.attacks import ATTACKS
 from seglock.config import load_profile
+from seglock.report.numbers import signed
 from tests.benchmarks.test_protocol import ROOT, SMALL
 
 NAMES = ["plain", "random-keys", "hill-climb", "finetune", "ciphertext-only", "known-plaintext"]
@@ -65,6 +66,13 @@ def test_pages_show_what_was_measured(whole: Path) -> None:
     assert f"{by_name['np-4', 'hill-climb']['miou']:.4f}" in shown["leaderboard"]
     curve = by_name["np-4", "finetune"]["curve"]
     assert f"{curve[-2]['miou']:.4f} / {curve[-1]['miou']:.4f}" in shown["labels"]
+    over = curve[-2]["miou"] - curve[-1]["miou"]
+    (row,) = [
+        line
+        for line in shown["beyond"].splitlines()
+        if line.startswith(f"| {curve[-1]['labelled']} images")
+    ]
+    assert f"{signed(over)} (" in row or "`hill-climb`" in row.split("|")[2]
     assert "`finetune`" not in shown["plans"]
     (row,) = [line for line in shown["plans"].splitlines() if "`known-plaintext`" in line]
     assert row.split("|")[3:5] == [" found ", " found "]

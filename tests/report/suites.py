@@ -46,6 +46,7 @@ def make_trained(attack: str, lock: str, *, gain: float = 0.1, **changes: Any) -
         scratch = 0.15 + 0.35 * share**0.4
         for source, miou in (("theft", scratch + gain), ("scratch", scratch)):
             about = {"from": source, "labelled": count, "share": count / 440, "cross_entropy": 0.4}
+            about |= {"lr": 0.002, "length": 40, "trainings": 7, "refused": 0.0}
             lines.append({"miou": miou} | about)
     about = lines[-2] | {"scratch_miou": lines[-1]["miou"], "curve": lines, "unit": "steps"}
     return make_attack(attack, "T1", lock, **(about | changes))

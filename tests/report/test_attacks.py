@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from seglock.cli.attack import _print_results
 from seglock.errors import ReportError
 from seglock.report.leaderboard import leaderboard
-from seglock.results.attack import read_attacks
+from seglock.results.attack import AttackResult, read_attacks
 from seglock.stages.report import write_report
 from tests.report.conftest import DEMO
 from tests.report.suites import (
@@ -98,6 +99,14 @@ def test_the_report_shows_attacks_with_their_curves(project: Path) -> None:
     assert "How nearly right a key must be" in words
     assert "plan above chance" in page_of(project)
     assert "these figures do not cover that" not in words
+
+
+def test_the_terminal_tells_what_theft_has_beyond_scratch(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _print_results([AttackResult.check(make_trained("finetune", "np-4", gain=-0.02))])
+    told = capsys.readouterr().out
+    assert "T1 on 220 images (50%): finetune has -0.0200 beyond training from scratch" in told
 
 
 def test_without_attacks_there_is_no_section(project: Path) -> None:

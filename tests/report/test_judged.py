@@ -37,7 +37,7 @@ def judged(attack: str) -> dict[str, Any]:
     return values
 
 
-@pytest.mark.parametrize("attack", ["finetune", "stem-finetune", "block-adapter"])
+@pytest.mark.parametrize("attack", ["finetune", "stem-finetune", "repair", "block-adapter"])
 def test_shares_are_read(attack: str, tmp_path: Path) -> None:
     values = judged(attack)
     result = AttackResult.check(values)

@@ -19,7 +19,7 @@ from seglock.report.templating import render
 from seglock.results.attack import TIERS, AttackResult
 from seglock.stages.report import write_report
 from tests.report.conftest import DEMO, write_project
-from tests.report.suites import FLOOR, make_attack, make_proximity, put
+from tests.report.suites import FLOOR, make_attack, make_proximity, make_trained, put
 from tests.report.test_page import Page
 
 Make = Callable[..., Path]
@@ -159,17 +159,34 @@ def test_the_page_ranks_marks_and_tells_what_was_spent(written: Path) -> None:
     cells = rows["np-4"]
     assert [text.split()[0] for _, text in cells[:3]] == ["2.", "0.7000", "0.1100"]
     assert cells[3][1] == "1.0000 ciphertext-only T2"
-    finetune, climb, ciphertext = cells[4:]
+    assert cells[4] == ("beyond", NOTHING)
+    finetune, climb, ciphertext = cells[5:]
     assert finetune == (
         "result best", "0.6610 △ 0.5000 1500/2000 keys 12.3/30 s up to 50% labelled",
     )  # fmt: skip
     assert climb[0] == "result"
     assert ciphertext == ("result strongest best", "1.0000 ▲ 0.7000 1500/2000 keys 12.3/30 s")
-    assert rows["shf-4"][5][1] == NOTHING
+    assert rows["shf-4"][6][1] == NOTHING
     assert rows["baseline"][-1][1] == "no lock: plain images are the right ones"
     assert rows["ffx-4"][-1][1] == "not attacked"
     base = json.loads((written / "data/reports/summary.json").read_text())["locks"]["baseline"]
     assert rows["baseline"][1][1] == f"{base['owner_miou']:.4f}"
+
+
+def test_what_theft_saves_stands_beside_what_it_regained(make_project: Make) -> None:
+    root = make_project(DEMO, pictures=0)
+    trained = make_trained("finetune", "np-4", gain=0.0123)
+    summary = write_report(put(root, [trained, make_attack("plain", "T0", "shf-4")]))
+    lines = summary["attacks"]["locks"]["np-4"]["beyond_scratch"]
+    assert [line["labelled"] for line in lines] == [4, 22, 44, 110, 220]
+    assert all(line["beyond"] == pytest.approx(0.0123) for line in lines)
+    cell = read_board(root).rows["np-4"][4][1]
+    last = lines[-1]
+    assert f"+0.0123 ({last['regained']:.4f}) finetune 220 images (50%)" in cell
+    assert read_board(root).rows["shf-4"][4][1] == NOTHING
+    report = (root / "data/reports/report.html").read_text(encoding="utf-8")
+    assert report.count("<td>220 images (50%)</td><td>finetune</td>") == 1
+    assert f'>{last["scratch_miou"]:.4f}</td><td class="number">+0.0123</td>' in report
 
 
 def test_the_page_needs_no_network_and_says_what_a_failure_is(written: Path) -> None:

@@ -55,9 +55,11 @@ class Meter:
         budget: Budget,
         progress: Progress | None = None,
         clock: Callable[[], float] = time.monotonic,
+        whole: Meter | None = None,
     ) -> None:
         self.budget = budget
         self.queries = 0
+        self._whole = whole
         self._progress = progress
         self._clock = clock
         self._started = clock()
@@ -84,12 +86,17 @@ class Meter:
         return min(1.0, max(self.queries / self.budget.queries, self.seconds / self.budget.seconds))
 
     def part(self, parts: int) -> Meter:
-        """From now on, for one of so many equal parts of what is left; a query at least."""
+        """From now on, for one of so many equal parts of what is left; a query at least.
+
+        What it counts is counted here too.
+        """
         seconds = max(1e-9, self.budget.seconds - self.seconds) / parts
-        return Meter(Budget(max(1, self.left // parts), seconds), clock=self._clock)
+        return Meter(Budget(max(1, self.left // parts), seconds), clock=self._clock, whole=self)
 
     def spend(self, queries: int = 1) -> None:
         """Count queries."""
         self.queries += queries
+        if self._whole is not None:
+            self._whole.spend(queries)
         if self._progress is not None:
             self._progress(min(self.queries, self.budget.queries), self.budget.queries)

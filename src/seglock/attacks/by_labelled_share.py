@@ -9,23 +9,31 @@ import torch
 from torch import nn
 
 from seglock.attacks.budget import Meter
+from seglock.attacks.choice import best_of
 from seglock.attacks.labels import labelled
 from seglock.attacks.protocol import Candidate, Finding, Material
-from seglock.attacks.tuning import fit, fresh
+from seglock.attacks.tuning import Gradients, fresh, plainly
 from seglock.transforms import identity
 
 Prepare = Callable[[Material], tuple[nn.Module, Iterable[nn.Parameter]]]
 """From the material, with one share's labelled images alone as its photos and masks, to the network
 to train and those of its parameters that are trained."""
-_SCRATCH_LR = 0.003
+_SCRATCH_LR = 0.01
 
 
 def over_shares(
-    material: Material, meter: Meter, seed: int, prepare: Prepare, *, lr: float
+    material: Material,
+    meter: Meter,
+    seed: int,
+    prepare: Prepare,
+    *,
+    lr: float,
+    gradients: Gradients = plainly,
 ) -> Finding:
     """Train on each share of labelled images, and a fresh network on the same ones.
 
-    The budget is divided evenly among all trainings. The choice is the largest share's network.
+    The budget is divided evenly among all of them, and each chooses its learning rate and length in
+    its part. The choice is the largest share's network.
     """
     found = (labelled(material, share) for share in sorted(meter.budget.labelled))
     sets = {len(images): (images, masks) for images, masks in found}
@@ -42,10 +50,10 @@ def over_shares(
             ("theft", stolen, trained, lr, left),
             ("scratch", scratch, scratch.parameters(), _SCRATCH_LR, left - 1),
         ):
-            torch.manual_seed(seed)
-            loss = fit(
-                network, parameters, inputs, target, lr=rate, seed=seed, meter=meter, parts=parts
-            )
-            about = {"from": source, "labelled": count, "share": share, "cross_entropy": loss}
+            chosen = best_of(
+                network, parameters, inputs, target,
+                lr=rate, seed=seed, meter=meter.part(parts), gradients=gradients,
+            )  # fmt: skip
+            about = {"from": source, "labelled": count, "share": share, **chosen.about()}
             candidates.append(Candidate(network=network, about=about))
     return Finding(tuple(candidates), len(candidates) - 2, beside=len(candidates) - 1)

@@ -11,15 +11,16 @@ from seglock.attacks.budget import Meter
 from seglock.attacks.by_labelled_share import over_shares
 from seglock.attacks.protocol import Attack, Finding, Material
 
-_LR = 0.002
+_LR = 0.006
 
 
 def run(material: Material, meter: Meter, seed: int) -> Finding:
     """One training for each share of labelled images, beside one from scratch."""
-    return over_shares(material, meter, seed, _whole, lr=_LR)
+    return over_shares(material, meter, seed, whole, lr=_LR)
 
 
-def _whole(material: Material) -> tuple[nn.Module, Iterable[nn.Parameter]]:
+def whole(material: Material) -> tuple[nn.Module, Iterable[nn.Parameter]]:
+    """A copy of the network, and all of its parameters."""
     network = copy.deepcopy(material.network)
     return network, network.parameters()
 

@@ -24,6 +24,7 @@ from seglock.evaluation.floors import most_frequent
 from seglock.evaluation.predict import Predictor, refused
 from seglock.keys import demonstration_key
 from seglock.methods import LEVELS
+from seglock.results.attack import regained
 from seglock.steps import SEARCHABLE_BITS
 from seglock.transforms import Transform, compose, identity
 from seglock.transforms.key_space import key_space_bits
@@ -129,7 +130,6 @@ class Judge:
         correct: float,
     ) -> dict[str, Any]:
         """What every result has: whose it is, what it cost, and what it comes to."""
-        gain = correct - self.floor
         return {
             "attack": of.name,
             "tier": of.tier,
@@ -142,7 +142,7 @@ class Judge:
             "refused": judged.refused,
             "floor": self.floor,
             "correct": correct,
-            "regained": (judged.miou - self.floor) / gain if gain > 0 else None,
+            "regained": regained(judged.miou, owner=correct, floor=self.floor),
         }
 
     def answers(self, plan: Plan | None, network: nn.Module | None = None) -> Answers:

@@ -22,6 +22,7 @@ from seglock.attacks import (
     plain,
     random_keys,
     random_search,
+    repair,
     stem_finetune,
     unsupervised,
 )
@@ -44,6 +45,7 @@ ATTACKS: Mapping[str, Attack] = {
         gradient,
         finetune,
         stem_finetune,
+        repair,
         block_adapter,
         ciphertext_only,
         known_plaintext,

@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seglock.attacks.budget import Meter
 from seglock.config import TrainParams
 from seglock.data import VOID
 from seglock.training.optimizer import Optimizer
-
-if TYPE_CHECKING:
-    from seglock.attacks.budget import Meter
 
 _BATCH = 16
 _HELD_OUT = 5
 _CHECKS = 10
 _STARTED = 5
+Gradients = Callable[[nn.Module, Tensor, Tensor], None]
+"""Adds up the gradients of a step's loss: of a network, inputs (B, 3, S, S) and masks (B, S, S)."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A state of a network, and what it is worth.
+
+    loss: cross-entropy per labelled pixel of the images held out; lr and steps: the learning rate,
+    and how many steps led to the state.
+    """
+
+    loss: float
+    state: dict[str, Tensor]
+    lr: float = 0.0
+    steps: int = 0
+
+
+def plainly(network: nn.Module, images: Tensor, masks: Tensor) -> None:
+    """The gradients of cross-entropy."""
+    loss = F.cross_entropy(network(images)["out"], masks.long(), ignore_index=VOID)
+    loss.backward()  # type: ignore[no-untyped-call]
 
 
 def fit(
@@ -33,58 +54,67 @@ def fit(
     lr: float,
     seed: int,
     meter: Meter,
-    parts: int,
-) -> float:
-    """Train some parameters of a network by AdamW; returns its cross-entropy on held-out labels.
+    gradients: Gradients = plainly,
+) -> Fitted:
+    """Train some parameters of a network by AdamW until ``meter`` is spent; its best state.
 
-    images: (N, 3, S, S) float inputs; masks (N, S, S) uint8. Every fifth labelled image is held
-    out, where there are enough, and the state that does best on these is kept: nothing else is
-    looked at. At least one step is taken.
+    images: (N, 3, S, S) float inputs; masks (N, S, S) uint8. The state that does best on the
+    labels held out is the one, and is the network's at the end: nothing else is looked at. At least
+    one step is taken.
     """
     chosen = set(map(id, trained))
     for parameter in network.parameters():
         parameter.requires_grad_(id(parameter) in chosen)
-    held = torch.zeros(len(images), dtype=torch.bool, device=images.device)
-    if len(images) >= 2 * _HELD_OUT:
-        held[::_HELD_OUT] = True
-    judged = held if held.any() else ~held
+    held, judged = _held_out(images)
     optimizer = Optimizer(network, TrainParams(optimizer="adamw", weight_decay=1e-4))
     rng = np.random.default_rng([seed, 2])
-    own, kept, least, checked = meter.part(parts), _state(network), np.inf, 0.0
+    best, checked = Fitted(math.inf, {}, lr), 0.0
     while True:
         network.train()
-        batch, target = drawn(rng, images[~held], masks[~held])
-        loss = F.cross_entropy(network(batch)["out"], target.long(), ignore_index=VOID)
-        loss.backward()  # type: ignore[no-untyped-call]
+        gradients(network, *drawn(rng, images[~held], masks[~held]))
         # The rate follows the steps, unless time will end them: a training that time ends has come
         # down as well, and one that it does not end is the same on every machine. The first steps,
         # which start things up, say nothing of it.
-        steps = own.queries / own.budget.queries
-        optimizer.step(lr * _rate(steps if own.queries < _STARTED else own.share))
+        steps = meter.queries / meter.budget.queries
+        optimizer.step(lr * _rate(steps if meter.queries < _STARTED else meter.share))
         meter.spend()
-        own.spend()
-        spent = own.share
+        spent = meter.share
         if spent >= 1 or spent >= checked + 1 / _CHECKS:
             checked, now = spent, loss_of(network, images[judged], masks[judged])
-            if now < least:
-                least, kept = now, _state(network)
+            if not best.state or now < best.loss:
+                best = Fitted(now, _state(network), lr, meter.queries)
         if spent >= 1:
             break
-    network.load_state_dict(kept)
+    network.load_state_dict(best.state)
     network.eval()
-    return float(least)
+    return best
+
+
+def untouched(network: nn.Module, images: Tensor, masks: Tensor) -> Fitted:
+    """The state that a network is in, judged as `fit` does."""
+    judged = _held_out(images)[1]
+    return Fitted(loss_of(network, images[judged], masks[judged]), _state(network))
+
+
+def _held_out(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Which images are not trained on, every fifth where there are enough, and which are judged:
+    the same ones, or all."""
+    held = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+    if len(images) >= 2 * _HELD_OUT:
+        held[::_HELD_OUT] = True
+    return held, held if held.any() else ~held
 
 
 @torch.inference_mode()
 def loss_of(network: nn.Module, images: Tensor, masks: Tensor) -> float:
-    """Cross-entropy per labelled pixel, in eval mode."""
+    """Cross-entropy per labelled pixel, in eval mode; infinite where it is not a number."""
     network.eval()
     total, pixels = 0.0, 0
     for some, target in zip(torch.split(images, _BATCH), torch.split(masks, _BATCH), strict=True):
         logits = network(some)["out"].float()
         total += float(F.cross_entropy(logits, target.long(), ignore_index=VOID, reduction="sum"))
         pixels += int((target != VOID).sum())
-    return total / max(1, pixels)
+    return math.inf if math.isnan(total) else total / max(1, pixels)
 
 
 def fresh(network: nn.Module) -> nn.Module:

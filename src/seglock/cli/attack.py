@@ -60,8 +60,9 @@ def attack_command(
 
 
 def _print_results(results: Sequence[AttackResult]) -> None:
-    from seglock.report.leaderboard import plan_text
-    from seglock.report.numbers import four
+    from seglock.report.leaderboard import plan_text, share_text
+    from seglock.report.numbers import four, signed
+    from seglock.results.attack import beyond_scratch
 
     first = results[0]
     print_table(
@@ -81,3 +82,8 @@ def _print_results(results: Sequence[AttackResult]) -> None:
         ),
         title=f"{first.lock}: owner {four(first.correct)}, floor {four(first.floor)}",
     )
+    for line in beyond_scratch(results):
+        typer.echo(
+            f"T1 on {share_text(line.document())}: {line.attack} has {signed(line.beyond)} beyond "
+            f"training from scratch, and regained {four(line.regained)}"
+        )

@@ -7,7 +7,7 @@ from typing import Any
 
 from seglock.report.countermeasures import MOVED, countermeasures
 from seglock.report.numbers import NOTHING
-from seglock.results.attack import TIERS, AttackResult
+from seglock.results.attack import TIERS, AttackResult, beyond_scratch
 
 _TOLD = (
     "attack", "tier", "budget", "unit", "queries", "seconds", "miou", "regained", "refused",
@@ -28,7 +28,8 @@ def leaderboard(
     results: as `read_attacks` has them. locks: summary.json's. ``strongest`` is the attack with
     the most; of equals that of the first tier. ``ranking`` has the attacked locks by what it
     regained, least first; locks that are the same to four decimals by what the best attacks of
-    the other tiers regained. ``not_attacked`` says why the others are not in it.
+    the other tiers regained. ``not_attacked`` says why the others are not in it. ``beyond_scratch``
+    is what each lock's thieves with labels have beyond training without it.
 
     >>> leaderboard([])
     """
@@ -46,6 +47,7 @@ def leaderboard(
                 "strongest": None,
                 "attacks": {},
                 "tiers": {},
+                "beyond_scratch": [],
             },
         )
         values = {name: getattr(result, name) for name in _TOLD}
@@ -54,7 +56,9 @@ def leaderboard(
         best = lock["tiers"].get(result.tier)
         if best is None or result.miou > best["miou"]:
             lock["tiers"][result.tier] = values
-    for lock in attacked.values():
+    for name, lock in attacked.items():
+        beyond = beyond_scratch(result for result in results if result.lock == name)
+        lock["beyond_scratch"] = [line.document() for line in beyond]
         lock["strongest"] = max(lock["tiers"].values(), key=lambda best: best["miou"])["attack"]
     return {
         "attacks": {result.attack: result.tier for result in results},
@@ -87,6 +91,16 @@ def shade(regained: float | None) -> str:
     """
     share = min(1.0, max(0.0, regained or 0.0))
     return f"background: rgba(214, 69, 65, {0.7 * share:.2f})" if share else ""
+
+
+def share_text(line: Figures) -> str:
+    """How many labelled images, of a line of ``beyond_scratch``.
+
+    >>> share_text({"labelled": 37, "share": 0.1008}), share_text({"labelled": 2, "share": None})
+    ('37 images (10%)', '2 images')
+    """
+    share = line["share"]
+    return f"{line['labelled']} images" + ("" if share is None else f" ({100 * share:.2g}%)")
 
 
 def plan_text(result: Figures) -> str:

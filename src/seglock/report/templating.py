@@ -8,7 +8,7 @@ from typing import Any
 
 from seglock.report import numbers
 from seglock.report.findings import refusals
-from seglock.report.leaderboard import plan_text, shade, spent_text
+from seglock.report.leaderboard import plan_text, shade, share_text, spent_text
 from seglock.report.method_style import lock_text
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -34,7 +34,7 @@ def data_url(path: Path) -> str:
 
 _FILTERS = (
     numbers.four, numbers.signed, numbers.bits, numbers.plans, numbers.search_effort,
-    numbers.duration, lock_text, shade, plan_text, spent_text, escape_latex,
+    numbers.duration, lock_text, shade, plan_text, share_text, spent_text, escape_latex,
     data_url, refusals,
 )  # fmt: skip
 

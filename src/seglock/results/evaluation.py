@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from seglock.config import BASELINE
+from seglock.results.attack import regained
 from seglock.results.record import Record, RunId
 
 EVALUATIONS = Path("data/evaluations")
@@ -70,7 +71,7 @@ class Scores(Record):
 
     owner_miou: what the key's owner gets; of the baseline, what everyone gets. unauthorised: the
     best someone without the key gets: plain, plain with new statistics, 95th percentile of wrong
-    keys. regained: see `regained`.
+    keys. regained: see `attack.regained`.
     """
 
     floors: Floors
@@ -124,17 +125,6 @@ class Scores(Record):
         tried = (self.plain, self.plain_bn, self.incorrect)
         known = [score.refused for score in tried if score and score.refused is not None]
         return min(known) if len(known) == len(tried) else None
-
-
-def regained(miou: float, *, owner: float, floor: float) -> float | None:
-    """Share of the owner's gain over the floor that is open to all: 0 perfect, 1 no lock.
-
-    None where the owner is no better than the floor. Below 0 the lock beats the floor.
-
-    >>> regained(0.5, owner=0.75, floor=0.25), regained(0.5, owner=0.25, floor=0.25)
-    (0.5, None)
-    """
-    return (miou - floor) / (owner - floor) if owner > floor else None
 
 
 class Evaluation(Record):

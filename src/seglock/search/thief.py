@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from seglock.config import LockParams
 from seglock.errors import ConfigError, DataError, nearest_name
-from seglock.results.attack import AttackResult
-from seglock.results.evaluation import regained
+from seglock.results.attack import AttackResult, regained
 
 if TYPE_CHECKING:
     from torch import nn
