@@ -24,17 +24,17 @@ from seglock.results.tradeoff import (
     within_limits,
 )
 from seglock.results.trial import BaselineRecord, Stopped, TrialRecord, baseline_for
-from seglock.search.early_stopping import should_stop
+from seglock.search.early_stopping import rivals, should_stop
 from seglock.search.ledger import Ledger
 from seglock.search.recommend import recommend
 from seglock.search.storage import Patience
 from seglock.search.study import StudyLog
 
-SAMPLERS = ("tpe", "nsga2", "random")
+SAMPLERS = ("tpe", "gp", "nsga2", "random")
 REFERENCE_SAMPLER = "random"
 MARGINS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2)
 
-_TOLD = ("owner_miou", "unauthorised", "drop", "regained")
+_TOLD = ("owner_miou", "unauthorised", "drop", "regained", "key_space_bits")
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,7 @@ def replay_sampler(table: Table, sampler: str, seed: int, trials: int) -> list[T
     found = []
     for number in range(trials):
         asked = ledger.ask()
-        point = asked.point
-        record = figures[
-            (point.steps, point.lr, point.weight_decay, point.epochs, point.image_side)
-        ]
+        record = figures[asked.point.recipe]
         ledger.complete(asked.number, {n: getattr(record, n) for n in _TOLD})
         found.append(record.model_copy(update={"number": number}))
     return found
@@ -204,7 +201,7 @@ class Replay:
 
     @property
     def within_unchanged(self) -> bool:
-        """Whether the same holds for the front's trials within both limits."""
+        """Whether the same holds for the front's trials within all limits."""
         return self.within == self.within_kept
 
 
@@ -219,7 +216,8 @@ def replay(
     for trial in trials:
         own = baseline_for(baselines, trial.epochs, trial.image_side)
         curves = (trial.curve[: epoch + 1] for epoch in range(len(trial.curve)) if own)
-        judged = (should_stop(curve, own, kept, search) for curve in curves)
+        others = rivals(trial.recipe, kept, search)
+        judged = (should_stop(curve, own, others, search) for curve in curves)
         stop = next(filter(None, judged), None)
         if stop is None:
             kept.append(trial)

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from seglock.cli.search import search_command
 from seglock.cli.search_progress import Bar, Lines, trial_line, watch
+from seglock.config import RefuseParams, load_params
 from seglock.errors import ConfigError
 from seglock.results.study import Study, StudyThief
 from seglock.search.observer import Totals
@@ -98,6 +99,7 @@ def test_the_result_fits_80_columns_and_has_every_figure(found: dict[str, Any]) 
         ]
         for value in (trial.drop, trial.unauthorised, trial.regained):
             assert f"{value:.4f}" in row
+        assert f"{trial.key_space_bits:.2f}" in row
         assert (" * " in row) == (trial.number == outcome.recommendation.trial)
     sentence = " ".join(output.split())
     assert "This lock was tried under one key only" in sentence
@@ -136,7 +138,7 @@ def test_the_dashboards_command_can_be_pasted(
 def test_where_none_is_recommended_the_nearest_is_shown(found: dict[str, Any]) -> None:
     found["outcome"] = make_outcome(search={"max_regained": 0.01})
     output = " ".join(invoke("--show").output.split())
-    assert "No recommendation: no lock keeps both limits. The nearest is" in output
+    assert "No recommendation: no lock keeps all limits. The nearest is" in output
     assert "--apply" not in output
 
 
@@ -160,6 +162,22 @@ def test_apply_says_what_changed_and_what_did_not(found: dict[str, Any], tmp_pat
     assert "np-2_shf-2" in (tmp_path / "params.yaml").read_text()
     again = " ".join(invoke("--show", "--apply").output.split())
     assert "params.yaml has this lock already" in again
+
+
+def test_a_lock_that_refuses_is_named_and_applied_as_one(
+    found: dict[str, Any], tmp_path: Path
+) -> None:
+    found["outcome"] = make_outcome(refuse=0.1)
+    output = " ".join(invoke("--show", "--apply").output.split())
+    assert "Recommended: np-2 + shf-2 refuse 0.1." in output
+    assert "under locks: np-2_shf-2_refuse-0-1: {steps: [np-2, shf-2], refuse: 0.1}. `dvc" in output
+    lock = load_params(tmp_path / "params.yaml").locks["np-2_shf-2_refuse-0-1"]
+    assert lock.refuse == RefuseParams(weight=0.1)
+
+
+def test_the_least_key_space_is_an_option(found: dict[str, Any]) -> None:
+    invoke("--min-key-bits", "128", "--show")
+    assert found["overrides"] == {"min_key_bits": 128.0}
 
 
 def test_apply_is_refused_with_the_reason(found: dict[str, Any], tmp_path: Path) -> None:

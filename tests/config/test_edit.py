@@ -100,6 +100,17 @@ def test_options_are_written_where_they_differ_from_the_default(tmp_path: Path) 
     assert path.read_text().endswith("x: {steps: [ffx-4], key: second, ffx_password: fixed}\n")
 
 
+def test_a_refusal_is_part_of_a_lock(tmp_path: Path) -> None:
+    path = written(tmp_path, PLAIN)
+    assert add_lock(path, "a", ["np-4"], refuse=0.1) == AddedLock("a", added=True)
+    assert path.read_text() == PLAIN + "  a: {steps: [np-4], refuse: 0.1}\n"
+    assert add_lock(path, "b", ["np-4"], refuse=0.1) == AddedLock("a", added=False)
+    assert add_lock(path, "b", ["np-4"], refuse=0.25).added
+    in_parts = "  c: {steps: [shf-4], refuse: {weight: 0.1}}\n"
+    path.write_text(PLAIN + in_parts)
+    assert add_lock(path, "d", ["shf-4"], refuse=0.1) == AddedLock("c", added=False)
+
+
 def test_a_name_that_reads_as_a_number_is_quoted(tmp_path: Path) -> None:
     path = written(tmp_path, PLAIN)
     add_lock(path, "12", ["shf-4"])

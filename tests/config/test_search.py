@@ -49,7 +49,10 @@ def test_the_demos_study_has_room_and_tries_the_pipelines_locks_first() -> None:
     assert 0 < params.search.trials <= 16
     entries = params.search.enqueue
     assert isinstance(entries, list)
-    assert set(params.locks) - {"baseline"} <= set(entries)
+    known = [(list(lock.steps), lock.refuse) for lock in map(parse_lock, entries)]
+    for lock in params.locks.values():
+        weight = lock.refuse.weight if lock.refuse else 0.0
+        assert not lock.steps or (lock.steps, weight) in known
     assert len(entries) < params.search.trials / 2
 
 
@@ -102,6 +105,17 @@ def test_other_profiles_have_a_study_of_the_papers_locks_that_nobody_starts(name
         ({"space": {"lr": {"low": 0.2, "high": 0.2}}}, "low must be less than high, got 0.2 and 0"),
         ({"space": {"lr": [0, 0.1]}}, "search.space.lr must be above 0, got 0.0"),
         ({"space": {"lr": [0.1, 0.1]}}, "search.space.lr must name each choice once, got [0.1, 0."),
+        ({"space": {"refuse": []}}, "search.space.refuse: list should have at least 1 item"),
+        ({"space": {"refuse": [0.1, -1]}}, "search.space.refuse.1: must be greater than or equal"),
+        ({"space": {"refuse": [11]}}, "search.space.refuse.0: must be less than or equal to 10, g"),
+        ({"space": {"refuse": ["x"]}}, "search.space.refuse.0: must be a valid number, got 'x'"),
+        ({"space": {"refuse": [None, 0]}}, "search.space.refuse must name each choice once, got"),
+        ({"enqueue": ["np-4 refuse x"]}, "search.enqueue.0: the weight of a refusal must be a nu"),
+        ({"enqueue": ["np-4 refuse 11"]}, "search.enqueue.0: the weight of a refusal must be a n"),
+        ({"enqueue": ["np-4 refuse nan"]}, "search.enqueue.0: the weight of a refusal must be a"),
+        ({"enqueue": ["np-4 refuse"]}, "search.enqueue.0: a step must read METHOD-BLOCK"),
+        ({"min_key_bits": -1}, "search.min_key_bits: must be greater than or equal to 0, got -1"),
+        ({"min_key_bits": 257}, "search.min_key_bits: must be less than or equal to 256, got 2"),
         ({"space": {"ffx_password": "mine"}}, "search.space.ffx_password: must be 'from_key' or '"),
         ({"thief": {"tier": "T4"}}, "search.thief.tier: must be 'T0', 'T1', 'T2' or 'T3', got 'T"),
         ({"thief": {"teir": "T1"}}, "search.thief.teir: no such parameter; did you mean 'tier'?"),
@@ -308,9 +322,11 @@ def test_a_section_of_the_wrong_shape_is_one_message(search: Any) -> None:
 patterns = st.lists(st.sampled_from([*METHODS]), min_size=1, max_size=4).map("+".join)
 
 
-@given(patterns, st.integers(1, 64), st.none() | st.integers(0, 100))
-def test_a_lock_reads_back_as_it_was_written(pattern: str, block: int, percent: int | None) -> None:
-    lock = LockChoice(pattern, block, percent)
+@given(patterns, st.integers(1, 64), st.none() | st.integers(0, 100), st.floats(0, 10))
+def test_a_lock_reads_back_as_it_was_written(
+    pattern: str, block: int, percent: int | None, weight: float
+) -> None:
+    lock = LockChoice(pattern, block, percent, refuse=weight)
     try:
         check_sequence(map(parse_step, lock.steps))
     except TransformError:
@@ -332,3 +348,14 @@ def test_the_papers_locks() -> None:
         LockChoice("np", 4, None),
         LockChoice("shf", 2, None),
     ]
+
+
+def test_a_weight_of_null_or_0_is_none() -> None:
+    space = checked({"space": {"refuse": [None, 0.1, 1]}}).search.space
+    assert space.refuse == [0.0, 0.1, 1.0]
+    assert checked({}).search.space.refuse is None
+
+
+def test_steps_may_stand_as_tables_show_them() -> None:
+    assert parse_lock("np-4 + shf-4 refuse 0.05") == LockChoice("np+shf", 4, None, refuse=0.05)
+    assert parse_lock("np-4 refuse 0") == LockChoice("np", 4, None)

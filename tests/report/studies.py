@@ -44,6 +44,7 @@ def _trial(number: int, method: str, side: int, fraction: str) -> dict[str, Any]
         "method": method,
         "block_size": side,
         "fraction": fraction,
+        "refuse": 0.0,
         "lr": 0.2,
         "weight_decay": 0.0005,
         "epochs": EPOCHS,
@@ -59,7 +60,7 @@ def _trial(number: int, method: str, side: int, fraction: str) -> dict[str, Any]
         "floor": FLOOR if done else None,
         "key_id": "0123456789abcdef" if done else None,
         "key_hash": "$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$aGFzaA" if done else None,
-        "key_space_bits": 45.0 if done else None,
+        "key_space_bits": 96.0 if done else None,
         "run_id": f"{number + 171:08x}" * 4,
         "seconds": 8.1 if done else 3.4,
         "worker": "local-0",
@@ -153,7 +154,7 @@ def make_study(*, count: int = 20, dataset: str = "synthetic", **changes: Any) -
         "sampler": "tpe",
         "seed": 0,
         "pruner": "baseline",
-        "limits": {"max_drop": 0.02, "max_regained": 0.15},
+        "limits": {"max_drop": 0.02, "max_regained": 0.15, "min_key_bits": 64.0},
         "baselines": [
             {
                 "epochs": EPOCHS,
@@ -184,7 +185,7 @@ def make_study(*, count: int = 20, dataset: str = "synthetic", **changes: Any) -
             "lock": best["lock"] if best else None,
             "steps": best["steps"] if best else None,
             "reason": "the owner has 0.7817, a drop of 0.0099 (limit 0.0200), and others regain "
-            "0.1204 of it (limit 0.1500): the only choice within both limits"
+            "0.1204 of it (limit 0.1500): the only choice within all limits"
             if best
             else "no trial has ended yet",
             "nearest": None,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from seglock.config import SearchParams
 from seglock.results.tradeoff import (
+    beyond_limits,
     dominates,
     hypervolume,
     hypervolume_history,
@@ -153,18 +154,30 @@ LIMITS = SearchParams(max_drop=0.02, max_regained=0.15)
 
 
 @pytest.mark.parametrize(
-    ("drop", "regained", "within"),
+    ("drop", "regained", "bits", "within"),
     [
-        (0.02, 0.15, True),
-        (-0.1, -0.1, True),
-        (0.0201, 0.0, False),
-        (0.0, 0.1501, False),
-        (0.0, None, False),
-        (None, 0.0, False),
+        (0.02, 0.15, 64.0, True),
+        (-0.1, -0.1, 256.0, True),
+        (0.0201, 0.0, 64.0, False),
+        (0.0, 0.1501, 64.0, False),
+        (0.0, None, 64.0, False),
+        (None, 0.0, 64.0, False),
+        (0.0, 0.0, 63.99, False),
+        (0.0, 0.0, None, False),
     ],
 )
-def test_both_limits_hold_or_the_trial_is_not_within(drop, regained, within) -> None:
-    assert within_limits(make_trial(0, drop=drop, regained=regained), LIMITS) is within
+def test_all_limits_hold_or_the_trial_is_not_within(drop, regained, bits, within) -> None:
+    trial = make_trial(0, drop=drop, regained=regained, key_space_bits=bits)
+    assert within_limits(trial, LIMITS) is within
+
+
+def test_of_a_key_space_the_share_that_is_missing_counts() -> None:
+    """33 bits where 64 are asked for would outweigh any drop, were they counted one by one."""
+    beyond = beyond_limits(0.0, 0.0, 33.0, LIMITS)
+    assert beyond["key_bits"] == pytest.approx(31 / 64)
+    assert beyond_limits(0.0, 0.0, None, LIMITS)["key_bits"] == 1
+    open_to_all = SearchParams(min_key_bits=0)
+    assert beyond_limits(0.0, 0.0, None, open_to_all)["key_bits"] == 0
 
 
 def test_an_owner_under_the_floor_counts_as_a_model_given_away() -> None:

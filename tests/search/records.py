@@ -36,6 +36,7 @@ def make_trial(
         "owner_miou": owner,
         "unauthorised": unauthorised,
         "floor": FLOOR,
+        "key_space_bits": 188.0,
     }
     if owner is not None and unauthorised is not None:
         values["drop"] = PLAIN - owner

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from seglock.config import SearchParams
 from seglock.results.tradeoff import dominates
-from seglock.search.early_stopping import mean_best, should_stop
+from seglock.search.early_stopping import mean_best, rivals, should_stop
+from seglock.search.point import Point
 from tests.search.records import EPOCHS, FLOOR, RISE, make_baseline, make_stopped, make_trial
 
 SEARCH = SearchParams(max_drop=0.02, margin=0.05, warmup_epochs=2)
@@ -128,3 +129,24 @@ def test_a_stronger_thief_stops_nobody_that_a_weaker_one_let_go_on(curve, finish
 
     if should_stop(curve, make_baseline(), weaker, SEARCH) is None:
         assert should_stop(curve, make_baseline(), stronger, SEARCH) is None
+
+
+def test_a_lock_of_too_few_keys_is_no_rival() -> None:
+    small = make_trial(3, 0.59, FLOOR, step="np-2", key_space_bits=9.85)
+    tried = make_trial(4, 0.5, 0.2, step="shf-4")
+    point = Point("np", 8, None, 0.2, 0.0005, EPOCHS, 64)
+
+    assert rivals(point.recipe, [BEST_LOCK, small, tried], SEARCH) == [BEST_LOCK, tried]
+    any_key = SEARCH.model_copy(update={"min_key_bits": 0.0})
+    assert rivals(point.recipe, [BEST_LOCK, small], any_key) == [BEST_LOCK, small]
+
+
+def test_another_key_of_a_lock_has_no_rivals() -> None:
+    """That the first one was lucky is what it is to show."""
+    better = make_trial(8, 0.6, FLOOR, step="np-8")
+
+    assert rivals(BEST_LOCK.recipe, [BEST_LOCK, better], SEARCH) == ()
+    refusing = Point("np", 4, None, 0.2, 0.0005, EPOCHS, 64, refuse=0.1)
+    assert rivals(refusing.recipe, [BEST_LOCK], SEARCH) == [BEST_LOCK]
+    stopped = make_stopped(9)
+    assert rivals(stopped.recipe, [stopped], SEARCH) == [stopped]

@@ -22,7 +22,10 @@ from seglock.search.study import StudyLog
 from tests.search.small_study import FakeExecutor, Silent, curve, study_params
 from tests.search.test_kill import assert_whole, trials_of
 
-MEASURED = {"owner_miou": 0.5, "unauthorised": 0.21, "drop": 0.01, "regained": 0.1, "curve": []}
+MEASURED = {
+    "owner_miou": 0.5, "unauthorised": 0.21, "drop": 0.01, "regained": 0.1, "curve": [],
+    "key_space_bits": 96.0,
+}  # fmt: skip
 OpenLedger = Callable[..., Ledger]
 
 
@@ -159,8 +162,12 @@ def test_constraints_and_values_are_as_the_limits_say(
     ledger.stop(stopped.number, {"curve": [0.1], "drop": None}, behind=0.3)
     trials = ledger.log.trials()
     assert trials[0].values == [0.5, 0.21]
-    assert trials[0].constraints == pytest.approx({"drop": -0.01, "regained": -0.05})
-    assert trials[1].constraints == pytest.approx({"drop": 0.03, "regained": 0.85})
+    assert trials[0].constraints == pytest.approx(
+        {"drop": -0.01, "regained": -0.05, "key_bits": -0.5}
+    )
+    assert trials[1].constraints == pytest.approx(
+        {"drop": 0.03, "regained": 0.85, "key_bits": -0.5}
+    )
     assert trials[2].constraints == pytest.approx({"drop": 0.28})
     assert [record.state for record in ledger.log.records()] == ["complete", "complete", "stopped"]
 

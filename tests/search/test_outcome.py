@@ -58,7 +58,7 @@ def test_the_document_says_what_follows_from_the_records() -> None:
     assert document["recommendation"]["trial"] == 0
     assert document["recommendation"]["status"] == "recommended"
     assert document["early_stopping"] == {"stopped": 1, "epochs_saved": 2, "epochs_full": 24}
-    assert document["limits"] == {"max_drop": 0.02, "max_regained": 0.15}
+    assert document["limits"] == {"max_drop": 0.02, "max_regained": 0.15, "min_key_bits": 64.0}
     assert list(document["importances"]) == ["owner_miou", "unauthorised"]
     assert document["importances_reason"] is None
     assert document["asked"] == 6

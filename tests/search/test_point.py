@@ -22,3 +22,17 @@ def test_steps_and_name(pattern: str, fraction: int | None, steps: tuple[str, ..
     assert point.steps == steps
     assert point.lock == ("_".join(steps) or "baseline")
     assert [str(parse_step(step)) for step in point.steps] == list(steps)
+
+
+@pytest.mark.parametrize(
+    ("weight", "name"),
+    [
+        (0.0, "np-8"),
+        (0.1, "np-8_refuse-0-1"),
+        (10.0, "np-8_refuse-10"),
+        (2.5, "np-8_refuse-2-5"),
+        (0.00001, "np-8_refuse-0-00001"),
+    ],
+)
+def test_what_refuses_says_so_in_its_name(weight: float, name: str) -> None:
+    assert Point("np", 8, None, 0.1, 0.0, 12, 64, refuse=weight).lock == name

@@ -34,7 +34,7 @@ def test_the_least_regained_within_both_limits_is_recommended() -> None:
     assert (found.status, found.trial, found.lock) == ("recommended", 2, "np-4")
     assert found.steps == ("np-4",)
     assert found.nearest is None
-    for figure in ("0.5800", "0.0200", "0.0250", "0.0500", "0.1500", "of 2 choices"):
+    for figure in ("0.5800", "0.0200", "0.0250", "0.0500", "0.1500", "of 2 choices", "188 bits"):
         assert figure in found.reason
 
 
@@ -132,9 +132,50 @@ def test_where_no_lock_keeps_the_limits_the_nearest_is_named() -> None:
         "steps": ["shf-4"],
         "drop": pytest.approx(0.035),
         "regained": 0.0,
+        "key_space_bits": 188.0,
     }
-    assert "no lock keeps both limits" in found.reason
+    assert "no lock keeps all limits" in found.reason
     assert "shf-4" in found.reason
+
+
+WEAK = {"steps": ("np-2-f75", "shf-2-f75"), "key_space_bits": 32.98}
+
+
+def test_a_lock_of_fewer_keys_than_asked_for_is_not_recommended() -> None:
+    records = [trial(0, 0.0, 0.0, **WEAK), trial(1, 0.02, 0.14)]
+
+    assert recommend(records, BASELINES, LIMITS).lock == "np-4"
+
+    found = recommend(records[:1], BASELINES, LIMITS)
+    assert (found.status, found.lock) == ("none", None)
+    assert found.nearest is not None
+    assert found.nearest.key_space_bits == 32.98
+    assert "its key space has 32 bits (limit 64)" in found.reason
+
+    fewer = LIMITS.model_copy(update={"min_key_bits": 32.0})
+    assert recommend(records, BASELINES, fewer).trial == 0
+
+
+def test_what_a_small_key_space_lacks_is_told_in_units_of_its_limit() -> None:
+    """Half of the bits are missing: that is less than a drop of one and a half limits."""
+    records = [trial(0, 0.0, 0.0, **WEAK), trial(1, 0.06, 0.0)]
+
+    found = recommend(records, BASELINES, LIMITS)
+
+    assert found.nearest is not None
+    assert found.nearest.trial == 0
+
+
+def test_where_every_lock_has_too_few_keys_the_seeds_change_nothing() -> None:
+    assert recommend([trial(0, 0.0, 0.0, **WEAK)], SPREAD, LIMITS).status == "none"
+
+
+def test_with_and_without_a_refusal_is_two_choices() -> None:
+    records = [trial(0, 0.0, 0.1), trial(1, 0.01, 0.0, refuse=0.1), trial(2, 0.1, 0.5)]
+
+    found = recommend(records, BASELINES, LIMITS)
+
+    assert (found.status, found.trial, found.refuse) == ("recommended", 1, 0.1)
 
 
 @pytest.mark.parametrize(("too_much", "nearest"), [(0.195, "np-2"), (0.225, "shf-4")])

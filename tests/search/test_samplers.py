@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from seglock.config import SearchParams
-from seglock.search.samplers import make_sampler
+from seglock.search.samplers import STARTUP_TRIALS, make_sampler
 
 
 def test_tpe_keeps_away_from_what_other_workers_compute(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,3 +25,9 @@ def test_each_trial_has_a_seed_of_its_own(monkeypatch: pytest.MonkeyPatch) -> No
         make_sampler(SearchParams(sampler="random", seed=seed), trials)
     assert len(set(seeds)) == 3
     assert seeds[0] == seeds[3]
+
+
+def test_a_gaussian_process_begins_after_as_many_trials_as_tpe() -> None:
+    sampler = make_sampler(SearchParams(sampler="gp"), 0)
+    assert isinstance(sampler, optuna.samplers.GPSampler)
+    assert sampler._n_startup_trials == STARTUP_TRIALS

@@ -35,6 +35,8 @@ def test_a_name_of_ones_own_is_kept(study_root: Path) -> None:
         {"baseline_seeds": 3},
         {"thief": {"tier": "T0"}},
         {"enqueue": ["np-4+shf-4"]},  # one more lock that Optuna may choose
+        {"enqueue": ["np-4 refuse 0.1"]},
+        {"space": {"steps": ["shf", "np", "ffx"], "block_size": [2, 4, 8, 16], "refuse": [0.1]}},
     ],
 )
 def test_what_changes_the_study(study_root: Path, changed: dict[str, Any]) -> None:
@@ -47,7 +49,7 @@ def test_what_changes_the_study(study_root: Path, changed: dict[str, Any]) -> No
         {"trials": 99},
         {"sampler": "tpe"},
         {"seed": 5},
-        {"max_drop": 0.5, "max_regained": 0.5},
+        {"max_drop": 0.5, "max_regained": 0.5, "min_key_bits": 0},
         {"pruner": "baseline", "margin": 0.5, "warmup_epochs": 1},
         {"workers": 2, "retries": 9, "resources": {"cpus": 2.0}},
         {"storage": "sqlite:///x.db", "storage_timeout_seconds": 5.0},
@@ -120,3 +122,9 @@ def test_data_recipe_and_weights_are_part_of_it_and_the_machine_is_not(study_roo
     with pytest.raises(DataError):
         study_settings(params, study_root / "nowhere")
     assert before.about["classes"] == ["background", *before.about["classes"][1:]]
+
+
+def test_a_study_without_refusals_is_named_as_before_there_were_any(study_root: Path) -> None:
+    found = study_settings(study_params(), study_root).fingerprint
+    assert "refuse" not in found["search"]["space"]
+    assert "refuse" not in found["parameters"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seglock.config import RangeParams, check_params, load_profile
+from seglock.config import RangeParams, RefuseParams, check_params, load_profile
 from seglock.errors import ConfigError
 from seglock.search.point import Point
 from seglock.search.space import (
@@ -32,6 +32,7 @@ FULL: dict[str, Any] = {
     "steps": ["np", "np+shf"],
     "block_size": [2, 4],
     "fraction": ["published", 25],
+    "refuse": [None, 0.1],
     "lr": {"low": 0.05, "high": 0.5},
     "weight_decay": [0, 0.001],
     "epochs": [6, 9],
@@ -55,10 +56,10 @@ def new_study(seed: int = 0) -> Study:
 def test_the_grid_is_every_combination_once_and_in_order() -> None:
     params = params_with(FULL | {"lr": [0.1, 0.2]})
     points = grid(params)
-    assert len(points) == len(set(points)) == 2**7
+    assert len(points) == len(set(points)) == 2**8
     assert points[0] == Point("np", 2, None, 0.1, 0.0, 6, 32)
     assert points[1].image_side == 64
-    assert points[-1] == Point("np+shf", 4, 25, 0.2, 0.001, 9, 64)
+    assert points[-1] == Point("np+shf", 4, 25, 0.2, 0.001, 9, 64, refuse=0.1)
 
 
 def test_what_the_space_leaves_alone_is_params_yamls() -> None:
@@ -109,10 +110,10 @@ def test_published_blocks_divide_every_side() -> None:
 def test_an_enqueued_lock_has_the_recipe_nearest_to_params_yamls() -> None:
     space = FULL | {"lr": {"low": 0.3, "high": 0.5}, "image_side": [16, 48]}
     space |= {"weight_decay": [0, 0.0008]}
-    params = params_with(space, enqueue=["np-4+shf-4", "ffx-8-f10"])
+    params = params_with(space, enqueue=["np-4+shf-4", "ffx-8-f10 refuse 0.5"])
     assert planned_points(params) == [
         Point("np+shf", 4, None, 0.3, 0.0008, 9, 48),
-        Point("ffx", 8, 10, 0.3, 0.0008, 9, 48),
+        Point("ffx", 8, 10, 0.3, 0.0008, 9, 48, refuse=0.5),
     ]
 
 
@@ -136,6 +137,7 @@ def test_parameters_have_the_spaces_names_and_kinds() -> None:
         "steps": CategoricalDistribution(["np", "np+shf"]),
         "block_size": CategoricalDistribution([2, 4]),
         "fraction": CategoricalDistribution(["published", 25]),
+        "refuse": CategoricalDistribution([0.0, 0.1]),
         "lr": FloatDistribution(0.05, 0.5, log=True),
         "weight_decay": CategoricalDistribution([0.0, 0.001]),
         "epochs": CategoricalDistribution([6, 9]),
@@ -195,6 +197,14 @@ def test_the_ffx_password_of_the_study_is_the_locks() -> None:
     params = params_with({"ffx_password": "fixed"})
     own = apply_point(params, Point("ffx", 4, None, 0.2, 0.0005, 12, 64), seed=0)
     assert own.locks["ffx-4"].ffx_password == "fixed"
+
+
+def test_a_trials_lock_refuses_with_the_points_weight() -> None:
+    params = params_with(FULL)
+    for weight, refuse in ((0.1, RefuseParams(weight=0.1)), (0.0, None)):
+        point = Point("np", 8, None, 0.2, 0.0005, 12, 64, refuse=weight)
+        own = apply_point(params, point, seed=0)
+        assert own.locks[point.lock].refuse == refuse
 
 
 def test_a_baseline_keeps_its_own_recipe_at_the_trials_cost() -> None:

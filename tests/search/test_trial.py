@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from seglock import evaluation
+from seglock import evaluation, training
+from seglock.config import RefuseParams
 from seglock.data import PreparedData
 from seglock.errors import (
     AttackError,
@@ -27,7 +29,7 @@ from seglock.evaluation import AccessResult
 from seglock.keys import DERIVATION_VERSION, PublicRecord, SecretKey
 from seglock.search.executor import TrialJob, TrialResult
 from seglock.search.trial import failure, run_trial, unlabelled
-from seglock.training import EpochRow
+from seglock.training import EpochRow, TrainJob
 from seglock.transforms import compose, incorrect_transforms
 from tests.search.project import make_job, make_root
 
@@ -138,6 +140,27 @@ def test_a_key_is_fresh_and_only_its_id_and_hash_are_kept(
     told = [known.to_json().encode(), *judge.files.values()]
     for shape in (SECRET, SECRET.hex().encode(), base64.b64encode(SECRET)[:40]):
         assert not any(shape in content for content in told)
+
+
+def test_a_lock_with_a_weight_is_taught_to_refuse(
+    project: tuple[Path, str], judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SecretKey, "generate", lambda: KEY)
+    plain = make_job(*project, "trial-0-1", "np-4")
+    jobs: list[TrainJob] = []
+    trained = training.train
+    monkeypatch.setattr(
+        training, "train", lambda job, **given: (jobs.append(job), trained(job, **given))[1]
+    )
+    without = run(plain, judge)
+    refusing = run(dataclasses.replace(plain, refuse=0.5), judge)
+    assert jobs[0].unauthorised is None
+    drawn = jobs[1].unauthorised
+    assert drawn is not None
+    assert drawn.key == KEY
+    assert drawn.right.same_plan(compose(["np-4"], KEY))
+    assert drawn.refuse == RefuseParams(weight=0.5)
+    assert without.curve != refusing.curve
 
 
 def test_a_baseline_has_no_key_and_repeats_itself(project: tuple[Path, str], judge: Judge) -> None:

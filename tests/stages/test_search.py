@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from seglock.config import check_params, load_params
+from seglock.config import RefuseParams, check_params, load_params
 from seglock.errors import BusyError, ConfigError, DataError
 from seglock.results.study import Study, read_study_file
 from seglock.stages import search as stage
@@ -249,4 +249,22 @@ def test_without_a_recommendation_nothing_is_applied(
     with pytest.raises(ConfigError) as raised:
         apply_recommendation(outcome, load_params(path), tmp_path)
     assert f"got {status}: {outcome.recommendation.reason}" in str(raised.value)
+    assert path.read_text() == PARAMS
+
+
+def test_the_weight_of_a_refusal_goes_with_the_lock(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    params = load_params(tmp_path / "params.yaml")
+    applied = apply_recommendation(make_outcome(refuse=0.1), params, tmp_path)
+    assert (applied.name, applied.refuse) == ("np-2_shf-2_refuse-0-1", 0.1)
+    lock = load_params(tmp_path / "params.yaml").locks[applied.name]
+    assert (lock.steps, lock.refuse) == (["np-2", "shf-2"], RefuseParams(weight=0.1))
+
+
+def test_a_lock_of_too_few_keys_is_not_applied(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(PARAMS)
+    outcome = make_outcome(search={"min_key_bits": 128})
+    with pytest.raises(ConfigError, match=r"got none: no lock keeps all.*or min_key_bits"):
+        apply_recommendation(outcome, load_params(path), tmp_path)
     assert path.read_text() == PARAMS

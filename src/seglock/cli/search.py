@@ -30,7 +30,7 @@ def search_command(
         int | None, _study("--trials", "-n", min=0, help="How many in all; also continues.")
     ] = None,
     study: Annotated[str | None, _study(help="The study's name.")] = None,
-    sampler: Annotated[str | None, _study(help="tpe, nsga2, grid or random.")] = None,
+    sampler: Annotated[str | None, _study(help="tpe, gp, nsga2, grid or random.")] = None,
     pruner: Annotated[
         str | None,
         _study(
@@ -40,6 +40,9 @@ def search_command(
     max_drop: Annotated[float | None, _study(help="What the owner may lose, in mean IoU.")] = None,
     max_regained: Annotated[
         float | None, _study(help="What others may regain of the owner's lead, 0 to 1.")
+    ] = None,
+    min_key_bits: Annotated[
+        float | None, _study(help="log2 of the plans that its keys must give, at least.")
     ] = None,
     thief: Annotated[
         str | None,
@@ -76,7 +79,8 @@ def search_command(
 
     given = {
         "trials": trials, "study": study, "sampler": sampler, "pruner": pruner, "workers": workers,
-        "max_drop": max_drop, "max_regained": max_regained, "storage": storage,
+        "max_drop": max_drop, "max_regained": max_regained, "min_key_bits": min_key_bits,
+        "storage": storage,
     }  # fmt: skip
     overrides: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if thief is not None:
@@ -143,14 +147,16 @@ def _print_study(study: Study, root: Path) -> None:
 def _print_front(study: Study) -> None:
     """The front, the owner's best first; the recommended lock has a star."""
     from seglock.report.method_style import lock_text
-    from seglock.report.numbers import four
+    from seglock.report.numbers import bits, four
 
     rows = []
     for trial in filter(None, map(study.trial, study.front)):
         star = " *" if trial.number == study.recommendation.trial else ""
         figures = (trial.owner_miou, trial.drop, trial.unauthorised, trial.regained)
-        rows.append((lock_text(trial.lock) + star, *map(four, figures), str(trial.number)))
-    print_table(["Front"], ("Owner", "Drop", "Unauthorised", "Regained", "Trial"), rows)
+        last = (bits(trial.key_space_bits), str(trial.number))
+        rows.append((lock_text(trial.lock) + star, *map(four, figures), *last))
+    columns = ("Owner", "Drop", "Unauthorised", "Regained", "Bits", "Trial")
+    print_table(["Front"], columns, rows)
 
 
 def _say(text: str) -> None:
@@ -192,7 +198,8 @@ def _apply(study: Study, overrides: dict[str, Any], root: Path) -> None:
     from seglock.stages.search import search_params
 
     applied = apply_recommendation(study, search_params(root, overrides), root)
-    shown = f"{applied.name}: {{steps: [{', '.join(applied.steps)}]}}"
+    refuse = f", refuse: {applied.refuse:g}" if applied.refuse else ""
+    shown = f"{applied.name}: {{steps: [{', '.join(applied.steps)}]{refuse}}}"
     if applied.added:
         _say(f"Added to params.yaml under locks: {shown}. `dvc repro` trains it.")
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,21 +36,23 @@ def add_lock(
     *,
     key: str = "main",
     ffx_password: FfxPassword = "from_key",  # noqa: S107 - a choice, not a password
+    refuse: float = 0.0,
 ) -> AddedLock:
     """Add a lock at the end of ``locks:``; nothing is written if an equal one is there already.
 
-    Locks are equal when they make the same plans: method, block side and count of every step,
-    key, FFX password and divisor. The file takes its new text whole, and only if that is valid.
+    ``refuse``: the weight of its refusal, 0 for none. Locks are equal when they make the same
+    plans (method, block side and count of every step, key, FFX password and divisor) and refuse
+    alike. The file takes its new text whole, and only if that is valid.
 
     Raises ConfigError where the file or the lock is faulty, or another lock has the name.
     """
     path = Path(path).resolve()  # a link stays a link
     values = read_yaml(path)
     locks = check_params(values, where=str(path)).locks
-    written = _written(steps, key, ffx_password)
+    written = _written(steps, key, ffx_password, refuse)
     whole = values | {"locks": values["locks"] | {name: written}}
     wanted = check_params(whole, where=f"{path} with the lock {name}").locks[name]
-    equal = [known for known, lock in locks.items() if _plans(lock) == _plans(wanted)]
+    equal = [known for known, lock in locks.items() if _identity(lock) == _identity(wanted)]
     if equal:
         return AddedLock(name if name in equal else equal[0], added=False)
     if name in locks:
@@ -72,19 +74,21 @@ def add_lock(
     return AddedLock(name, added=True)
 
 
-def _written(steps: Sequence[str], key: str, ffx_password: str) -> dict[str, Any]:
+def _written(steps: Sequence[str], key: str, ffx_password: str, refuse: float) -> dict[str, Any]:
     """The lock as params.yaml shows it: options only where they are not the default."""
     lock: dict[str, Any] = {"steps": list(steps)}
     if key != "main":
         lock["key"] = key
     if ffx_password != "from_key":  # noqa: S105 - a choice, not a password
         lock["ffx_password"] = ffx_password
+    if refuse:
+        lock["refuse"] = refuse
     return lock
 
 
-def _plans(lock: LockParams) -> tuple[object, ...]:
+def _identity(lock: LockParams) -> tuple[object, ...]:
     steps = tuple((step.method, step.block_size, step.count) for step in lock.parsed_steps)
-    return steps, lock.key, lock.ffx_password, lock.ffx_divisor
+    return steps, lock.key, lock.ffx_password, lock.ffx_divisor, lock.refuse
 
 
 def add_entry(text: str, mapping: Any, entry: str) -> Edit:
@@ -148,12 +152,13 @@ def edited(text: str, edits: Iterable[Edit]) -> str:
     return text
 
 
-def _flow(lock: dict[str, Any]) -> str:
+def _flow(lock: Mapping[str, Any]) -> str:
     parts = [f"steps: [{', '.join(lock['steps'])}]"]
     parts += [f"{name}: {_scalar(value)}" for name, value in lock.items() if name != "steps"]
     return f"{{{', '.join(parts)}}}"
 
 
-def _scalar(text: str) -> str:
-    """A name as YAML reads it back: in quotes where it would be a number or a truth value."""
-    return text if parsed(text) == text else json.dumps(text)
+def _scalar(value: str | float) -> str:
+    """A value as YAML reads it back: a name in quotes where it would be a number or a truth
+    value."""
+    return value if isinstance(value, str) and parsed(value) == value else json.dumps(value)

@@ -13,6 +13,8 @@ from seglock.config.section import Count, PositiveInt, Section
 
 Target = Literal["constant", "prior", "mutual_information"]
 Share = Annotated[float, Field(ge=0, le=1)]
+MOST_WEIGHT = 10
+Weight = Annotated[float, Field(ge=0, le=MOST_WEIGHT)]
 
 
 class RefusedShares(Section):
@@ -44,7 +46,7 @@ class RefuseParams(Section):
     but the true one.
     """
 
-    weight: Annotated[float, Field(ge=0, le=10)]
+    weight: Weight
     ramp_epochs: Count = 0
     shares: RefusedShares = RefusedShares()
     batch_statistics: Share | None = None
@@ -55,7 +57,7 @@ class RefuseParams(Section):
 def _by_weight(value: Any) -> Any:
     """A number alone is the weight."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return {"weight": float(value)} if is_number else value
+    return {"weight": value} if is_number else value
 
 
 Refuse = Annotated[RefuseParams, BeforeValidator(_by_weight)]

@@ -13,6 +13,7 @@ from pydantic import (
     Tag,
 )
 
+from seglock.config.refusal import Weight
 from seglock.config.rules import as_fault
 from seglock.config.search_locks import PUBLISHED
 from seglock.config.search_rules import (
@@ -36,6 +37,7 @@ from seglock.config.section import (
     without,
 )
 from seglock.methods import METHODS, FfxPassword
+from seglock.steps import SEARCHABLE_BITS
 
 Pattern = Annotated[str, AfterValidator(without(pattern_faults))]
 Fraction = Annotated[int | Literal["published"], BeforeValidator(without(fraction_faults))]
@@ -66,6 +68,13 @@ Numbers = Annotated[
 """A list of numbers, or a range; the bracketed tags stay out of messages."""
 
 
+def _none_is_0(value: Any) -> Any:
+    return 0.0 if value is None else value
+
+
+Refusing = Annotated[Weight, BeforeValidator(_none_is_0)]
+
+
 def _the_papers() -> list[int | Literal["published"]]:
     return [PUBLISHED]
 
@@ -75,12 +84,15 @@ class SpaceParams(Section):
 
     ``steps`` are methods, or compositions from left to right such as ``np+shf``; ``block_size``
     None is every side from 2 that divides the images; ``fraction`` is the share of positions in
-    percent, for every step of a lock, or ``published``. ``ffx_password`` is not searched.
+    percent, for every step of a lock, or ``published``. ``refuse`` has weights of a refusal, all of
+    whose other parts are as a weight alone leaves them; null or 0 is none. ``ffx_password`` is not
+    searched.
     """
 
     steps: Annotated[list[Pattern], Field(min_length=1)] = Field(default_factory=lambda: [*METHODS])
     block_size: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
     fraction: Annotated[list[Fraction], Field(min_length=1)] = Field(default_factory=_the_papers)
+    refuse: Annotated[list[Refusing], Field(min_length=1)] | None = None
     ffx_password: FfxPassword = "from_key"  # noqa: S105 - a choice, not a password
     lr: Numbers | None = None
     weight_decay: Numbers | None = None
@@ -121,7 +133,7 @@ class SearchParams(Section):
     trials: Count = 0
     enqueue: Enqueue = Field(default_factory=list)
     space: SpaceParams = SpaceParams()
-    sampler: Literal["tpe", "nsga2", "grid", "random"] = "tpe"
+    sampler: Literal["tpe", "gp", "nsga2", "grid", "random"] = "tpe"
     seed: Seed = 0
     objective: Literal["pareto", "scalar"] = "pareto"
     weight: NotNegative = 1.0
@@ -132,6 +144,7 @@ class SearchParams(Section):
     confirm: Count = 2
     max_drop: NotNegative = 0.02
     max_regained: NotNegative = 0.15
+    min_key_bits: Annotated[float, Field(ge=0, le=256)] = float(SEARCHABLE_BITS)
     pruner: Literal["baseline", "none", "median", "successive_halving", "hyperband"] = "baseline"
     margin: NotNegative = 0.15
     warmup_epochs: Count = 3

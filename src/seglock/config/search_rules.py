@@ -25,7 +25,9 @@ from seglock.steps import check_block_divides, has_one_plan, parse_step
 from seglock.steps import sequence_faults as order_of
 
 SCALAR_PRUNERS = ("median", "successive_halving", "hyperband")
-_LISTS = ("steps", "block_size", "fraction", "lr", "weight_decay", "epochs", "image_side")
+_LISTS = (
+    "steps", "block_size", "fraction", "refuse", "lr", "weight_decay", "epochs", "image_side",
+)  # fmt: skip
 _USER_PASSWORD = re.compile(r"(?P<user>://[^/@:]*:)(?P<password>.*)(?=@)")
 _QUERY_PASSWORD = re.compile(
     r"(?P<name>[?&][\w.-]*(?:passw(?:or)?d|passphrase|pwd)=)(?P<password>[^&]*)", re.I
@@ -172,8 +174,9 @@ def _lock_faults(search: Values, space: Values, sides: list[int]) -> list[str]:
         except SeglockError as error:
             faults.append(f"{place}: {error}")
     if all(name in space for name in ("steps", "block_size", "fraction")):
-        choices = lock_choices(space, enqueued, sides)
-        locks = itertools.starmap(LockChoice, itertools.product(*choices))
+        patterns, blocks, percents, _ = lock_choices(space, enqueued, sides)
+        choices = itertools.product(patterns, blocks, percents)
+        locks = itertools.starmap(LockChoice, choices)
         faults += _plan_faults(locks, space.get("ffx_password", "from_key"), bool(enqueued))
     return list(dict.fromkeys(faults))
 

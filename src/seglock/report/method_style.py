@@ -48,12 +48,15 @@ def method_looks(trials: Sequence[TrialRecord]) -> dict[str, Access]:
 
 
 def lock_text(lock: str) -> str:
-    """A lock's name for readers: the steps of a composition joined by a plus.
+    """A lock's name for readers: the steps of a composition joined by a plus, then the weight of
+    its refusal, as in ``search.enqueue``.
 
-    >>> lock_text("np-4-f25_shf-4-f25")
-    'np-4-f25 + shf-4-f25'
+    >>> lock_text("np-4-f25_shf-4-f25"), lock_text("np-8_refuse-0-05")
+    ('np-4-f25 + shf-4-f25', 'np-8 refuse 0.05')
     """
-    return " + ".join(lock.split("_"))
+    steps, _, weight = lock.partition("_refuse-")
+    text = " + ".join(steps.split("_"))
+    return f"{text} refuse {weight.replace('-', '.')}" if weight else text
 
 
 def trial_labels(study: Study) -> dict[int, str]:

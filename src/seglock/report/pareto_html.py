@@ -236,6 +236,7 @@ def _hover(study: Study, found: MeasuredTrial) -> str:
         *([("strongest", trial.strongest_text)] if trial.strongest_text else []),
         ("regained", four(trial.regained)),
         ("key space", f"{bits(trial.key_space_bits)} bits"),
+        *([("refuse", f"{trial.refuse:g}")] if trial.refuse else []),
         ("learning rate, weight decay", f"{trial.lr:g}, {trial.weight_decay:g}"),
         ("epochs, image side", f"{trial.epochs}, {trial.image_side}"),
         ("trial", trial.number),

@@ -23,8 +23,11 @@ def summarise_study(study: Study, locks: Mapping[str, Mapping[str, Any]]) -> dic
     """The study's findings as plain values. ``locks`` are summary.json's: is it among them?"""
     advice = study.recommendation
     baseline, volumes = study.baseline, study.hypervolume
+    chosen = (advice.steps, advice.refuse)
     trained = [
-        name for name, f in locks.items() if f["steps"] and advice.steps == tuple(f["steps"])
+        name
+        for name, f in locks.items()
+        if f["steps"] and chosen == (tuple(f["steps"]), f.get("refuse") or 0.0)
     ]
     return {
         "study": study.study,

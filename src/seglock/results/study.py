@@ -20,8 +20,8 @@ STUDY_FILE = Path("data/search/study.json")
 _FIX = "run dvc repro search"
 _FRONT_FIELDS = (
     "number", "lock", "owner_miou", "drop", "unauthorised", "regained", "strongest", "method",
-    "block_size", "fraction", "lr", "weight_decay", "epochs", "image_side", "key_space_bits",
-    "run_id",
+    "block_size", "fraction", "refuse", "lr", "weight_decay", "epochs", "image_side",
+    "key_space_bits", "run_id",
 )  # fmt: skip
 _NOT_IN_A_TABLE = ("stopped", "curve", "attacks")
 
@@ -68,15 +68,18 @@ class About(Record):
 
 
 class Limits(Record):
-    """What a recommended lock may cost its owner, and leave to a thief."""
+    """What a recommended lock may cost its owner and leave to a thief, and the bits of key space
+    that it must have; studies of before that was asked have none."""
 
     max_drop: float
     max_regained: float
+    min_key_bits: float = 0.0
 
     @property
     def text(self) -> str:
         """In words, for legends."""
-        return f"drop ≤ {self.max_drop:g}, regained ≤ {self.max_regained:g}"
+        text = f"drop ≤ {self.max_drop:g}, regained ≤ {self.max_regained:g}"
+        return f"{text}, key ≥ {self.min_key_bits:g} bits" if self.min_key_bits else text
 
 
 class Hypervolume(Record):
@@ -113,20 +116,22 @@ class Nearest(Record):
     steps: tuple[str, ...]
     drop: float | None
     regained: float
+    key_space_bits: float | None = None
 
 
 class Recommendation(Record):
     """One lock, or why there is none.
 
     status: ``recommended``; ``none``: no lock keeps the limits; ``undecided``: the baseline's
-    seeds are too far apart to tell; ``empty``: nothing was measured. trial, lock and steps name
-    the recommended lock, where undecided the candidate if there is one.
+    seeds are too far apart to tell; ``empty``: nothing was measured. trial, lock, steps and
+    refuse name the recommended lock, where undecided the candidate if there is one.
     """
 
     status: Status
     trial: int | None = None
     lock: str | None = None
     steps: tuple[str, ...] | None = None
+    refuse: float = 0.0
     reason: str
     nearest: Nearest | None = None
 

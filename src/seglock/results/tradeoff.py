@@ -84,17 +84,27 @@ def hypervolume_history(
     return history
 
 
-def beyond_limits(drop: float, regained: float | None, search: SearchParams) -> dict[str, float]:
+def beyond_limits(
+    drop: float, regained: float | None, key_space_bits: float | None, search: SearchParams
+) -> dict[str, float]:
     """How far a measured trial is beyond each limit; at most 0 where it keeps it.
 
-    An owner no better than the floor has nothing to regain: that counts as all of it.
+    An owner no better than the floor has nothing to regain: that counts as all of it. Of the key
+    space it is the share of ``min_key_bits`` that is missing, so that no limit outweighs another;
+    one that is not known has no bits.
     """
     lost = 1.0 if regained is None else regained
-    return {"drop": drop - search.max_drop, "regained": lost - search.max_regained}
+    least = search.min_key_bits
+    return {
+        "drop": drop - search.max_drop,
+        "regained": lost - search.max_regained,
+        "key_bits": 1 - (key_space_bits or 0.0) / least if least else 0.0,
+    }
 
 
 def within_limits(trial: TrialRecord, search: SearchParams) -> bool:
-    """Whether a complete trial keeps both ``max_drop`` and ``max_regained``."""
+    """Whether a complete trial keeps ``max_drop``, ``max_regained`` and ``min_key_bits``."""
     if trial.objectives is None or trial.drop is None:
         return False
-    return max(beyond_limits(trial.drop, trial.regained, search).values()) <= 0
+    beyond = beyond_limits(trial.drop, trial.regained, trial.key_space_bits, search)
+    return max(beyond.values()) <= 0

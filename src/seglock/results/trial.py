@@ -53,6 +53,7 @@ class Stopped(Record):
 class TrialRecord(Record):
     """A trial that counts: measured, stopped early, or failed for good.
 
+    ``refuse`` is the weight of its refusal, 0 for none.
     All mean IoU are of the study's split, 0 to 1, None where nothing was measured. ``drop`` is
     the mean of the baselines of equal cost minus ``owner_miou``; ``regained`` is DESIGN's, None
     where the owner is no better than the floor. ``curve`` is the validation mean IoU after each
@@ -68,6 +69,7 @@ class TrialRecord(Record):
     method: str
     block_size: int
     fraction: str
+    refuse: float = 0.0
     lr: float
     weight_decay: float
     epochs: int
@@ -112,7 +114,7 @@ class TrialRecord(Record):
     @property
     def recipe(self) -> tuple[object, ...]:
         """What trials have in common that differ in nothing but their keys."""
-        return self.steps, self.lr, self.weight_decay, self.epochs, self.image_side
+        return self.steps, self.refuse, self.lr, self.weight_decay, self.epochs, self.image_side
 
     @property
     def lost(self) -> float:

@@ -9,15 +9,17 @@ copy of the study, so that nothing is left behind in the study itself.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seglock.results.tradeoff import beyond_limits
 from seglock.search.recommend import recommend
 from seglock.search.samplers import make_sampler
 from seglock.search.space import grid, identity, planned_points, suggest
 from seglock.search.study import MEASURED, points
+from seglock.steps import parse_step, plan_count
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -69,12 +71,16 @@ def draw_untried(
     """The sampler's next point that is not in ``tried``; None where it should ask by itself.
 
     That is where every point was tried, where a range makes repetitions unlikely, and for NSGA-II,
-    whose populations live in the study and repeat points on purpose.
+    whose populations live in the study and repeat points on purpose; never for a Gaussian process,
+    which needs every limit of each trial, also of those told before there was one of them. A lock
+    of too few keys is not drawn: that it cannot be recommended is known before its training.
     """
     search = params.search
     known = {identity(point) for point in tried}
-    rest = [point for point in grid(params) if identity(point) not in known]
-    if search.sampler == "nsga2" or not rest:
+    points = grid(params)
+    known |= {identity(point) for point in points if _bits(point, search) < search.min_key_bits}
+    rest = [point for point in points if identity(point) not in known]
+    if search.sampler == "nsga2" or not (rest or search.sampler == "gp"):
         return None
     import optuna
 
@@ -84,9 +90,21 @@ def draw_untried(
     copy.add_trials(_judged_now(trial, search) for trial in trials if trial.state.name != "WAITING")
     for _ in range(DRAWS):
         point = suggest(copy.ask(), params)
-        if identity(point) not in known:
+        if identity(point) not in known or not rest:
             return point
     return random.Random(f"{search.seed}/{len(trials)}").choice(rest)  # noqa: S311 - no secret
+
+
+def _bits(point: Point, search: SearchParams) -> float:
+    """Of the key space of a point's lock."""
+    steps = [parse_step(step) for step in point.steps]
+    return math.log2(plan_count(steps, search.space.ffx_password))
+
+
+def limits_of(measured: Mapping[str, Any], search: SearchParams) -> dict[str, float]:
+    """A complete trial's constraints, from its figures by TrialRecord's names."""
+    figures = (measured["drop"], measured["regained"], measured.get("key_space_bits"))
+    return beyond_limits(*figures, search)
 
 
 def _judged_now(trial: FrozenTrial, search: SearchParams) -> FrozenTrial:
@@ -95,7 +113,7 @@ def _judged_now(trial: FrozenTrial, search: SearchParams) -> FrozenTrial:
 
     limits, figures = trial.constraints, trial.user_attrs.get(MEASURED)
     if figures and trial.state.name == "COMPLETE":
-        limits = beyond_limits(figures["drop"], figures["regained"], search)
+        limits = limits_of(figures, search)
     return create_trial(
         state=trial.state,
         values=trial.values,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from seglock.results.tradeoff import dominates
+from seglock.results.tradeoff import dominates, measured
 from seglock.results.trial import Stopped
 
 if TYPE_CHECKING:
@@ -59,6 +59,20 @@ def should_stop(
             )
             return Stopped(rule="dominated", epoch=epoch, reason=reason)
     return None
+
+
+def rivals(
+    recipe: tuple[object, ...], records: Sequence[TrialRecord], search: SearchParams
+) -> Sequence[TrialRecord]:
+    """The trials that make one of ``recipe`` pointless where they beat it.
+
+    None where it was measured before: what another key of it gives is to be known, good or bad. A
+    lock of fewer keys than ``search.min_key_bits`` is no rival of one that has enough.
+    """
+    if any(trial.recipe == recipe for trial in measured(records)):
+        return ()
+    least = search.min_key_bits
+    return [trial for trial in records if (trial.key_space_bits or 0.0) >= least]
 
 
 def mean_best(baseline: BaselineRecord, epoch: int) -> float:

@@ -26,7 +26,8 @@ class TrialJob:
     ``baseline-e12-s64-0``. steps: empty for a baseline. params: the whole of params.yaml with this
     trial's values in place (epochs, lr, weight decay, image side, seed), as plain values. root: the
     project's folder. data_digest: what ``data/prepared`` must be. weights_sha256: what the file of
-    initial weights must be; None where there is none.
+    initial weights must be; None where there is none. refuse: the weight of the lock's refusal, 0
+    for none.
     """
 
     id: str
@@ -35,6 +36,7 @@ class TrialJob:
     root: str
     data_digest: str
     weights_sha256: str | None = None
+    refuse: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from seglock.results.trial import TrialRecord
 
 OBJECTIVES = ("owner_miou", "unauthorised")
-_FIELDS = ("method", "block_size", "fraction", "lr", "weight_decay", "epochs", "image_side")
+_FIELDS = (
+    "method", "block_size", "fraction", "refuse", "lr", "weight_decay", "epochs", "image_side",
+)  # fmt: skip
 _ENOUGH = 2
 Shares = dict[str, dict[str, float]]
 """For each objective, parameter -> share of its variance, largest first, sum 1."""

@@ -12,8 +12,7 @@ from collections.abc import Container
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from seglock.results.tradeoff import beyond_limits
-from seglock.search.draw import next_point
+from seglock.search.draw import limits_of, next_point
 from seglock.search.point import Point
 from seglock.search.samplers import make_pruner, make_sampler
 from seglock.search.space import suggest, to_suggestions
@@ -118,7 +117,7 @@ class Ledger:
         values = [owner, unauthorised]
         if self.search.objective == "scalar":
             values = [owner - self.search.weight * unauthorised]
-        limits = beyond_limits(measured["drop"], measured["regained"], self.search)
+        limits = limits_of(measured, self.search)
         self._end(number, "COMPLETE", {MEASURED: measured}, values=values, limits=limits)
 
     def stop(self, number: int, measured: dict[str, Any], behind: float) -> None:

@@ -11,7 +11,7 @@ from seglock.errors import TrainingError
 from seglock.results.tradeoff import pareto_front
 from seglock.results.trial import Stopped
 from seglock.search.dispatch import FAILURES_IN_A_ROW, Baseline, Dispatch, Work
-from seglock.search.early_stopping import mean_best, should_stop
+from seglock.search.early_stopping import mean_best, rivals, should_stop
 from seglock.search.executor import Failed, Finished, TrialJob
 from seglock.search.ledger import Asked
 from seglock.search.measured import baseline_values, measured_values
@@ -149,6 +149,7 @@ class StudyLoop:
             root=str(Path(self.root).resolve()),
             data_digest=self.settings.about["dataset_digest"],
             weights_sha256=self.settings.fingerprint["weights"]["sha256"],
+            refuse=point.refuse,
         )
         flight.run_id = self.runs.begin(work.job, point)
         if isinstance(work, Asked):
@@ -174,7 +175,8 @@ class StudyLoop:
         if group is None or search.pruner == "none":
             return None
         if search.pruner == "baseline":
-            return should_stop(curve, group, self.records, search)
+            others = rivals(asked.point.recipe, self.records, search)
+            return should_stop(curve, group, others, search)
         epoch = len(curve)
         value = curve[-1] - search.weight * group.floor
         stop = self.ledger.report(asked.number, epoch, value)

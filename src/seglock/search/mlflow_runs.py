@@ -219,10 +219,10 @@ def _job_tags(job: str, seed: int = 0) -> dict[str, str]:
 def _params(about: Mapping[str, Any]) -> dict[str, Any]:
     """What a child's run has been given.
 
-    A baseline has neither block side nor fraction. MLflow's parallel coordinates then leave it
+    A baseline has no block side, fraction or refusal. MLflow's parallel coordinates then leave it
     out of a chart over them; a word in their place would make the block side's axis one of words.
     """
     found = {name: about[name] for name in _PARAMS} | {"steps": " ".join(about["steps"]) or "none"}
     if about["steps"]:
-        found |= {name: about[name] for name in ("block_size", "fraction")}
+        found |= {name: about[name] for name in ("block_size", "fraction", "refuse")}
     return found

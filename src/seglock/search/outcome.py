@@ -42,7 +42,11 @@ def study_of(
         sampler=search.sampler,
         seed=search.seed,
         pruner=search.pruner,
-        limits=Limits(max_drop=search.max_drop, max_regained=search.max_regained),
+        limits=Limits(
+            max_drop=search.max_drop,
+            max_regained=search.max_regained,
+            min_key_bits=search.min_key_bits,
+        ),
         baselines=baselines,
         trials=trials,
         counts=Counts(running=running, **{name: states.count(name) for name in ENDS}),

@@ -33,7 +33,12 @@ class Point(LockChoice):
         """What a trial tried."""
         fraction = None if trial.fraction == PUBLISHED else int(trial.fraction)
         recipe = (trial.lr, trial.weight_decay, trial.epochs, trial.image_side)
-        return cls(trial.method, trial.block_size, fraction, *recipe)
+        return cls(trial.method, trial.block_size, fraction, *recipe, refuse=trial.refuse)
+
+    @property
+    def recipe(self) -> tuple[object, ...]:
+        """What the records of its trials have as theirs."""
+        return self.steps, self.refuse, self.lr, self.weight_decay, self.epochs, self.image_side
 
     @property
     def share(self) -> str:
@@ -47,9 +52,13 @@ class Point(LockChoice):
 
     @property
     def lock(self) -> str:
-        """The lock's name: its step, or its steps joined; ``baseline`` without any.
+        """The lock's name: its step, or its steps joined, and what it refuses by; ``baseline``
+        without any. A name has no dots.
 
-        >>> Point("np+shf", 4, None, 0.1, 0.0, 12, 64).lock
-        'np-4_shf-4'
+        >>> Point("np+shf", 4, None, 0.1, 0.0, 12, 64, refuse=0.1).lock
+        'np-4_shf-4_refuse-0-1'
         """
-        return "_".join(self.steps) or BASELINE
+        parts = [*self.steps]
+        if self.refuse:
+            parts.append(f"refuse-{self.weight.replace('.', '-')}")
+        return "_".join(parts) or BASELINE

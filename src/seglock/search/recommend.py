@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ def recommend(
     baselines: Sequence[BaselineRecord],
     search: SearchParams,
 ) -> Recommendation:
-    """Pick, among the locks within both limits, the least ``regained``, then the least drop.
+    """Pick, among the locks within all limits, the least ``regained``, then the least drop.
 
     With one key a lock, that is one of the front. ``regained`` below 0 counts as 0: a thief under
     the floor has nothing either way, and the owner should not pay for it. A lock tried with
@@ -41,10 +42,10 @@ def recommend(
     if doubt:
         reason = f"{doubt}. The candidate is {best.first.lock}: {best.figures(search)}"
         return _named("undecided", best, reason)
-    why = "the only choice within both limits"
+    why = "the only choice within all limits"
     if len(kept) > 1:
         why = (
-            f"of {len(kept)} choices within both limits, the one from which others regain least, "
+            f"of {len(kept)} choices within all limits, the one from which others regain least, "
             "then with the least drop"
         )
     return _named("recommended", best, f"{best.figures(search)}: {why}{_one_seed(best, baselines)}")
@@ -72,13 +73,24 @@ class _Choice:
     def keeps(self, search: SearchParams) -> bool:
         return not self.behind and all(within_limits(trial, search) for trial in self.trials)
 
+    def keeps_out(self, search: SearchParams) -> bool:
+        """Whether it keeps the limits that the owner's accuracy has no part in."""
+        beyond = [
+            beyond_limits(0.0, trial.regained, trial.key_space_bits, search)
+            for trial in self.trials
+        ]
+        return all(max(one["regained"], one["key_bits"]) <= 0 for one in beyond)
+
     def rank(self) -> tuple[float, float, float]:
         return max(0.0, self.regained), self.drop, self.regained
 
     def excess(self, search: SearchParams) -> float:
         """How far its worst key breaks the limits, in units of the limits."""
-        units = (search.max_drop or _UNIT, search.max_regained or _UNIT)
-        beyond = [beyond_limits(t.drop or 0.0, t.regained, search).values() for t in self.trials]
+        units = (search.max_drop or _UNIT, search.max_regained or _UNIT, 1.0)
+        beyond = [
+            beyond_limits(t.drop or 0.0, t.regained, t.key_space_bits, search).values()
+            for t in self.trials
+        ]
         return max(
             sum(max(0.0, over) / unit for over, unit in zip(one, units, strict=True))
             for one in beyond
@@ -87,10 +99,12 @@ class _Choice:
     def figures(self, search: SearchParams) -> str:
         owner = sum(t.owner_miou for t in self.trials if t.owner_miou is not None)
         keys = "" if len(self.trials) == 1 else f", means of {len(self.trials)} keys"
+        bits = math.floor(self.first.key_space_bits or 0.0)
         return (
             f"the owner has {owner / len(self.trials):.4f}, a drop of {self.drop:.4f} "
             f"(limit {search.max_drop:.4f}), and others regain {self.regained:.4f} of it (limit "
-            f"{search.max_regained:.4f}){keys}"
+            f"{search.max_regained:.4f}){keys}; its key space has {bits} bits (limit "
+            f"{search.min_key_bits:g})"
         )
 
 
@@ -113,16 +127,17 @@ def _none(
         steps=nearest.first.steps,
         drop=nearest.drop,
         regained=nearest.regained,
+        key_space_bits=nearest.first.key_space_bits,
     )
     near = f"The nearest is {nearest.first.lock}: {nearest.figures(search)}"
     if nearest.behind:
         near += "; another key of it was stopped for being behind"
     doubt = _doubt(nearest, baselines, search)
-    # Where the thief gets too much from every lock, the baseline's seeds could not change that.
-    kept_out = [all(t.lost <= search.max_regained for t in choice.trials) for choice in choices]
+    # Where every lock gives a thief too much, the baseline's seeds could not change that.
+    kept_out = [choice.keeps_out(search) for choice in choices]
     if doubt and any(kept_out):
         return Recommendation(status="undecided", reason=f"{doubt}. {near}", nearest=shown)
-    reason = f"no lock keeps both limits. {near}"
+    reason = f"no lock keeps all limits. {near}"
     return Recommendation(status="none", reason=reason, nearest=shown)
 
 
@@ -156,5 +171,10 @@ def _nothing_measured(records: Sequence[TrialRecord]) -> str:
 def _named(status: Status, choice: _Choice, reason: str) -> Recommendation:
     first = choice.first
     return Recommendation(
-        status=status, trial=first.number, lock=first.lock, steps=first.steps, reason=reason
+        status=status,
+        trial=first.number,
+        lock=first.lock,
+        steps=first.steps,
+        refuse=first.refuse,
+        reason=reason,
     )

@@ -21,13 +21,15 @@ def make_sampler(search: SearchParams, trials: int) -> BaseSampler:
     A new one for each trial, with a seed of its own: a study that was stopped goes on as if it had
     not been, where one seeded sampler would draw the same values again after each start.
     """
-    from optuna.samplers import NSGAIISampler, RandomSampler, TPESampler
+    from optuna.samplers import GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
     seed = int.from_bytes(hashlib.sha256(f"{search.seed}/{trials}".encode()).digest()[:4], "big")
     if search.sampler == "tpe":
         # What other workers compute counts as bad, so that they do not all try the same point;
         # with one worker there is nothing else under way. Older versions of Optuna have it off.
         return TPESampler(n_startup_trials=STARTUP_TRIALS, constant_liar=True, seed=seed)
+    if search.sampler == "gp":
+        return GPSampler(n_startup_trials=STARTUP_TRIALS, seed=seed)
     if search.sampler == "nsga2":
         return NSGAIISampler(population_size=POPULATION, seed=seed)
     return RandomSampler(seed=seed)  # a grid is enqueued point by point

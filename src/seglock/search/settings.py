@@ -61,6 +61,8 @@ def study_settings(params: Params, root: Path) -> Settings:
     data = PreparedData.open(Path(root) / "data" / "prepared", verify=False)
     _require_trainable(params, len(data.train))
     search = params.search.model_dump(mode="json", include=set(_STUDY))
+    if params.search.space.refuse is None:  # as in a study of before locks could refuse
+        del search["space"]["refuse"]
     thief = params.search.thief
     if thief.tier is not None:  # else a study of before there were thieves could not go on
         # By name: a suite that has got another attack makes another study of ``all``.

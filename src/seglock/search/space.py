@@ -1,13 +1,14 @@
 """The study's space: every point of it, a point from Optuna and back, a point's own params.
 
 Optuna knows a parameter by the space's name for it: ``steps``, ``block_size``, ``fraction``,
-``lr``, ``weight_decay``, ``epochs``, ``image_side``. What has one choice only is no parameter.
+``refuse``, ``lr``, ``weight_decay``, ``epochs``, ``image_side``. What has one choice only is no
+parameter.
 """
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import asdict, astuple
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from seglock.config import BASELINE, RangeParams, check_params
@@ -46,7 +47,7 @@ def grid(params: Params) -> list[Point]:
 def identity(point: Point) -> tuple[object, ...]:
     """What makes two points the same: ``np-4-f50`` is ``np-4``."""
     steps = tuple((s.method, s.block_size, s.count) for s in map(parse_step, point.steps))
-    return steps, point.lr, point.weight_decay, point.epochs, point.image_side
+    return steps, point.refuse, point.lr, point.weight_decay, point.epochs, point.image_side
 
 
 def planned_points(params: Params) -> list[Point]:
@@ -61,7 +62,7 @@ def planned_points(params: Params) -> list[Point]:
         name: _nearest(choices[name], value) for name, value in zip(_RECIPE, own, strict=True)
     }
     locks = enqueued_locks(params.search.enqueue, _sides(params))
-    planned = [Point(*astuple(lock), **recipe) for lock in locks]
+    planned = [Point(**asdict(lock), **recipe) for lock in locks]
     return planned + (grid(params) if params.search.sampler == "grid" else [])
 
 
@@ -113,7 +114,11 @@ def apply_point(params: Params, point: Point, *, seed: int) -> Params:
     plain["locks"] = {BASELINE: {"steps": []}}
     if point.steps:
         password = params.search.space.ffx_password
-        plain["locks"][point.lock] = {"steps": list(point.steps), "ffx_password": password}
+        plain["locks"][point.lock] = {
+            "steps": list(point.steps),
+            "ffx_password": password,
+            "refuse": point.refuse or None,
+        }
     return check_params(plain, where=point.lock)
 
 
@@ -122,12 +127,13 @@ def _choices(params: Params, *, enqueued: bool = True) -> dict[str, Choices]:
     space = params.search.space
     sides = _sides(params)
     added = enqueued_locks(params.search.enqueue, sides) if enqueued else []
-    patterns, blocks, percents = lock_choices(dict(space), added, sides)
+    patterns, blocks, percents, weights = lock_choices(dict(space), added, sides)
     own = params.train
     return {
         "steps": patterns,
         "block_size": blocks,
         "fraction": [PUBLISHED if percent is None else percent for percent in percents],
+        "refuse": weights,
         "lr": space.lr or [own.lr],
         "weight_decay": space.weight_decay or [own.weight_decay],
         "epochs": space.epochs or [own.epochs],

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from seglock.config import Params
     from seglock.data import PreparedData
     from seglock.keys import SecretKey
-    from seglock.training import EpochRow, TrainResult
+    from seglock.training import EpochRow, TrainJob, TrainResult
     from seglock.transforms import Transform
 
 UNLABELLED = 256
@@ -64,11 +64,12 @@ def run_trial(
 
     Raises what opening the data, training and judging raise; see `failure`.
     """
-    from seglock.config import check_params
+    from seglock.config import RefuseParams, check_params
     from seglock.keys import PublicRecord, SecretKey
     from seglock.search.prepared import open_for, weights_for
+    from seglock.training import TrainJob
     from seglock.training.runtime import Runtime
-    from seglock.transforms import compose
+    from seglock.transforms import Unauthorised, compose
 
     params = check_params(job.params, where=f"the params of {job.id}")
     data, weights = open_for(job), weights_for(job)
@@ -76,13 +77,20 @@ def run_trial(
     record = PublicRecord.of(key) if key else None
     password = params.search.space.ffx_password
     transform = compose(job.steps, key, password)
+    unauthorised = None
+    if key and job.refuse:
+        unauthorised = Unauthorised(transform, key, RefuseParams(weight=job.refuse))
     curve: list[EpochRow] = []
     folder = scratch / job.id
     empty(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         started = time.perf_counter()
-        trained = _train(job, params, data, transform, weights, folder, curve, on_epoch)
+        work = TrainJob(
+            job.id, params, data, transform, weights, folder,
+            resumable=False, unauthorised=unauthorised,
+        )  # fmt: skip
+        trained = _train(work, curve, on_epoch)
         between = time.perf_counter()
         scores = _judge(job, params, data, trained.weights, key, transform) if trained else None
         ended = time.perf_counter()
@@ -109,25 +117,17 @@ class _StoppedEarly(Exception):  # noqa: N818 - no error: the training was told 
 
 
 def _train(
-    job: TrialJob,
-    params: Params,
-    data: PreparedData,
-    transform: Transform,
-    weights: Path | None,
-    folder: Path,
-    curve: list[EpochRow],
-    on_epoch: Callable[[EpochRow], bool],
+    work: TrainJob, curve: list[EpochRow], on_epoch: Callable[[EpochRow], bool]
 ) -> TrainResult | None:
-    """Train in ``folder``, adding to ``curve``; None where ``on_epoch`` stopped it."""
+    """Train, adding to ``curve``; None where ``on_epoch`` stopped it."""
     from seglock.tracking import MemoryTracker
-    from seglock.training import TrainJob, train
+    from seglock.training import train
 
     def keep(row: EpochRow) -> None:
         curve.append(row)
         if on_epoch(row):
             raise _StoppedEarly
 
-    work = TrainJob(job.id, params, data, transform, weights, folder, resumable=False)
     try:
         return train(work, tracker=MemoryTracker(), progress=False, on_epoch=keep)
     except _StoppedEarly:

@@ -25,6 +25,7 @@ class Applied:
     name: str
     added: bool
     steps: tuple[str, ...]
+    refuse: float
     recipe: tuple[tuple[str, float, float], ...]
 
 
@@ -38,7 +39,7 @@ def apply_recommendation(outcome: Study, params: Params, root: Path) -> Applied:
         raise ConfigError(
             "a lock can be applied when the study recommends one",
             got=f"{advice.status}: {advice.reason}",
-            fix="change search.max_drop or search.max_regained, or raise search.trials",
+            fix="change search.max_drop, max_regained or min_key_bits, or raise search.trials",
         )
     trial = outcome.trial(advice.trial)
     assert trial is not None
@@ -47,8 +48,10 @@ def apply_recommendation(outcome: Study, params: Params, root: Path) -> Applied:
         advice.lock,
         advice.steps,
         ffx_password=params.search.space.ffx_password,
+        refuse=advice.refuse,
     )
-    return Applied(added.name, added.added, advice.steps, _other_values(trial, params))
+    recipe = _other_values(trial, params)
+    return Applied(added.name, added.added, advice.steps, advice.refuse, recipe)
 
 
 def _other_values(trial: TrialRecord, params: Params) -> tuple[tuple[str, float, float], ...]:
