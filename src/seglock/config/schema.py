@@ -210,7 +210,7 @@ class AttackParams(Section):
     queries: PositiveInt = 300
     seconds: Seconds = 20.0
     labelled: Annotated[list[Percent], Field(min_length=1)] = Field(
-        default_factory=lambda: [1.0, 5.0, 10.0, 25.0, 50.0]
+        default_factory=lambda: [10.0, 25.0, 50.0]
     )
     images: Literal["val", "train"] = "val"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
