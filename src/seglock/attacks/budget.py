@@ -85,12 +85,14 @@ class Meter:
         """How much of the budget is spent, 0 to 1: of queries or of seconds, the larger."""
         return min(1.0, max(self.queries / self.budget.queries, self.seconds / self.budget.seconds))
 
-    def part(self, parts: int) -> Meter:
+    def part(self, parts: int, queries: int | None = None) -> Meter:
         """From now on, for one of so many equal parts of what is left; a query at least.
 
-        What it counts is counted here too.
+        What it counts is counted here too, unless it is given ``queries`` of another unit.
         """
         seconds = max(1e-9, self.budget.seconds - self.seconds) / parts
+        if queries is not None:
+            return Meter(Budget(queries, seconds), clock=self._clock)
         return Meter(Budget(max(1, self.left // parts), seconds), clock=self._clock, whole=self)
 
     def spend(self, queries: int = 1) -> None:

@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from seglock.attacks import (
+    adapt,
     block_adapter,
     bn_reestimate,
     chosen_plaintext,
     ciphertext_only,
+    disguise,
+    distil,
     exhaustive,
     finetune,
     gradient,
@@ -39,6 +42,8 @@ ATTACKS: Mapping[str, Attack] = {
         random_keys,
         bn_reestimate,
         unsupervised,
+        adapt,
+        disguise,
         random_search,
         exhaustive,
         hill_climb,
@@ -50,8 +55,9 @@ ATTACKS: Mapping[str, Attack] = {
         ciphertext_only,
         known_plaintext,
         chosen_plaintext,
+        distil,
     )
-}
+} | {disguise.SEEN.name: disguise.SEEN}
 ANALYSES: Mapping[str, Analysis] = {key_proximity.ANALYSIS.name: key_proximity.ANALYSIS}
 
 

@@ -76,7 +76,7 @@ def fit(
         # down as well, and one that it does not end is the same on every machine. The first steps,
         # which start things up, say nothing of it.
         steps = meter.queries / meter.budget.queries
-        optimizer.step(lr * _rate(steps if meter.queries < _STARTED else meter.share))
+        optimizer.step(lr * rate(steps if meter.queries < _STARTED else meter.share))
         meter.spend()
         spent = meter.share
         if spent >= 1 or spent >= checked + 1 / _CHECKS:
@@ -127,8 +127,8 @@ def fresh(network: nn.Module) -> nn.Module:
     return twin
 
 
-def _rate(spent: float) -> float:
-    """Up over the first tenth, down along a cosine."""
+def rate(spent: float) -> float:
+    """Up over the first tenth, down along a cosine: a factor, 0 to 1, for 0 to 1 ``spent``."""
     if spent < 0.1:
         return 0.1 + 9 * spent
     return float((1 + np.cos(np.pi * (spent - 0.1) / 0.9)) / 2)
