@@ -26,7 +26,7 @@ FIELDS = {
     "attack", "tier", "lock", "budget", "unit", "queries", "seconds", "miou", "refused",
     "floor", "correct", "regained", "plan_found", "above_chance", "curve",
 }  # fmt: skip
-LINE = {"changes", "draws", "miou", "min", "max"}
+LINE = {"changes", "draws", "miou", "min", "max", "refused"}
 SECRET = KEY.derive("key-proximity/it")
 
 
@@ -64,7 +64,7 @@ def test_it_starts_at_the_right_key_and_ends_at_a_random_one() -> None:
     curve = found.published["curve"]
     assert curve[0] == {
         "changes": 0, "draws": 1, "miou": made.judge().correct(),
-        "min": made.judge().correct(), "max": made.judge().correct(),
+        "min": made.judge().correct(), "max": made.judge().correct(), "refused": 0.0,
     }  # fmt: skip
     scores = {line["changes"]: line["miou"] for line in curve}
     assert scores[0] > scores[1] > scores[8] > scores[None] + 0.05
@@ -76,7 +76,8 @@ def test_it_starts_at_the_right_key_and_ends_at_a_random_one() -> None:
 
 def test_one_exchange_is_its_figure() -> None:
     found = verdict(scene("shf-2"))
-    assert found.published["miou"] == found.published["curve"][1]["miou"]
+    for name in ("miou", "refused"):
+        assert found.published[name] == found.published["curve"][1][name]
     assert found.exact["curve"][0] == {"changes": 1, "plan_agreement": pytest.approx(10 / 12)}
 
 

@@ -7,7 +7,7 @@ right position pays, which is what searches climb on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,17 +45,18 @@ def distances(positions: int) -> list[int]:
     return [1 << power for power in range(positions.bit_length()) if 1 << power <= positions]
 
 
-def run(judge: Judge, facts: Facts, meter: Meter, seed: Sequence[int], correct: float) -> Measured:
+def run(judge: Judge, facts: Facts, meter: Meter, seed: Sequence[int]) -> Measured:
     """Draw one key of every distance, and a random one, in turns while the budget lasts.
 
     ``miou`` and ``refused`` are those of one exchange. ``curve`` has a line for each distance:
-    ``changes`` (None: a random key), ``draws``, and the mean ``miou`` with ``min`` and ``max``. The
-    right key itself costs no query.
+    ``changes`` (None: a random key), ``draws``, the means of both, and ``min`` and ``max`` of
+    ``miou``. The right key itself costs no query.
     """
     truth = judge.transform._plan
     steps: list[int | None] = [*distances(facts.positions), None]
-    answers: dict[int | None, list[Answers]] = {step: [] for step in steps}
+    answers: dict[int | None, list[Answers]] = {step: [] for step in (0, *steps)}
     agreements: dict[int | None, list[float]] = {step: [] for step in steps}
+    answers[0].append(judge.answers(truth))
     for number in range(DRAWS):
         for step in steps:
             if meter.queries and meter.exhausted:
@@ -65,26 +66,27 @@ def run(judge: Judge, facts: Facts, meter: Meter, seed: Sequence[int], correct: 
                 answers[step].append(judge.answers(other))
                 agreements[step].append(judge.agreement(other).best)
                 meter.spend()
-    known = {step: found for step, found in answers.items() if found}
-    tried = {0: [correct], **{step: [got.miou for got in known[step]] for step in known}}
-    curve = [
-        {
-            "changes": step,
-            "draws": len(found),
-            "miou": float(np.mean(found)),
-            "min": min(found),
-            "max": max(found),
-        }
-        for step, found in tried.items()
-    ]
+    curve = [_line(step, found) for step, found in answers.items() if found]
     exact = [
         {"changes": step, "plan_agreement": float(np.mean(found))}
         for step, found in agreements.items()
         if found
     ]
-    nearest = next(iter(known.values()), None) or [judge.answers(truth)]
-    headline = Answers(*(float(np.mean(each)) for each in zip(*nearest, strict=True)))
+    nearest = curve[:2][-1]
+    headline = Answers(nearest["miou"], nearest["refused"])
     return Measured(headline, {"curve": curve}, {"curve": exact})
+
+
+def _line(changes: int | None, found: Sequence[Answers]) -> dict[str, Any]:
+    miou = [got.miou for got in found]
+    return {
+        "changes": changes,
+        "draws": len(found),
+        "miou": float(np.mean(miou)),
+        "min": min(miou),
+        "max": max(miou),
+        "refused": float(np.mean([got.refused for got in found])),
+    }
 
 
 def _drawn(

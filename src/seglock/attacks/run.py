@@ -42,13 +42,12 @@ class Measured:
 class Analysis(Listed):
     """One analysis.
 
-    run: given the judge, the lock's facts, the meter, the owner's seed and the owner's mean IoU.
-    What it draws must come from that seed: from anything public, or from the plan, readers could
-    draw it too.
+    run: given the judge, the lock's facts, the meter and the owner's seed. What it draws must come
+    from that seed: from anything public, or from the plan, readers could draw it too.
     """
 
     tier: Literal["analysis"]
-    run: Callable[[Judge, Facts, Meter, Sequence[int], float], Measured]
+    run: Callable[[Judge, Facts, Meter, Sequence[int]], Measured]
 
 
 def run_analysis(
@@ -70,7 +69,7 @@ def run_analysis(
     """
     check_applies(analysis, facts)
     meter = Meter(budget, progress)
-    measured = analysis.run(judge, facts, meter, [seed, *secret], correct)
+    measured = analysis.run(judge, facts, meter, [seed, *secret])
     figures = judge.figures(
         analysis, meter, meter.seconds, measured.answers, lock=lock, correct=correct
     )
