@@ -109,6 +109,21 @@ def test_the_terminal_tells_what_theft_has_beyond_scratch(
     assert "T1 on 220 images (50%): finetune has -0.0200 beyond training from scratch" in told
 
 
+def test_which_attacks_met_a_refusal_is_told(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shares = {"plain": 1.0, "random-keys": 0.97, "bn-reestimate": 0.2}
+    suite = [make_attack(name, "T0", "np-4", refused=share) for name, share in shares.items()]
+    suite.append(make_attack("unsupervised", "T0", "np-4"))  # of an earlier version
+    _print_results([AttackResult.check(one) for one in suite])
+    assert "Refused on at least 50% of the images: plain, random-keys\n" in capsys.readouterr().out
+    write_report(put(project, suite))
+    for page in ("report.html", "leaderboard.html"):
+        text = (project / "data/reports" / page).read_text()
+        assert "; refused on 97% of the images" in text
+        assert text.count("; refused on") == 3
+
+
 def test_without_attacks_there_is_no_section(project: Path) -> None:
     summary = write_report(project)
     assert summary["attacks"] is None

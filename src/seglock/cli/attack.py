@@ -60,6 +60,7 @@ def attack_command(
 
 
 def _print_results(results: Sequence[AttackResult]) -> None:
+    from seglock.report.findings import REFUSES
     from seglock.report.leaderboard import plan_text, share_text
     from seglock.report.numbers import four, signed
     from seglock.results.attack import beyond_scratch
@@ -82,6 +83,9 @@ def _print_results(results: Sequence[AttackResult]) -> None:
         ),
         title=f"{first.lock}: owner {four(first.correct)}, floor {four(first.floor)}",
     )
+    refused = [result.attack for result in results if (result.refused or 0) >= REFUSES]
+    if refused:
+        typer.echo(f"Refused on at least {REFUSES:.0%} of the images: {', '.join(refused)}")
     for line in beyond_scratch(results):
         typer.echo(
             f"T1 on {share_text(line.document())}: {line.attack} has {signed(line.beyond)} beyond "
