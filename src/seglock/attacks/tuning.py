@@ -97,10 +97,10 @@ def untouched(network: nn.Module, images: Tensor, masks: Tensor) -> Fitted:
 
 
 def _held_out(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Which images are not trained on, every fifth where there are enough, and which are judged:
+    """Which images are not trained on, every fifth where there are as many, and which are judged:
     the same ones, or all."""
     held = torch.zeros(len(images), dtype=torch.bool, device=images.device)
-    if len(images) >= 2 * _HELD_OUT:
+    if len(images) >= _HELD_OUT:
         held[::_HELD_OUT] = True
     return held, held if held.any() else ~held
 
