@@ -55,12 +55,13 @@ def attacked(protocol: Protocol, lock: str) -> Iterator[AttackResult]:
     cell, params, root = protocol.train(Cell(MAIN, lock))
     weights = root / "data" / "models" / cell.name / WEIGHTS
     scene = open_scene(cell, params, protocol.data(), weights)
-    work = protocol.folder / "attacks" / _digest(params) / lock
+    work = protocol.folder / "attacks" / settings_digest(params) / lock
     assert cell.key is not None
     return attack_results(lock, scene, chosen(scene), work, work / "exact", cell.key.derive)
 
 
-def _digest(params: Params) -> str:
+def settings_digest(params: Params) -> str:
+    """8 hexadecimal digits of what attacks may spend."""
     settings = params.attack.model_dump(mode="json", exclude={"names"})
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 

@@ -3,6 +3,7 @@
 ``main`` is the paper's table. The other variants each change one thing, for the locks where it can
 matter, to test a reason for what ``main`` shows:
 
+- ``seeds``: a seed of its own for each key.
 - ``finetuned``: every network starts from a trained baseline, as one would from pretrained
   weights; its own baseline is trained on as well, so that all have seen as much.
 - ``half-data``: half of the training images.
@@ -24,6 +25,7 @@ Kept = dict[str, Any]
 """A finished cell's figures, as its JSON has them."""
 
 MAIN = "main"
+SEEDS = "seeds"
 HALF, HELD = "half", "held"
 """Lists of every other training image, and of the validation images as they were."""
 FIRST_BLOCKS = (2, 4, 8, 16, 64, 256)
@@ -36,15 +38,18 @@ _FFX = ("ffx-2", "ffx-4", "ffx-16")
 
 @dataclass(frozen=True)
 class Variant:
-    """Its locks (none: all of the profile); the values it changes, of sections and of each lock."""
+    """Its locks (none: all of the profile); the values it changes, of sections and of each lock;
+    whether each repeat of a lock has a seed of its own too."""
 
     locks: tuple[str, ...] = ()
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     each: Mapping[str, Any] = field(default_factory=dict)
+    seeded: bool = False
 
 
 VARIANTS: Mapping[str, Variant] = {
     MAIN: Variant(),
+    SEEDS: Variant(seeded=True),
     "finetuned": Variant(
         (*_SMALL, "shf-16", "np-16", "ffx-16"), {"model": {"initial_weights": BASELINE}}
     ),
@@ -52,7 +57,7 @@ VARIANTS: Mapping[str, Variant] = {
     "divisor-255": Variant(_FFX, each={"ffx_divisor": 255}),
     "fixed-password": Variant(_FFX, each={"ffx_password": "fixed"}),
 }
-ABLATIONS = tuple(name for name in VARIANTS if name != MAIN)
+ABLATIONS = tuple(name for name in VARIANTS if name not in (MAIN, SEEDS))
 
 
 @dataclass(frozen=True)
@@ -77,9 +82,9 @@ class Cell:
         """The profile as this cell changes it."""
         variant = VARIANTS[self.variant]
         plain = merge_values(params.model_dump(mode="json"), variant.changes)
-        if self.lock == BASELINE:
+        if self.lock == BASELINE or variant.seeded:
             plain["train"]["seed"] += self.repeat
-        else:
+        if self.lock != BASELINE:
             plain["locks"][self.lock] |= variant.each
         return check_params(plain, where=self.name)
 

@@ -21,12 +21,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import attack_tables, protocol_tables
+from benchmarks import attack_tables, lock_tables, protocol_tables
 from benchmarks.recipe_table import recipe_table
 from benchmarks.results import HEADER, LEFT, REPOSITORY, RESULTS, cells
 from seglock.files import read_json, write_bytes
 
-_PARTS = {"protocol": protocol_tables.PARTS, "attacks": attack_tables.PARTS}
+_PARTS = {
+    "protocol": protocol_tables.PARTS,
+    "attacks": attack_tables.PARTS,
+    "locks": lock_tables.PARTS,
+}
 _PLACE = re.compile(
     r"<!-- results: (?P<file>\S+?)(?: (?P<words>[^\n]+?))? -->\n.*?<!-- end of results -->",
     flags=re.DOTALL,

@@ -1,0 +1,178 @@
+"""What `benchmarks.locks` measured as Markdown: cost, and the strongest thief of each tier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.markdown import NONE, table
+from seglock.config import BASELINE
+from seglock.results.attack import AttackResult, BeyondScratch, beyond_scratch, regained
+
+Document = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+MOST_DROP, MOST_BEYOND, MOST_REGAINED, LEAST_BITS = 0.01, 0.02, 0.05, 64
+"""What a lock that holds keeps to: in mean IoU, mean IoU, a share, and bits."""
+
+
+@dataclass(frozen=True)
+class Thief:
+    """The strongest of a tier on one network; figures are mean IoU and a share of the lead."""
+
+    name: str
+    miou: float
+    regained: float | None
+
+
+def verdicts(document: Document) -> str:
+    """Locks by cost and by the strongest thief of each tier, over keys and seeds."""
+    lines = []
+    for lock, rows in _by_lock(document).items():
+        if lock == BASELINE:
+            continue
+        drops = [_drop(document, row) for row in rows]
+        tiers = [[thief for row in rows if (thief := strongest(row, tier))] for tier in TIERS]
+        beyond = [line for row in rows if (line := most_beyond(row))]
+        bits = rows[0]["key_space_bits"]
+        lines.append(
+            [
+                f"`{lock}`",
+                str(len(rows)),
+                f"{bits:.0f}" if bits is not None else NONE,
+                _spread([row["owner_miou"] for row in rows]),
+                _spread(drops),
+                _strongest(tiers[0]),
+                _beyond(beyond),
+                *map(_strongest, tiers[1:]),
+                _cost(document, lock, rows),
+                holds(document, rows),
+            ]
+        )
+    below = (
+        "Mean IoU, over keys and seeds: the mean, and the range where they are several; of a tier "
+        "the strongest attack's, with `regained` of the worst key in brackets. T1 is beyond "
+        "training from scratch on the same images. Cost: training time beside the same lock "
+        "without refusal."
+    )
+    header = [
+        "lock", "keys", "key bits", "owner", "drop", "T0", "T1 beyond scratch", "T2", "T3", "cost",
+        "holds",
+    ]  # fmt: skip
+    return f"{table(header, lines, ('T0', 'T1 beyond scratch', 'T2', 'T3', 'holds'))}\n\n{below}"
+
+
+def by_attack(document: Document) -> str:
+    """Each attack's mean IoU by lock: the mean over keys, and the most."""
+    by_lock = {k: v for k, v in _by_lock(document).items() if any(row["attacks"] for row in v)}
+    found: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for lock, rows in by_lock.items():
+        for row in rows:
+            for attack in row["attacks"]:
+                place = found.setdefault((attack["tier"], attack["attack"]), {})
+                place.setdefault(lock, []).append(attack["miou"])
+    lines = [
+        ["owner", "", *(_spread([r["owner_miou"] for r in rows]) for rows in by_lock.values())]
+    ]
+    for (tier, name), scores in sorted(found.items()):
+        if tier != "analysis":
+            lines.append([f"`{name}`", tier, *(_spread(scores.get(k, [])) for k in by_lock)])
+    header = ["attack", "tier", *(f"`{lock}`" for lock in by_lock)]
+    floors = document["rows"][0]["floors"]
+    below = (
+        f"Mean IoU; the floors are {floors['constant']:.4f} for one class everywhere and "
+        f"{floors['prior']:.4f} for each pixel's majority class."
+    )
+    return f"{table(header, lines)}\n\n{below}"
+
+
+TIERS = ("T0", "T2", "T3")
+PARTS: Mapping[str, Callable[[Document], str]] = {"verdicts": verdicts, "attacks": by_attack}
+
+
+def strongest(row: Row, tier: str) -> Thief | None:
+    """The strongest thief of a tier on one network; T0 has what evaluation tries, too."""
+    found = [
+        Thief(a["attack"], a["miou"], a["regained"]) for a in row["attacks"] if a["tier"] == tier
+    ]
+    if tier == "T0":
+        wrong = row["incorrect"]
+        tried = {"plain": row["plain"], "plain BN": row["plain_bn"], "wrong keys": wrong["p95"]}
+        owner, floor = row["owner_miou"], row["floors"]["floor"]
+        found += [Thief(k, v, regained(v, owner=owner, floor=floor)) for k, v in tried.items()]
+    return max(found, key=lambda thief: thief.miou, default=None)
+
+
+def most_beyond(row: Row) -> BeyondScratch | None:
+    """Where a thief with labels is furthest beyond training from scratch on the same images."""
+    attacks = (AttackResult.check(dict(attack)) for attack in row["attacks"])
+    return max(beyond_scratch(attacks), key=lambda line: line.beyond, default=None)
+
+
+def holds(document: Document, rows: Sequence[Row]) -> str:
+    """Whether a lock keeps to everything, or what it breaks: the drop on average, since baselines
+    differ by as much from seed to seed, attacks with every key."""
+    if not all(row["attacks"] for row in rows):
+        return "not attacked"
+    broken = []
+    if rows[0]["key_space_bits"] < LEAST_BITS:
+        broken.append("bits")
+    if sum(_drop(document, row) for row in rows) / len(rows) > MOST_DROP:
+        broken.append("drop")
+    for row in rows:
+        thief, beyond = strongest(row, "T0"), most_beyond(row)
+        if thief and (thief.regained is None or thief.regained > MOST_REGAINED):
+            broken.append("T0")
+        if beyond and beyond.beyond > MOST_BEYOND:
+            broken.append("T1")
+    return "yes" if not broken else f"no: {', '.join(dict.fromkeys(broken))}"
+
+
+def _by_lock(document: Document) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in document["rows"]:
+        found.setdefault(row["lock"], []).append(row)
+    return found
+
+
+def _drop(document: Document, row: Row) -> float:
+    """From the mean of the baselines to what the owner has."""
+    baselines = [one["owner_miou"] for one in document["rows"] if one["lock"] == BASELINE]
+    return float(sum(baselines) / len(baselines) - row["owner_miou"])
+
+
+def _cost(document: Document, lock: str, rows: Sequence[Row]) -> str:
+    """Times the training time of the same lock without its refusal, of the same key."""
+    about = document["locks"]
+    if about[lock]["refuse"] is None:
+        return NONE
+    same = [name for name in about if about[name] == about[lock] | {"refuse": None}]
+    usual = {row["repeat"]: row["train_seconds"] for row in document["rows"] if row["lock"] in same}
+    ratios = [
+        row["train_seconds"] / usual[row["repeat"]] for row in rows if usual.get(row["repeat"])
+    ]
+    return f"{sum(ratios) / len(ratios):.2f}" if ratios else NONE
+
+
+def _spread(values: Iterable[float]) -> str:
+    values = list(values)
+    if not values:
+        return NONE
+    mean = f"{sum(values) / len(values):.3f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.3f} to {max(values):.3f})"
+
+
+def _strongest(thieves: Sequence[Thief]) -> str:
+    if not thieves:
+        return NONE
+    worst = max(thieves, key=lambda thief: thief.miou)
+    share = NONE if worst.regained is None else f"{worst.regained:.2f}"
+    return f"{_spread(thief.miou for thief in thieves)} [{share}] {worst.name}"
+
+
+def _beyond(lines: Sequence[BeyondScratch]) -> str:
+    if not lines:
+        return NONE
+    worst = max(lines, key=lambda line: line.beyond)
+    return f"{_spread(line.beyond for line in lines)} {worst.attack}, {worst.labelled} images"
