@@ -8,8 +8,8 @@
 The paper's locks, combined ones, and the same with a refusal, each under `benchmarks.protocol`'s
 public keys 0, 1 and 2 with as many seeds; baselines of the same seeds. Key 0 of every lock comes
 before key 1 of any. Training and judging are the protocol's, attacks those of the suite, with
-``SETTINGS``; thieves draw on the training images, since no other split has half as many with
-labels. What is done is not done again; the figures so far
+``SETTINGS``; a thief's images are those of the validation split, so a share of labels that it has
+not counts as all of it. What is done is not done again; the figures so far
 are in docs/results/locks-NAME.json after each attack.
 """
 
@@ -33,13 +33,16 @@ from seglock.results.attack import AttackResult, Tier
 from seglock.stages.attack import attack_results, chosen, open_scene
 from seglock.stages.locks import WEIGHTS
 
+_REFUSE = {"weight": 0.4, "every": 4}
 LOCKS: Mapping[str, Mapping[str, Any]] = {
-    "np-8-refuse": {"steps": ["np-8"], "refuse": 0.2},
-    "np-4-shf-4-refuse": {"steps": ["np-4", "shf-4"], "refuse": 0.2},
+    "np-8-refuse": {"steps": ["np-8"], "refuse": _REFUSE},
+    "np-8-shf-8-refuse": {"steps": ["np-8", "shf-8"], "refuse": _REFUSE},
+    "np-4-shf-4-refuse": {"steps": ["np-4", "shf-4"], "refuse": _REFUSE},
     "np-4": {"steps": ["np-4"]},
     "shf-4": {"steps": ["shf-4"]},
     "ffx-4": {"steps": ["ffx-4"]},
     "np-8": {"steps": ["np-8"]},
+    "np-8-shf-8": {"steps": ["np-8", "shf-8"]},
     "np-4-shf-4": {"steps": ["np-4", "shf-4"]},
 }
 """By name, the most telling first."""
@@ -48,10 +51,10 @@ SETTINGS = (
     "attack.queries=400",
     "attack.seconds=600.0",
     "attack.labelled=[10.0, 25.0, 50.0]",
-    "attack.images=train",
+    "attack.images=val",
 )
 """Unless told otherwise."""
-WITH_LABELS = 8
+WITH_LABELS = 4
 """How many times the queries an attack with labels has: it divides them among many trainings."""
 _console = Console(stderr=True)
 
