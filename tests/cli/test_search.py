@@ -206,6 +206,11 @@ def test_a_log_gets_a_line_a_trial(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[2 + 19].endswith("failed: the loss must be finite, got nan")
 
 
+def test_a_line_names_a_lock_that_refuses_as_it_is_enqueued() -> None:
+    record = make_outcome(refuse=0.1).trials[3]
+    assert trial_line(record).startswith("trial 3 np-4+shf-4 refuse 0.1: owner 0.7")
+
+
 def test_a_study_with_more_trials_than_asked_for_is_whole(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
