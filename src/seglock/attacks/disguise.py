@@ -34,7 +34,7 @@ _TRIES, _FITTED = 8, 200
 _TILES = 4
 _WIDTH = 16
 _HELD_OUT = 5
-_JUDGED = 32
+_JUDGED, _ASKED = 32, 64
 COVARIED = 768
 """Positions of a block whose covariances are matched, at most."""
 _PLACES = 8
@@ -79,11 +79,12 @@ def _disguised(
     inputs = identity().to_input(torch.from_numpy(np.array(material.photos)).to(material.device))
     held = inputs[::_HELD_OUT]
     own = inputs if len(inputs) == 1 else inputs[torch.arange(len(inputs)) % _HELD_OUT > 0]
+    torch.manual_seed(seed)
     starts = {"as-they-are": torch.ones(positions)}
     if aim.blocks is None:
         starts["grey"] = _GREY * torch.randn(positions)
     else:
-        starts["worn"] = worn(block_moments(own, facts), aim.blocks)
+        starts["worn"] = worn(block_moments(own, facts), aim.blocks, meter)
     best, told = material.network, dict[str, float | str](unlike=np.inf)
     for number, (start, gain) in enumerate(starts.items()):
         torch.manual_seed(seed)  # whatever was drawn before
@@ -105,7 +106,9 @@ def _disguised(
     return best, {**told, **Look.of(best, inputs).to_dict()}
 
 
-def worn(own: tuple[Tensor, Tensor | None], wanted: tuple[Tensor, Tensor | None]) -> Tensor:
+def worn(
+    own: tuple[Tensor, Tensor | None], wanted: tuple[Tensor, Tensor | None], meter: Meter
+) -> Tensor:
     """Gains (n,) under which blocks with moments ``own`` have those that are ``wanted``.
 
     From nearly none, several times: from there the way to the right signs leads nowhere through
@@ -124,6 +127,8 @@ def worn(own: tuple[Tensor, Tensor | None], wanted: tuple[Tensor, Tensor | None]
         optimizer.zero_grad()
         apart.sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        if meter.exhausted:
+            break
     return gains.detach()[apart.argmin()]
 
 
@@ -245,15 +250,16 @@ def block_moments(inputs: Tensor, facts: Facts) -> tuple[Tensor, Tensor | None]:
     mean = rows.mean(0)
     if facts.positions > COVARIED:
         return mean, None
-    rows = rows - mean
-    return mean, rows.T @ rows / len(rows)
+    rows = (rows - mean).double()  # autocast, which would round products to bfloat16, lets it be
+    return mean, (rows.T @ rows / len(rows)).float()
 
 
 @torch.no_grad()
 def _aim_of(network: nn.Module, inputs: Tensor, facts: Facts) -> _Aim:
     """What ciphertexts (N, 3, S, S) look like to the network."""
+    some = inputs[:: -(-len(inputs) // _ASKED)]  # all at once would take memory
     with _moments(network) as moments:
-        chances = F.softmax(network(inputs)["out"].float(), dim=1)
+        chances = F.softmax(network(some)["out"].float(), dim=1)
     places = F.adaptive_avg_pool2d(chances.mean(0), _PLACES)
     return _Aim(list(moments), block_moments(inputs, facts), places)
 
