@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seglock.attacks import ATTACKS, Budget, Facts, Material, Meter, ciphertext_only
+from seglock.attacks import ATTACKS, Budget, Facts, Material, Meter, reading
 from seglock.attacks.agreement import Agreement, agreement, read_images
 from seglock.attacks.blocks import block_rows, images_of
 from seglock.attacks.shf_matching import _gains
@@ -19,7 +19,7 @@ ATTACK = ATTACKS["ciphertext-only"]
 @pytest.fixture(autouse=True)
 def _statistics_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No network is at hand here to be asked for the order of channels."""
-    monkeypatch.setattr(ciphertext_only, "_NEAR", 1.0)
+    monkeypatch.setattr(reading, "_NEAR", 1.0)
 
 
 def attack(

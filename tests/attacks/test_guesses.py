@@ -101,7 +101,7 @@ def test_new_statistics_come_from_photos() -> None:
 
 def test_the_network_tells_channels_that_are_alike() -> None:
     """The synthetic set's channels are alike: statistics leave their order open."""
-    from seglock.attacks import ciphertext_only
+    from seglock.attacks import reading
 
     made = scene("shf-2", side=32, count=24, epochs=12)
     truth = made.transform._plan.permutation.astype(np.int64)
@@ -109,7 +109,7 @@ def test_the_network_tells_channels_that_are_alike() -> None:
     turned = replace(own, permutation=truth // 3 * 3 + (truth + 1) % 3)
     material = made.material("T2")
     grid, zero = block_grid(material.ciphertexts, 2), np.zeros((3, 12, 12))
-    order = ciphertext_only._settle_channels(material, grid, zero, zero, turned)
+    order = reading._settle_channels(material, grid, zero, zero, turned)
     judge = made.judge()
     plan = replace(own, permutation=order)
     assert judge._miou(made.network, Transform(made.facts.steps, plan)) > 0.9 * judge.correct()
@@ -117,7 +117,7 @@ def test_the_network_tells_channels_that_are_alike() -> None:
 
 def test_brightness_tells_channels_that_the_network_does_not() -> None:
     """A network that never learnt anything is no help; that photos are redder than blue is."""
-    from seglock.attacks import ciphertext_only
+    from seglock.attacks import reading
 
     made = scene("shf-2", side=32, count=24)
     tint = np.array([30, 0, -30])[:, None, None]
@@ -128,5 +128,5 @@ def test_brightness_tells_channels_that_the_network_does_not() -> None:
         order = truth // 3 * 3 + np.array(turn)[truth % 3]
         turned = replace(made.transform._plan, permutation=order)
         grid, zero = block_grid(material.ciphertexts, 2), np.zeros((3, 12, 12))
-        found = ciphertext_only._settle_channels(material, grid, zero, zero, turned)
+        found = reading._settle_channels(material, grid, zero, zero, turned)
         assert (found == truth).all()

@@ -1,6 +1,8 @@
 """What a thief without labels goes by: how much at home the network is under a guess.
 
-Every signal is the lower the better.
+Every signal is the lower the better. A network that refuses, that is answers the same whatever it
+is shown under any guess, is asked how surely it does so: of a wrong key that is most sure, so that
+certainty and agreement under flips would lead away from the right one.
 """
 
 from __future__ import annotations
@@ -18,13 +20,21 @@ from seglock.evaluation.tally import spread
 from seglock.transforms.plan import Plan
 
 PHOTOS = 16
-_WEIGHTS = {"statistics": 1.0, "entropy": 0.3, "flips": 0.3}
+USUAL = 8
+"""Random guesses that say how large a signal usually is."""
+_WEIGHTS = {"statistics": 1.0, "entropy": 0.3, "flips": 0.3, "refusal": 1.0}
 """Batch-norm statistics tell most: entropy and flips are low, too, for a network that is surely
 wrong, and only settle what statistics leave open."""
+_REFUSED = 0.95
+"""The share of pixels with one and the same answer, under half of usual guesses or more, that is a
+refusal."""
+
+_WILD = 10.0
+"""One wild channel must not drown the others."""
 
 
 class Signals:
-    """The three signals of guesses on some photos, each beside its size for ``usual`` guesses."""
+    """The signals of guesses on some photos, each beside its size for ``usual`` guesses."""
 
     def __init__(self, material: Material, usual: Sequence[Plan]) -> None:
         photos = material.photos
@@ -33,6 +43,7 @@ class Signals:
         self._mirrored = self._straight.flip(-1)
         self._facts, self._network = material.facts, material.network
         self._at_once = max(1, material.batch_size // len(images))
+        self._refusal = self._refused(usual)
         sizes = self._signals(usual)
         self._usual = {name: float(values.mean()) or 1.0 for name, values in sizes.items()}
 
@@ -42,6 +53,23 @@ class Signals:
         total = sum(_WEIGHTS[name] * found[name] / self._usual[name] for name in found)
         assert isinstance(total, Tensor)
         return total.cpu()
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the network answers usual guesses with one answer, whatever it is shown."""
+        return self._refusal is not None
+
+    @torch.inference_mode()
+    def _refused(self, usual: Sequence[Plan]) -> Tensor | None:
+        """The answer (1, S, S) that usual guesses get, pixel by pixel; None where they differ."""
+        parts = [
+            self._network(inputs_of([one], self._straight, self._facts))["out"] for one in usual
+        ]
+        answers = torch.cat(parts).argmax(dim=1)
+        most = answers.mode(dim=0, keepdim=True).values
+        # A small key space has the right one among usual guesses: the median leaves it out.
+        same = (answers == most).view(len(usual), -1).double().mean(dim=1).median()
+        return most if float(same) >= _REFUSED else None
 
     def _signals(self, guesses: Sequence[Plan]) -> dict[str, Tensor]:
         parts = [
@@ -57,6 +85,9 @@ class Signals:
             logits = self._network(inputs_of(guesses, self._straight, self._facts))["out"]
         if layers:
             found["statistics"] = torch.stack(layers).mean(dim=0)
+        if self._refusal is not None:
+            found["refusal"] = sureness(logits, self._refusal, count)
+            return found
         mirrored = self._network(inputs_of(guesses, self._mirrored, self._facts))["out"]
         found["entropy"] = entropy(logits, count)
         found["flips"] = disagreement(logits, mirrored, count)
@@ -77,13 +108,27 @@ def disagreement(logits: Tensor, mirrored: Tensor, guesses: int) -> Tensor:
     return apart.view(guesses, -1).mean(dim=1)
 
 
+def sureness(logits: Tensor, answer: Tensor, guesses: int) -> Tensor:
+    """Mean log odds of one answer (1, S, S) against all others, (K,), in nats.
+
+    >>> logits = torch.tensor([[2.0, 0.0], [0.0, 2.0]]).view(2, 2, 1, 1)
+    >>> sureness(logits, torch.zeros(1, 1, 1, dtype=torch.long), 2).tolist()
+    [2.0, -2.0]
+    """
+    chosen = answer.expand(len(logits), -1, -1)[:, None]
+    own = logits.float().gather(1, chosen)
+    others = logits.float().scatter(1, chosen, -torch.inf).logsumexp(dim=1, keepdim=True)
+    return (own - others).view(guesses, -1).mean(dim=1)
+
+
 @contextlib.contextmanager
-def divergences(network: nn.Module, guesses: int) -> Iterator[list[Tensor]]:
+def divergences(network: nn.Module, guesses: int, most: float = _WILD) -> Iterator[list[Tensor]]:
     """For each layer with batch norm that the network goes through in the block, (K,): how far its
     inputs are from those of its training.
 
-    The measure is the divergence of normal distributions, averaged over channels: 0 for the images
-    it was trained on. Layers without running statistics (group norm) tell nothing.
+    The measure is the divergence of normal distributions, at most ``most`` a channel, averaged over
+    channels: 0 for the images it was trained on. Layers without running statistics (group norm)
+    tell nothing.
     """
     layers: list[Tensor] = []
 
@@ -95,8 +140,7 @@ def divergences(network: nn.Module, guesses: int) -> Iterator[list[Tensor]]:
         usual, spread = (module.get_buffer(f"running_{name}") for name in ("mean", "var"))
         ratio = (variance + 1e-5) / (spread + 1e-5)
         apart = ratio - ratio.log() - 1 + (mean - usual) ** 2 / (spread + 1e-5)
-        # One wild channel must not drown the others.
-        layers.append((apart / 2).clamp(max=10).mean(dim=1))
+        layers.append((apart / 2).clamp(max=most).mean(dim=1))
 
     known = [m for m in network.modules() if getattr(m, "running_mean", None) is not None]
     handles = [module.register_forward_pre_hook(hear) for module in known]

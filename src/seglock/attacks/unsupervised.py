@@ -1,23 +1,66 @@
-"""T0, `unsupervised`: search for the key without a label, by how much at home the network is."""
+"""T0, `unsupervised`: search for the key without a label, by how much at home the network is.
+
+A network that refuses tells of every key that it is wrong, and how surely: an oracle for searches.
+"""
 
 from __future__ import annotations
 
-from seglock.attacks.budget import Meter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
 from seglock.attacks.climb import climb, draw_best
 from seglock.attacks.guesses import guess
-from seglock.attacks.protocol import Attack, Finding, Material
-from seglock.attacks.unlabelled import Signals
+from seglock.attacks.protocol import Attack, Facts, Finding, Material
+from seglock.attacks.unlabelled import USUAL, Signals
+from seglock.transforms.build import with_divisor
+from seglock.transforms.key_space import small_space
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seglock.attacks.budget import Meter
+    from seglock.transforms.plan import Plan
 
 _RANDOM_SHARE = 0.2
-_USUAL = 8  # random guesses that say how large a signal usually is
+_LISTED = 2**12
 
 
 def run(material: Material, meter: Meter, seed: int) -> Finding:
-    """Random keys for a fifth of the budget, then exchanges of two positions."""
-    judged = Signals(material, [guess(material.facts, seed, number) for number in range(_USUAL)])
-    start = draw_best(material.facts, judged, meter, seed, share=_RANDOM_SHARE)
-    found = climb(material.facts, judged, meter, seed, start)
+    """Random keys for a fifth of the budget, then exchanges of two positions.
+
+    Of a network that refuses, where there are few plans: then all others, the nearest first.
+    """
+    facts = material.facts
+    judged = Signals(material, [guess(facts, seed, number) for number in range(USUAL)])
+    start = draw_best(facts, judged, meter, seed, share=_RANDOM_SHARE)
+    listed = small_space(facts.steps, facts.ffx_password, _LISTED) if judged.refuses else None
+    moves = Nearest(facts, listed, seed) if listed else None
+    found = climb(facts, judged, meter, seed, start, moves=moves)
     return found.finding("signal")
+
+
+class Nearest:
+    """Plans of a list, each once: those first that differ from the best in fewest positions.
+
+    A refusal is flat but near the right plan, so that a climb by chance would soon go round in
+    circles; this one ends where every plan was tried.
+    """
+
+    def __init__(self, facts: Facts, plans: Sequence[Plan], seed: int) -> None:
+        order = np.random.default_rng([seed, 5]).permutation(len(plans))
+        self._left = [with_divisor(plans[i], facts.ffx_divisor) for i in order]
+
+    def __call__(self, best: Plan, count: int) -> Sequence[Plan]:
+        self._left.sort(key=lambda plan: _differing(plan, best))
+        some, self._left = self._left[:count], self._left[count:]
+        return some
+
+
+def _differing(one: Plan, other: Plan) -> int:
+    moved = one.permutation != other.permutation
+    tables = (one.tables[one.selector] != other.tables[other.selector]).any(axis=1)
+    return int((moved | tables).sum())
 
 
 ATTACK = Attack("unsupervised", "T0", "keys", run)
