@@ -86,7 +86,8 @@ class Signals:
         if layers:
             found["statistics"] = torch.stack(layers).mean(dim=0)
         if self._refusal is not None:
-            found["refusal"] = sureness(logits, self._refusal, count)
+            # Where nothing is refused any more it says nothing: statistics tell near plans apart.
+            found["refusal"] = sureness(logits, self._refusal, count).clamp(min=0)
             return found
         mirrored = self._network(inputs_of(guesses, self._mirrored, self._facts))["out"]
         found["entropy"] = entropy(logits, count)
