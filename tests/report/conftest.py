@@ -50,6 +50,7 @@ def make_evaluation(
         "owner_miou": owner,
         "unauthorised": None,
         "regained": None,
+        "refused": None,
         "pictures": [
             {"id": f"picture-{i}", "correct": None, "plain": plain, "incorrect": None}
             for i in range(pictures)
@@ -73,6 +74,7 @@ def make_evaluation(
             },
             "unauthorised": max(plain + 0.02, p95),
             "regained": (max(plain + 0.02, p95) - 0.1102) / (owner - 0.1102),
+            "refused": 0.25,
         }
         for entry in scores["pictures"]:
             entry |= {"correct": owner, "incorrect": 0.0912}

@@ -121,7 +121,7 @@ def test_every_number_of_the_headline_table_is_the_json_s(demo: Path) -> None:
             "plain_bn": scores["plain_bn"] and scores["plain_bn"]["miou"],
             "incorrect_p95": incorrect and incorrect["p95"],
             "incorrect_max": incorrect and incorrect["max"],
-            "refused": incorrect and incorrect["refused"],
+            "refused": scores["refused"],
             "unauthorised": scores["unauthorised"],
             "regained": scores["regained"],
             "floor_constant": scores["floors"]["constant"],

@@ -168,7 +168,7 @@ def refusing(root: Path, lock: str, shares: tuple[float, float, float] = (1, 1, 
     values = evaluation(root, lock) | {"refuse": 0.1}
     for name, share in zip(("plain", "plain_bn", "incorrect"), shares, strict=True):
         values["scores"][name]["refused"] = share
-    values["scores"]["correct"]["refused"] = 0.0
+    values["scores"] |= {"refused": min(shares)}
     path = root / "data/evaluations" / lock / "evaluation.json"
     path.write_text(json.dumps(values))
 
@@ -200,7 +200,7 @@ def test_a_refusing_lock_is_told_apart(make_project: Make) -> None:
 def test_reports_and_results_of_before_refusals_are_read(make_project: Make) -> None:
     root = make_project({"baseline": [], "np-4": ["np-4"]})
     values = evaluation(root, "np-4")
-    del values["refuse"], values["scores"]["plain"]["refused"]
+    del values["refuse"], values["scores"]["refused"], values["scores"]["plain"]["refused"]
     (root / "data/evaluations/np-4/evaluation.json").write_text(json.dumps(values))
     summary = summary_of(root, {"baseline": [], "np-4": ["np-4"]})
     assert summary["locks"]["np-4"]["refused"] is None

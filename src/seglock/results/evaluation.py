@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -71,7 +72,8 @@ class Scores(Record):
 
     owner_miou: what the key's owner gets; of the baseline, what everyone gets. unauthorised: the
     best someone without the key gets: plain, plain with new statistics, 95th percentile of wrong
-    keys. regained: see `attack.regained`.
+    keys. regained: see `attack.regained`. refused: how often a thief is refused, whichever of the
+    three he tries: the least share of them; None for the baseline.
     """
 
     floors: Floors
@@ -82,6 +84,7 @@ class Scores(Record):
     owner_miou: float
     unauthorised: float | None = None
     regained: float | None = None
+    refused: float | None = None
     pictures: tuple[PictureScore, ...] = ()
 
     @classmethod
@@ -108,6 +111,7 @@ class Scores(Record):
             owner_miou=owner,
             unauthorised=best,
             regained=None if best is None else regained(best, owner=owner, floor=floors.floor),
+            refused=_least((plain, plain_bn, incorrect)),
             pictures=pictures,
         )
 
@@ -116,15 +120,10 @@ class Scores(Record):
         """What the key's owner gets; of the baseline, what everyone gets."""
         return self.correct or self.plain
 
-    @property
-    def refused(self) -> float | None:
-        """How often a thief is refused, whichever of the three he tries: the least share of them.
 
-        None for the baseline, and where it was not measured.
-        """
-        tried = (self.plain, self.plain_bn, self.incorrect)
-        known = [score.refused for score in tried if score and score.refused is not None]
-        return min(known) if len(known) == len(tried) else None
+def _least(tried: Sequence[Score | KeyScores | None]) -> float | None:
+    known = [score.refused for score in tried if score and score.refused is not None]
+    return min(known) if len(known) == len(tried) else None
 
 
 class Evaluation(Record):

@@ -24,6 +24,7 @@ ACCESS = {
     "owner_miou": "owner/miou",
     "unauthorised": "unauthorised",
     "regained": "regained",
+    "refused": "refused",
     "drop": "drop",
     "plain": "plain/miou",
     "plain_bn": "plain_bn/miou",
@@ -70,6 +71,7 @@ def evaluation_metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
             "owner_miou": scores["owner_miou"],
             "unauthorised": scores["unauthorised"],
             "regained": scores["regained"],
+            "refused": scores["refused"],
             "floor": floors["floor"],
             "key_space_bits": evaluation["key_space_bits"],
         }

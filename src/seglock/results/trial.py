@@ -56,10 +56,10 @@ class TrialRecord(Record):
     ``refuse`` is the weight of its refusal, 0 for none.
     All mean IoU are of the study's split, 0 to 1, None where nothing was measured. ``drop`` is
     the mean of the baselines of equal cost minus ``owner_miou``; ``regained`` is DESIGN's, None
-    where the owner is no better than the floor. ``curve`` is the validation mean IoU after each
-    epoch. With ``search.thief``, ``attacks`` has each attack's tier and figures by its name, and
-    ``strongest`` names whose mean IoU ``unauthorised`` is: an attack, or ``plain``, ``plain_bn``
-    or ``incorrect_p95``.
+    where the owner is no better than the floor; ``refused`` is as `Scores` has it. ``curve`` is the
+    validation mean IoU after each epoch. With ``search.thief``, ``attacks`` has each attack's tier
+    and figures by its name, and ``strongest`` names whose mean IoU ``unauthorised`` is: an attack,
+    or ``plain``, ``plain_bn`` or ``incorrect_p95``.
     """
 
     number: int
@@ -82,6 +82,7 @@ class TrialRecord(Record):
     incorrect_p95: float | None = None
     drop: float | None = None
     regained: float | None = None
+    refused: float | None = None
     strongest: str | None = None
     strongest_tier: str | None = None
     attacks: dict[str, dict[str, Any]] | None = None

@@ -12,7 +12,7 @@ from seglock.search.executor import TrialResult
 from seglock.search.point import Cost, Point
 
 _AS_THEY_ARE = (
-    "owner_miou", "unauthorised", "regained", "strongest", "strongest_tier", "attacks",
+    "owner_miou", "unauthorised", "regained", "refused", "strongest", "strongest_tier", "attacks",
 )  # fmt: skip
 """What is called the same in a lock's scores and in its trial; the last three by ``search.thief``
 alone."""
