@@ -12,7 +12,7 @@ from torch.nn import functional
 from seglock.attacks import ATTACKS, Budget, Verdict, run_attack
 from seglock.attacks.guesses import guess
 from seglock.attacks.unlabelled import USUAL, Signals, sureness
-from seglock.attacks.unsupervised import Nearest
+from seglock.attacks.unsupervised import NearestPlans
 from seglock.config import RefuseParams, TrainParams
 from seglock.training.epoch import pixel_loss
 from seglock.training.optimizer import Optimizer
@@ -93,7 +93,7 @@ def test_each_plan_of_a_list_is_tried_once_the_nearest_first() -> None:
     facts = scene("np-1").facts
     plans = small_space(facts.steps, "from_key", 10)
     assert plans is not None
-    moves = Nearest(facts, plans, 0)
+    moves = NearestPlans(facts, plans, 0)
     first = moves(plans[1], 1)
     assert first[0].equals(plans[1])
     rest = moves(plans[1], 8)

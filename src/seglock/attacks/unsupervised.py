@@ -35,12 +35,12 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     judged = Signals(material, [guess(facts, seed, number) for number in range(USUAL)])
     start = draw_best(facts, judged, meter, seed, share=_RANDOM_SHARE)
     listed = small_space(facts.steps, facts.ffx_password, _LISTED) if judged.refuses else None
-    moves = Nearest(facts, listed, seed) if listed else None
+    moves = NearestPlans(facts, listed, seed) if listed else None
     found = climb(facts, judged, meter, seed, start, moves=moves)
     return found.finding("signal")
 
 
-class Nearest:
+class NearestPlans:
     """Plans of a list, each once: those first that differ from the best in fewest positions.
 
     A refusal is flat but near the right plan, so that a climb by chance would soon go round in
