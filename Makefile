@@ -37,7 +37,8 @@ demo: env ## run the whole pipeline of params.yaml (minutes on two cores), then 
 services: ## install the database server that some tests start (Debian, as root; skipped elsewhere)
 	@.ci/services
 
-test: env check ## lint, types, import rules, then the tests
+test: env lint ## lint, then types, import rules and the tests side by side
+	@$(MAKE) --no-print-directory -j 2 types imports tests
 
 check: lint types imports tests
 
@@ -51,9 +52,9 @@ types:
 imports:
 	lint-imports
 
-# Processes of one thread each, a file of tests being one piece of work; two more than there are cores, since tests also
+# Processes of one thread each, a file of tests being one piece of work; three more than there are cores, since tests also
 # wait for servers and for what they have killed. Fast ones do not wait: there each process more only imports once more.
-PYTEST := OMP_NUM_THREADS=1 python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 python -m pytest -n 5 --dist loadfile --no-loadscope-reorder
 
 tests:
 	$(PYTEST)
