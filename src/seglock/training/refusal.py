@@ -64,7 +64,7 @@ class Refusal:
         >>> from seglock.transforms import Unauthorised, compose
         >>> key, params = demonstration_key(), RefuseParams(weight=0.4, ramp_epochs=2, every=2)
         >>> refusal = Refusal(Unauthorised(compose(["np-4"], key), key, params), None, None)
-        >>> [refusal.weight(step, 2) for step in range(6)]
+        >>> [round(refusal.weight(step, 2), 6) for step in range(6)]
         [0.1, 0.0, 0.3, 0.0, 0.4, 0.0]
         """
         refuse = self.unauthorised.refuse
