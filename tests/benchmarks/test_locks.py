@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from benchmarks.lock_tables import PARTS, holds, most_beyond, strongest
-from benchmarks.locks import LOCKS, main, with_locks
+from benchmarks.locks import LOCKS, WITH_LABELS, main, with_locks
 from seglock.config import RefuseParams, load_profile
 from tests.benchmarks.test_protocol import ROOT, SMALL
 
+QUERIES = 4
 BUDGET = {
     "attack.names": json.dumps(["plain", "hill-climb", "finetune", "known-plaintext"]),
-    "attack.queries": 4,
+    "attack.queries": QUERIES,
     "attack.labelled": "[10, 50]",
 }
 GIVEN = {
@@ -57,7 +58,11 @@ def test_every_lock_has_three_keys_and_seeds(whole: Path) -> None:
             set() if row["lock"] == "baseline" else set(json.loads(BUDGET["attack.names"]))
         )  # type: ignore[arg-type]
     assert found["locks"]["np-4-refuse"]["refuse"]["weight"] == 0.5
-    assert found["queries_with_labels"] == 32
+    assert found["queries_with_labels"] == WITH_LABELS * QUERIES
+    for row in found["rows"]:
+        for attack in row["attacks"]:
+            given = found["queries_with_labels"] if attack["tier"] == "T1" else QUERIES
+            assert attack["budget"]["queries"] == given
 
 
 def test_what_is_done_is_not_done_again(whole: Path) -> None:

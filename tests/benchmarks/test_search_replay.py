@@ -21,16 +21,16 @@ from tests.search.records import make_baseline, make_stopped, make_trial
 
 SEARCH = SearchParams(max_drop=0.02, margin=0.05, warmup_epochs=2)
 
-FLOOR, PLAIN, EPOCHS = 0.1, 0.6, 12
+PARAMS = benchmark_params(quick=False)
+FLOOR, PLAIN, EPOCHS = 0.1, 0.6, PARAMS.train.epochs
 _COST = {"shf": 0.05, "np": 0.01, "ffx": 0.03, "np+shf": 0.06}
 _LEFT = {"shf": 0.04, "np": 0.09, "ffx": 0.2, "np+shf": 0.0}
 
 
 def made_up_table() -> Table:
     """Larger blocks cost more and leave less; every curve rises like the baseline's."""
-    params = benchmark_params(quick=False)
     trials = []
-    for number, point in enumerate(grid(params)):
+    for number, point in enumerate(grid(PARAMS)):
         share = (point.fraction or 50) / 100
         owner = PLAIN - _COST[point.pattern] * point.block_size**0.5 * share
         unauthorised = 0.08 + _LEFT[point.pattern] / point.block_size**0.5 / share
@@ -61,7 +61,7 @@ def made_up_table() -> Table:
         epochs=EPOCHS, image_side=64, seeds=(0, 1, 2), owner_miou=(PLAIN,) * 3,
         curves=(curve,) * 3, floor=FLOOR,
     )  # fmt: skip
-    return Table(params, (baseline,), tuple(trials))
+    return Table(PARAMS, (baseline,), tuple(trials))
 
 
 TABLE = made_up_table()

@@ -13,6 +13,7 @@ from seglock.errors import ConfigError
 from seglock.stages.profile import Difference, diff_profile, list_profiles, use_profile
 
 ROOT = Path(__file__).parents[2]
+EPOCHS = load_profile(ROOT / "profiles" / "synthetic.yaml").train.epochs
 NAMES = [path.stem for path in sorted((ROOT / "profiles").glob("*.yaml"))]
 
 
@@ -28,6 +29,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def changed_text(path: Path) -> str:
+    """The params file's text with another number of epochs."""
+    before = path.read_text()
+    after = before.replace(f"\n  epochs: {EPOCHS}", f"\n  epochs: {EPOCHS + 1}")
+    assert after != before
+    return after
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_profiles_are_listed_and_used(project: Path, name: str) -> None:
     use_profile(project, name)
@@ -40,7 +49,7 @@ def test_profiles_are_listed_and_used(project: Path, name: str) -> None:
 
 def test_a_params_file_with_changes_is_not_overwritten(project: Path) -> None:
     path = project / "params.yaml"
-    changed = path.read_text().replace("epochs: 12", "epochs: 13")
+    changed = changed_text(path)
     path.write_text(changed)
     assert not any(profile.in_use for profile in list_profiles(project))
     with pytest.raises(ConfigError, match="changes of your own"):
@@ -53,7 +62,7 @@ def test_a_params_file_with_changes_is_not_overwritten(project: Path) -> None:
 
 def test_a_copy_of_params_yaml_is_a_profile(project: Path) -> None:
     path = project / "params.yaml"
-    mine = path.read_text().replace("epochs: 12", "epochs: 13")
+    mine = changed_text(path)
     path.write_text(mine)
     (project / "profiles" / "mine.yaml").write_text(mine)
     assert [p.name for p in list_profiles(project) if p.in_use] == ["mine"]
@@ -82,9 +91,10 @@ def test_diff_is_what_use_would_change(project: Path) -> None:
     assert diff_profile(project) == []
     lines = [
         'locks.np-4: {"steps": ["np-4"]} -> absent',
+        'locks.np-8-refuse: {"steps": ["np-8"], "refuse": {"weight": 0.2}} -> absent',
         "locks.ffx-4.ffx_password: absent -> fixed",
         'locks.np-2: absent -> {"steps": ["np-2"]}',
-        "train.epochs: 12 -> 3",
+        f"train.epochs: {EPOCHS} -> 3",
         "train.optimizer: sgd -> adamw",
         "train.crop_scale: [0.5, 1.0] -> [0.25, 1.0]",
         'search.space.lr: null -> {"low": 0.1, "high": 0.2}',
@@ -96,4 +106,4 @@ def test_diff_is_what_use_would_change(project: Path) -> None:
     assert sorted(shown.output.splitlines()) == sorted(lines)
     same = CliRunner().invoke(app, ["profile", "diff", "mine"], catch_exceptions=False)
     assert same.output == "no value differs\n"
-    assert Difference("train.epochs", "3", "12") in diff_profile(project, "synthetic")
+    assert Difference("train.epochs", "3", str(EPOCHS)) in diff_profile(project, "synthetic")
