@@ -18,6 +18,7 @@ from typing import Any, Self
 
 import pytest
 
+from tests.processes import in_session, kill_with_all_below
 from tests.search.fakes import wait_for
 
 ROOT = Path(__file__).parents[1]
@@ -48,9 +49,7 @@ class Node:
 
     def kill(self) -> None:
         """End all its processes at once, as when its machine loses power."""
-        for process in (self.raylet, *descendants(self.raylet)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+        kill_with_all_below(self.raylet)
 
 
 class Nodes:
@@ -152,27 +151,3 @@ def ray_cluster(_two_nodes: Nodes, ray_loopback: None) -> Nodes:
     while len(_two_nodes.nodes) < 2:
         _two_nodes.add()
     return _two_nodes
-
-
-def in_session(session: int) -> list[int]:
-    """The living processes of a session: Ray's workers leave their group, but not that."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, _, _, theirs = path.read_text().rpartition(")")[2].split()[:4]
-            if int(theirs) == session and state != "Z":
-                found.append(int(path.parent.name))
-    return found
-
-
-def descendants(process: int) -> list[int]:
-    """The process numbers of all children, and of theirs."""
-    parents: dict[int, list[int]] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parent = int(path.read_text().rpartition(")")[2].split()[1])
-            parents.setdefault(parent, []).append(int(path.parent.name))
-    found: list[int] = []
-    for child in parents.get(process, []):
-        found += [child, *descendants(child)]
-    return found

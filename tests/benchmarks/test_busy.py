@@ -8,20 +8,42 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from benchmarks.busy import OURS, PLAIN, main, others, rows_of
-from tests.ray_cluster import descendants
+from tests.processes import children
+
+
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], set[int]]:
+    """Says which processes that this test started there are, and those that they started.
+
+    They inherit a variable; one that has ended, and that nobody waited for, is a child still. The
+    servers that other tests left to this process may start and end what they like.
+    """
+    monkeypatch.setenv("STARTED_FOR", str(tmp_path))
+    mark = f"STARTED_FOR={tmp_path}".encode()
+    before = set(children(os.getpid()))
+
+    def found() -> set[int]:
+        ours = set(children(os.getpid())) - before
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                if mark in path.read_bytes().split(b"\0"):
+                    ours.add(int(path.parent.name))
+        return ours
+
+    return found
 
 
 def test_a_quick_run_measures_beside_others_and_stops_them(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], started: Callable[[], set[int]]
 ) -> None:
-    before = set(descendants(os.getpid()))
     main(["--quick", "--out", str(tmp_path)])
-    assert set(descendants(os.getpid())) <= before
+    assert not started()
     (path,) = tmp_path.glob("busy-*.json")
     rows = json.loads(path.read_text())["rows"]
     assert [row["name"].partition(": ")[2] for row in rows] == [PLAIN, OURS]
@@ -30,13 +52,12 @@ def test_a_quick_run_measures_beside_others_and_stops_them(
     assert "OMP_WAIT_POLICY=PASSIVE" in capfd.readouterr().err  # it did find the machine busy
 
 
-def test_others_end_whatever_happens() -> None:
-    before = set(descendants(os.getpid()))
+def test_others_end_whatever_happens(started: Callable[[], set[int]]) -> None:
     with contextlib.suppress(KeyboardInterrupt), others(2):
-        spinning = set(descendants(os.getpid())) - before
+        spinning = started()
         raise KeyboardInterrupt
     assert len(spinning) == 2
-    assert not spinning & set(descendants(os.getpid()))
+    assert not started()
 
 
 def test_others_end_with_the_process_that_started_them() -> None:

@@ -19,7 +19,8 @@ from seglock.search import cluster
 from seglock.search.cluster import RayExecutor
 from seglock.search.executor import Failed, Finished, Outcome
 from seglock.training import EpochRow
-from tests.ray_cluster import ROOT, Nodes, descendants, in_session
+from tests.processes import descendants, in_session
+from tests.ray_cluster import ROOT, Nodes
 from tests.search.fakes import fake_job, fake_run, is_running, wait_for
 from tests.search.project import checkout, make_job, make_root, make_weights, push
 

@@ -13,7 +13,8 @@ from seglock.config import ResourceParams
 from seglock.search.cluster import RayExecutor
 from seglock.search.coordinator import run_search
 from seglock.search.executor import TrialJob, TrialResult
-from tests.ray_cluster import Nodes, descendants
+from tests.processes import descendants
+from tests.ray_cluster import Nodes
 from tests.search.fakes import is_running, wait_for, write_whole
 from tests.search.small_study import Silent, curve, result_of, study_params
 
