@@ -13,6 +13,8 @@ import shutil
 import sys
 from typing import Any
 
+from tests.processes import children, kill_with_all_below
+
 STORE_BYTES = 80 << 20  # the smallest that Ray takes is 75 MiB
 
 
@@ -23,16 +25,31 @@ def main(folder: str) -> None:
 
     cluster = Cluster()
     nodes: dict[str, Any] = {}
+
+    def add() -> Any:
+        head = {} if nodes else {"include_dashboard": False, "include_log_monitor": False}
+        return cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES, **head)
+
     try:
         for line in sys.stdin:
             command = json.loads(line)
             os.environ.update(command.get("environment", {}))
             if command["do"] == "add":
-                node = cluster.add_node(
-                    num_cpus=1,
-                    object_store_memory=STORE_BYTES,
-                    **({} if nodes else {"include_dashboard": False, "include_log_monitor": False}),
-                )
+                before = children(os.getpid())
+                try:
+                    node = add()
+                except Exception as failed:
+                    # Ray gives a node 30 seconds, which no setting changes, and one question to a
+                    # busy server may take them all.
+                    print(f"once more, for this node did not start: {failed}", file=sys.stderr)
+                    for process in set(children(os.getpid())).difference(before):
+                        kill_with_all_below(process)
+                    if nodes:
+                        cluster.worker_nodes.intersection_update(nodes.values())
+                    else:
+                        cluster = Cluster()
+                    node = add()
+                    cluster.wait_for_nodes()  # until the one that was given up counts no longer
                 nodes[node.node_id] = node
                 raylet = node.all_processes["raylet"][0].process.pid
                 answer = {"node": node.node_id, "raylet": raylet, "address": cluster.address}
