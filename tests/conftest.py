@@ -59,6 +59,14 @@ def _nothing_of_the_users(tmp_path_factory: pytest.TempPathFactory, monkeypatch)
     monkeypatch.setenv("SEGLOCK_KEY_DIR", str(tmp_path_factory.mktemp("keys")))
 
 
+@pytest.fixture(autouse=True)
+def cheap_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys made in a test's own process are hashed at little cost; ``tests/keys/test_record.py``,
+    which is about the hash, has it at the full one."""
+    monkeypatch.setattr("seglock.keys.record._MEMORY_KIB", 64)
+    monkeypatch.setattr("seglock.keys.record._PASSES", 1)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder with real images; the test is skipped where there is none."""

@@ -25,6 +25,11 @@ FROZEN = PublicRecord(
 )
 
 
+@pytest.fixture(autouse=True)
+def cheap_hash() -> None:
+    """No: at its full cost, in every test here."""
+
+
 def test_of_hashes_the_secret_with_argon2id_at_rfc_9106_cost() -> None:
     cost = argon2.extract_parameters(RECORD.hash)
     assert cost == argon2.profiles.RFC_9106_LOW_MEMORY
