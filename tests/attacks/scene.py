@@ -55,20 +55,25 @@ class Scene:
 
     def under(self, transform: Transform) -> attacks.Scene:
         """The scene that stages make; as many images as the attacker has count as labelled."""
-        lock = LockParams(
-            steps=[str(step) for step in self.facts.steps], ffx_password=self.facts.ffx_password
-        )
+        lock, params = settings(self.facts)
         classes = tuple("abc"[:CLASSES])
         data = PreparedData(
             Path(), "synthetic", classes, self.facts.image_side, "",
             self.attacker, self.attacker, self.test,
         )  # fmt: skip
-        params = Params(
-            locks={"baseline": LockParams(steps=[])},
-            train=TrainParams(device="cpu"),
-            evaluate=EvaluateParams(batch_size=16),
-        )
         return attacks.Scene(self.network, transform, lock, data, params, self.attacker, self.test)
+
+
+@lru_cache(maxsize=16)
+def settings(facts: Facts) -> tuple[LockParams, Params]:
+    """What a project would say of the lock and of all else; nobody changes it."""
+    lock = LockParams(steps=[str(step) for step in facts.steps], ffx_password=facts.ffx_password)
+    params = Params(
+        locks={"baseline": LockParams(steps=[])},
+        train=TrainParams(device="cpu"),
+        evaluate=EvaluateParams(batch_size=16),
+    )
+    return lock, params
 
 
 @lru_cache(maxsize=4)

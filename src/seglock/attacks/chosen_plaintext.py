@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,7 +46,9 @@ def chosen_blocks(facts: Facts) -> NDArray[np.uint8]:
     return np.concatenate([constants, np.stack(digits)])
 
 
+@lru_cache(maxsize=8)
 def _constants(facts: Facts) -> NDArray[np.uint8]:
+    """The levels of the constant blocks; nothing secret is among the facts. Not to be changed."""
     levels = np.arange(LEVELS, dtype=np.uint8)
     if facts.secret_tables:
         return levels
