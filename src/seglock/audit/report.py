@@ -31,6 +31,7 @@ A clean audit is evidence, no proof.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,14 +119,25 @@ def search_project(
 
 
 class _Look:
-    """Every needle in a piece, however spelled: what it is, whose, and how it stood there."""
+    """Every needle in a piece, however spelled: what it is, whose, and how it stood there.
+
+    The same bytes stand in many places, as a file and what git, DVC and MLflow keep of it: what
+    was seen in them once is told again.
+    """
 
     def __init__(self, needles: Sequence[Needle], scales: tuple[int, ...]) -> None:
         from seglock.audit.searcher import Searcher
 
         self._searcher, self._scales = Searcher(needles), scales
+        self._seen: dict[bytes, tuple[tuple[str, str, str], ...]] = {}
 
-    def __call__(self, data: bytes) -> Iterator[tuple[str, str, str]]:
+    def __call__(self, data: bytes) -> tuple[tuple[str, str, str], ...]:
+        digest = hashlib.sha256(data).digest()
+        if digest not in self._seen:
+            self._seen[digest] = tuple(self._found(data))
+        return self._seen[digest]
+
+    def _found(self, data: bytes) -> Iterator[tuple[str, str, str]]:
         from seglock.audit.decode import buffers
 
         for how, buffer in buffers(data, scales=self._scales):
