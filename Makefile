@@ -37,10 +37,10 @@ demo: env ## run the whole pipeline of params.yaml (minutes on two cores), then 
 services: ## install the database server that some tests start (Debian, as root; skipped elsewhere)
 	@.ci/services
 
-test: env lint ## lint, then types, import rules and the tests side by side
-	@$(MAKE) --no-print-directory -j 2 types imports tests
+test: env check ## lint, then types, import rules and the tests side by side
 
-check: lint types imports tests
+check: lint
+	@$(MAKE) --no-print-directory -j 2 types imports tests
 
 lint:
 	ruff format --check .

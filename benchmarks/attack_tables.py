@@ -124,7 +124,7 @@ def _shares(found: Mapping[str, Mapping[str, Result]], name: str) -> set[int]:
         for results in found.values()
         if name in results
         for line in results[name]["curve"]
-        if "from" in line
+        if "labelled" in line
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.markdown import NONE, table
-from seglock.config import BASELINE
+from seglock.config import BASELINE, RefuseParams
 from seglock.results.attack import AttackResult, BeyondScratch, beyond_scratch, regained
 
 Document = Mapping[str, Any]
@@ -63,6 +63,46 @@ def verdicts(document: Document) -> str:
     return f"{table(header, lines, ('T0', 'T1 beyond scratch', 'T2', 'T3', 'holds'))}\n\n{below}"
 
 
+def judged(document: Document) -> str:
+    """What the owner has, and whoever has no key and attacks nothing; over keys and seeds."""
+    lines = []
+    for lock, rows in _by_lock(document).items():
+        if lock == BASELINE:
+            continue
+        about, wrong = document["locks"][lock], [row["incorrect"] for row in rows]
+        lines.append(
+            [
+                "+".join(about["steps"]),
+                refusal_text(about["refuse"]),
+                str(len(rows)),
+                _spread(row["owner_miou"] for row in rows),
+                f"{sum(_drop(document, row) for row in rows) / len(rows):.3f}",
+                *(_spread(row[name] for row in rows) for name in ("plain", "plain_bn")),
+                *(_spread(one[name] for one in wrong) for name in ("p95", "max")),
+            ]
+        )
+    header = [
+        "lock", "refuse", "keys", "owner", "drop", "plain", "plain BN", "wrong keys, p95", "max",
+    ]  # fmt: skip
+    return table(header, lines, ("refuse",))
+
+
+def refusal_text(refuse: Mapping[str, Any] | None) -> str:
+    """A refusal's weight, and what else of it is not as it comes.
+
+    >>> refusal_text(RefuseParams(weight=0.2, every=4).model_dump(mode="json"))
+    '0.2, every 4'
+    """
+    if refuse is None:
+        return NONE
+    usual = RefuseParams(weight=refuse["weight"]).model_dump(mode="json")
+    words = [f"{refuse['weight']:g}"]
+    for name, value in refuse.items():
+        if value != usual[name]:
+            words.append(f"near {value['near']:g}" if name == "shares" else f"{name} {value}")
+    return ", ".join(words)
+
+
 def by_attack(document: Document) -> str:
     """Each attack's mean IoU by lock: the mean over keys, and the most."""
     by_lock = {k: v for k, v in _by_lock(document).items() if any(row["attacks"] for row in v)}
@@ -79,7 +119,7 @@ def by_attack(document: Document) -> str:
         if tier != "analysis":
             lines.append([f"`{name}`", tier, *(_spread(scores.get(k, [])) for k in by_lock)])
     header = ["attack", "tier", *(f"`{lock}`" for lock in by_lock)]
-    floors = document["rows"][0]["floors"]
+    floors = document["networks"][0]["floors"]
     below = (
         f"Mean IoU; the floors are {floors['constant']:.4f} for one class everywhere and "
         f"{floors['prior']:.4f} for each pixel's majority class."
@@ -88,7 +128,11 @@ def by_attack(document: Document) -> str:
 
 
 TIERS = ("T0", "T2", "T3")
-PARTS: Mapping[str, Callable[[Document], str]] = {"verdicts": verdicts, "attacks": by_attack}
+PARTS: Mapping[str, Callable[[Document], str]] = {
+    "verdicts": verdicts,
+    "judged": judged,
+    "attacks": by_attack,
+}
 
 
 def strongest(row: Row, tier: str) -> Thief | None:
@@ -131,14 +175,14 @@ def holds(document: Document, rows: Sequence[Row]) -> str:
 
 def _by_lock(document: Document) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
-    for row in document["rows"]:
+    for row in document["networks"]:
         found.setdefault(row["lock"], []).append(row)
     return found
 
 
 def _drop(document: Document, row: Row) -> float:
     """From the mean of the baselines to what the owner has."""
-    baselines = [one["owner_miou"] for one in document["rows"] if one["lock"] == BASELINE]
+    baselines = [one["owner_miou"] for one in document["networks"] if one["lock"] == BASELINE]
     return float(sum(baselines) / len(baselines) - row["owner_miou"])
 
 
@@ -148,7 +192,9 @@ def _cost(document: Document, lock: str, rows: Sequence[Row]) -> str:
     if about[lock]["refuse"] is None:
         return NONE
     same = [name for name in about if about[name] == about[lock] | {"refuse": None}]
-    usual = {row["repeat"]: row["train_seconds"] for row in document["rows"] if row["lock"] in same}
+    usual = {
+        row["repeat"]: row["train_seconds"] for row in document["networks"] if row["lock"] in same
+    }
     ratios = [
         row["train_seconds"] / usual[row["repeat"]] for row in rows if usual.get(row["repeat"])
     ]

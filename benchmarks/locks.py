@@ -107,7 +107,7 @@ def document(
         "attack": params.attack.model_dump(mode="json"),
         "queries_with_labels": WITH_LABELS * params.attack.queries,
         "locks": {name: params.locks[name].model_dump(mode="json") for name in names},
-        "rows": rows,
+        "networks": rows,
     }
 
 

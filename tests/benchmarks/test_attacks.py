@@ -14,7 +14,8 @@ from seglock.config import load_profile
 from seglock.report.numbers import signed
 from tests.benchmarks.test_protocol import ROOT, SMALL
 
-NAMES = ["plain", "random-keys", "hill-climb", "finetune", "ciphertext-only", "known-plaintext"]
+NAMES = ["plain", "random-keys", "hill-climb", "finetune", "ciphertext-only", "distil"]
+NAMES += ["known-plaintext"]
 BUDGET = {
     "attack.names": json.dumps(NAMES),
     "attack.queries": 6,

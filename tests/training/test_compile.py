@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from torch._dynamo.utils import counters
 
+from seglock.config import RefuseParams
 from seglock.keys import demonstration_key
 from seglock.tracking import MemoryTracker
 from seglock.training import TrainResult, train
-from seglock.transforms import compose
+from seglock.transforms import Unauthorised, compose
 from tests.training.small import digest_of, largest_difference, small_job, small_params
 
 Compile = Callable[[str], None]
@@ -66,6 +67,20 @@ def test_compiled_training_is_the_usual_one(tmp_path: Path, compile_with: Compil
     assert graphs() == 1
     assert largest_difference(usual.weights, compiled.weights) < 1e-4
     assert compiled.val_loss == pytest.approx(usual.val_loss, rel=1e-4)
+
+
+def test_a_refusal_compiled_is_the_usual_one(tmp_path: Path, compile_with: Compile) -> None:
+    """Each way of batch norm in the second term is a graph of its own, and none is made twice."""
+    lock, key = compose(["np-4"], key=demonstration_key()), demonstration_key()
+    refusal = Unauthorised(lock, key, RefuseParams(weight=0.3))
+    usual = small_job(tmp_path / "usual", unauthorised=refusal)
+    expected = train(usual, tracker=MemoryTracker(), progress=False)
+    compile_with("aot_eager")
+    params = small_params(compile=True)
+    job = small_job(tmp_path / "compiled", params, unauthorised=refusal)
+    compiled = train(job, tracker=MemoryTracker(), progress=False)
+    assert graphs() == 3
+    assert largest_difference(expected.weights, compiled.weights) < 1e-4
 
 
 def test_the_auxiliary_loss_is_in_the_same_graph(tmp_path: Path, compile_with: Compile) -> None:

@@ -25,6 +25,7 @@ from seglock.attacks.descent import batch_of, descend
 from seglock.attacks.look import Look
 from seglock.attacks.protocol import Attack, Candidate, Finding, Material
 from seglock.evaluation import reestimate_batch_norm
+from seglock.models.norm import norm_layers
 from seglock.transforms import identity
 
 _LR = {"sure": 0.003, "sure-and-diverse": 0.003, "pseudo-labels": 0.0005}
@@ -43,14 +44,12 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
         yield from (part for part in parts if len(part) > 1 or len(parts) == 1)
 
     start = reestimate_batch_norm(material.network, batches())
-    levelled = _levelled(start, inputs)
-    is_levelled = Look.of(start, inputs).collapsed
-    networks = {"statistics": start}
-    if is_levelled:
-        networks["levelled"] = levelled
+    networks, collapsed = {"statistics": start}, Look.of(start, inputs).collapsed
+    if collapsed:
+        networks["levelled"] = _levelled(start, inputs)
+    levelled = networks.get("levelled", start)
     for number, (how, lr) in enumerate(_LR.items()):
-        is_plain = how == "sure" or not is_levelled
-        network = copy.deepcopy(start if is_plain else levelled)
+        network = copy.deepcopy(start if how == "sure" else levelled)
         torch.manual_seed(seed)
         own = meter.part(len(_LR) - number)
         _adapt(network, inputs, how, own, lr=lr, seed=seed)
@@ -61,7 +60,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
         for how, network in networks.items()
     )
     told = [look.told for look in looks.values()]
-    return Finding(candidates, int(np.argmax(told)), about={"start_collapsed": is_levelled})
+    return Finding(candidates, int(np.argmax(told)), about={"start_collapsed": collapsed})
 
 
 class _Levelled(nn.Module):
@@ -94,7 +93,7 @@ def _adapt(
 ) -> None:
     rng = np.random.default_rng([seed, 4])
     last = _last_layer(network)
-    trained = list(_affine(network))
+    trained = [p for layer in norm_layers(network) for p in layer.parameters(recurse=False)]
     if how == "pseudo-labels" or not trained:
         kept = {id(parameter) for parameter in last.parameters()}
         trained = [p for p in network.parameters() if id(p) not in kept]
@@ -140,15 +139,6 @@ class _Centroids:
         self._found = seen if kept is None else _KEPT * kept + (1 - _KEPT) * seen
         nearest = (points @ F.normalize(self._found, dim=1).T).argmax(dim=1)
         return nearest.view(len(features), *features.shape[-2:])
-
-
-def _affine(network: nn.Module) -> Iterator[nn.Parameter]:
-    """Scale and shift of every norm layer: the only parameters of one dimension that have company
-    of their own shape."""
-    for module in network.modules():
-        own = dict(module.named_parameters(recurse=False))
-        if set(own) == {"weight", "bias"} and own["weight"].dim() == 1:
-            yield from own.values()
 
 
 def _last_layer(network: nn.Module) -> nn.Module:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seglock.attacks.tuning import rate
+from seglock.attacks.tuning import drawn, rate, train_only
 from seglock.config import TrainParams
 from seglock.methods import LEVELS
 from seglock.training.optimizer import Optimizer
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from seglock.attacks.budget import Meter
     from seglock.attacks.protocol import Facts
 
-BATCH = 16
 _CLIP = 1.0
 
 
@@ -38,9 +37,7 @@ def descend(
     loss_of: the loss of step 0, 1, ..., a scalar with a gradient. The rate goes up, then down to
     0 with what is spent.
     """
-    chosen = set(map(id, trained))
-    for parameter in network.parameters():
-        parameter.requires_grad_(id(parameter) in chosen)
+    train_only(network, trained)
     optimizer = Optimizer(
         network, TrainParams(optimizer="adamw", weight_decay=1e-4, clip_grad_norm=_CLIP)
     )
@@ -55,10 +52,7 @@ def descend(
 
 def batch_of(rng: np.random.Generator, inputs: Tensor) -> Tensor:
     """Some of inputs (N, 3, S, S), each mirrored half of the time; two at least, for batch norm."""
-    count = max(2, min(BATCH, len(inputs)))
-    some = inputs[torch.from_numpy(rng.choice(len(inputs), count, replace=count > len(inputs)))]
-    mirrored = torch.from_numpy(rng.random(count) < 0.5).to(inputs.device)
-    return torch.where(mirrored.view(-1, 1, 1, 1), some.flip(-1), some)
+    return drawn(rng, inputs, inputs[:, 0])[0]
 
 
 def seen_inputs(encrypted: NDArray[Any], facts: Facts, device: torch.device) -> Tensor:

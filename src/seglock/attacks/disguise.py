@@ -25,6 +25,8 @@ from seglock.attacks.budget import Meter
 from seglock.attacks.descent import batch_of, descend, seen_inputs
 from seglock.attacks.look import Look
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material
+from seglock.attacks.unlabelled import divergence
+from seglock.models.norm import norm_layers
 from seglock.transforms import INPUT_MEAN, INPUT_STD, identity
 
 _LR = 0.02
@@ -54,7 +56,7 @@ class _Aim:
 
 def run(material: Material, meter: Meter, seed: int) -> Finding:
     """T0: from the network's own statistics."""
-    layers = list(_norms(material.network))
+    layers = list(norm_layers(material.network))
     known = [layer for layer in layers if getattr(layer, "running_mean", None) is not None]
     pairs = [(layer.get_buffer("running_mean"), layer.get_buffer("running_var")) for layer in known]
     network, told = _disguised(material, meter, seed, _Aim(pairs))
@@ -185,7 +187,9 @@ def _unlike(
     chances = F.softmax(logits, dim=1)
     terms: dict[str, Tensor] = {}
     if aim.moments:
-        apart = [_apart(*one, *other) for one, other in zip(moments, aim.moments, strict=True)]
+        pairs = zip(moments, aim.moments, strict=True)
+        # The logarithm, so that one wild channel does not drown the others and has a gradient.
+        apart = [torch.log1p(divergence(*one, *other)).mean() for one, other in pairs]
         terms["moments"] = torch.stack(apart).mean()
     mean = chances.mean((0, 2, 3))
     terms["sure"] = -(chances * F.log_softmax(logits, dim=1)).sum(dim=1).mean()
@@ -210,14 +214,6 @@ def _unlike(
     return total
 
 
-def _apart(mean: Tensor, variance: Tensor, wanted: Tensor, spread: Tensor) -> Tensor:
-    """The divergence of normal distributions, over channels; its logarithm, so that one wild
-    channel does not drown the others and still has a gradient."""
-    ratio = (variance + 1e-5) / (spread + 1e-5)
-    apart = ratio - ratio.log() - 1 + (mean - wanted) ** 2 / (spread + 1e-5)
-    return torch.log1p(apart / 2).mean()
-
-
 @contextlib.contextmanager
 def _moments(network: nn.Module) -> Iterator[list[tuple[Tensor, Tensor]]]:
     """Mean and variance of each channel of what enters each norm layer in the block, (C,) each."""
@@ -227,20 +223,12 @@ def _moments(network: nn.Module) -> Iterator[list[tuple[Tensor, Tensor]]]:
         values = inputs[0].float()
         found.append((values.mean((0, 2, 3)), values.var((0, 2, 3), unbiased=False)))
 
-    handles = [layer.register_forward_pre_hook(hear) for layer in _norms(network)]
+    handles = [layer.register_forward_pre_hook(hear) for layer in norm_layers(network)]
     try:
         yield found
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _norms(network: nn.Module) -> Iterator[nn.Module]:
-    """Layers with a scale and shift of one dimension, parameters or constants."""
-    for module in network.modules():
-        weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
-        if isinstance(weight, Tensor) and weight.dim() == 1 and bias is not None:
-            yield module
 
 
 def block_moments(inputs: Tensor, facts: Facts) -> tuple[Tensor, Tensor | None]:

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seglock.attacks.budget import Meter
-from seglock.attacks.descent import BATCH, descend, seen_inputs
+from seglock.attacks.descent import descend, seen_inputs
 from seglock.attacks.protocol import Attack, Candidate, Finding, Material
-from seglock.attacks.tuning import fresh
+from seglock.attacks.tuning import BATCH, fresh
 from seglock.data.augment import augment, draw_augmentation
 from seglock.evaluation.batches import slices
 from seglock.evaluation.predict import classes_of
@@ -48,7 +48,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     candidates: list[Candidate] = []
     for source, count in [*(("theft", count) for count in counts), ("scratch", most)]:
         torch.manual_seed(seed)  # whatever was drawn before
-        student = fresh(material.network) if source == "scratch" else stolen(material)
+        student = (fresh if source == "scratch" else copy.deepcopy)(material.network)
         own = meter.part(len(counts) + 1 - len(candidates), steps)
         taught(student, plain[:count], answers[:count], own, seed)
         candidates.append(Candidate(network=student, about={"from": source, "answers": count}))
@@ -77,10 +77,6 @@ def answered(material: Material, images: NDArray[np.uint8]) -> Tensor:
     for rows in slices(len(images), material.batch_size):
         answers.append(classes_of(network(inputs[rows])["out"]))
     return torch.cat(answers)
-
-
-def stolen(material: Material) -> nn.Module:
-    return copy.deepcopy(material.network)
 
 
 def taught(student: nn.Module, images: Tensor, answers: Tensor, meter: Meter, seed: int) -> None:

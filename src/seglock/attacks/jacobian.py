@@ -7,12 +7,12 @@ by random directions of what is derived, so that one backward pass gives one ima
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from seglock.attacks.blocks import block_grid
 from seglock.attacks.climb import Found
@@ -22,7 +22,7 @@ from seglock.attacks.protocol import Attack, Finding, Material
 from seglock.attacks.shf_matching import statistics
 from seglock.attacks.unlabelled import USUAL, Signals
 from seglock.evaluation.tally import spread
-from seglock.models import FrozenBatchNorm2d
+from seglock.models.norm import norm_layers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,7 +40,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     """Half of the steps for gradients, the same number for each layer; then exchanges."""
     facts, network = material.facts, material.network.requires_grad_(False)
     judged = Signals(material, [guess(facts, seed, number) for number in range(USUAL)])
-    layers = [None, *_normed(network)[:_LAYERS]]
+    layers = [None, *islice(norm_layers(network), _LAYERS)]
     passes = max(1, int(meter.budget.queries * _DERIVED_SHARE) // len(layers))
     public = natural(material)
     rng, found = torch.Generator().manual_seed(seed), None
@@ -76,11 +76,6 @@ def partial(public: NDArray[np.float64]) -> NDArray[np.float64]:
     found = np.zeros_like(public)
     found[0] = (2 * own - inverse) / inverse.diagonal().mean()
     return found
-
-
-def _normed(network: nn.Module) -> list[nn.Module]:
-    norms = (_BatchNorm, FrozenBatchNorm2d, nn.GroupNorm)
-    return [module for module in network.modules() if isinstance(module, norms)]
 
 
 def _photos(material: Material, seed: int, number: int) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seglock.attacks.descent import BATCH
+from seglock.attacks.tuning import BATCH
 from seglock.evaluation.predict import classes_of
 
 COLLAPSED = 0.99

@@ -17,7 +17,7 @@ from seglock.config import TrainParams
 from seglock.data import VOID
 from seglock.training.optimizer import Optimizer
 
-_BATCH = 16
+BATCH = 16
 _HELD_OUT = 5
 _CHECKS = 10
 _STARTED = 5
@@ -62,9 +62,7 @@ def fit(
     labels held out is the one, and is the network's at the end: nothing else is looked at. At least
     one step is taken.
     """
-    chosen = set(map(id, trained))
-    for parameter in network.parameters():
-        parameter.requires_grad_(id(parameter) in chosen)
+    train_only(network, trained)
     held, judged = _held_out(images)
     optimizer = Optimizer(network, TrainParams(optimizer="adamw", weight_decay=1e-4))
     rng = np.random.default_rng([seed, 2])
@@ -90,6 +88,13 @@ def fit(
     return best
 
 
+def train_only(network: nn.Module, trained: Iterable[nn.Parameter]) -> None:
+    """Have gradients of these parameters of a network, and of no others."""
+    chosen = set(map(id, trained))
+    for parameter in network.parameters():
+        parameter.requires_grad_(id(parameter) in chosen)
+
+
 def untouched(network: nn.Module, images: Tensor, masks: Tensor) -> Fitted:
     """The state that a network is in, judged as `fit` does."""
     judged = _held_out(images)[1]
@@ -110,7 +115,7 @@ def loss_of(network: nn.Module, images: Tensor, masks: Tensor) -> float:
     """Cross-entropy per labelled pixel, in eval mode; infinite where it is not a number."""
     network.eval()
     total, pixels = 0.0, 0
-    for some, target in zip(torch.split(images, _BATCH), torch.split(masks, _BATCH), strict=True):
+    for some, target in zip(torch.split(images, BATCH), torch.split(masks, BATCH), strict=True):
         logits = network(some)["out"].float()
         total += float(F.cross_entropy(logits, target.long(), ignore_index=VOID, reduction="sum"))
         pixels += int((target != VOID).sum())
@@ -136,7 +141,7 @@ def rate(spent: float) -> float:
 
 def drawn(rng: np.random.Generator, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     """A batch, each image mirrored half of the time; two images at least, for batch norm."""
-    numbers = rng.choice(len(images), max(2, min(_BATCH, len(images))), replace=len(images) < 2)
+    numbers = rng.choice(len(images), max(2, min(BATCH, len(images))), replace=len(images) < 2)
     chosen = torch.from_numpy(numbers).to(images.device)
     mirrored = torch.from_numpy(rng.random(len(chosen)) < 0.5).to(images.device)
     some, target = images[chosen], masks[chosen]

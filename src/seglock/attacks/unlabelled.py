@@ -122,6 +122,13 @@ def sureness(logits: Tensor, answer: Tensor, guesses: int) -> Tensor:
     return (own - others).view(guesses, -1).mean(dim=1)
 
 
+def divergence(mean: Tensor, variance: Tensor, usual: Tensor, spread: Tensor) -> Tensor:
+    """Of a normal distribution from one of mean ``usual`` and variance ``spread``, in nats, for
+    each channel: (..., C), as the four are or as they are stretched to be."""
+    ratio = (variance + 1e-5) / (spread + 1e-5)
+    return (ratio - ratio.log() - 1 + (mean - usual) ** 2 / (spread + 1e-5)) / 2
+
+
 @contextlib.contextmanager
 def divergences(network: nn.Module, guesses: int, most: float = _WILD) -> Iterator[list[Tensor]]:
     """For each layer with batch norm that the network goes through in the block, (K,): how far its
@@ -139,9 +146,8 @@ def divergences(network: nn.Module, guesses: int, most: float = _WILD) -> Iterat
         axes = (1, 3, 4)
         mean, variance = values.mean(dim=axes), values.var(dim=axes, unbiased=False)
         usual, spread = (module.get_buffer(f"running_{name}") for name in ("mean", "var"))
-        ratio = (variance + 1e-5) / (spread + 1e-5)
-        apart = ratio - ratio.log() - 1 + (mean - usual) ** 2 / (spread + 1e-5)
-        layers.append((apart / 2).clamp(max=most).mean(dim=1))
+        apart = divergence(mean, variance, usual, spread)
+        layers.append(apart.clamp(max=most).mean(dim=1))
 
     known = [m for m in network.modules() if getattr(m, "running_mean", None) is not None]
     handles = [module.register_forward_pre_hook(hear) for module in known]

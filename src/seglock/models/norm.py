@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -51,6 +52,14 @@ class FrozenBatchNorm2d(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps}"
+
+
+def norm_layers(network: nn.Module) -> Iterator[nn.Module]:
+    """The layers of a network with a scale and a shift for each channel, trained or constant."""
+    for module in network.modules():
+        weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+        if isinstance(weight, Tensor) and weight.dim() == 1 and bias is not None:
+            yield module
 
 
 def group_count(channels: int) -> int:
