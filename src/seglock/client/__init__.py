@@ -1,0 +1,1 @@
+"""The half of a locked model that has the key: encrypt, ask, bring the answer back."""
