@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 
 from seglock.errors import ConfigError
@@ -35,6 +35,17 @@ def share_cores(environ: MutableMapping[str, str], processes: int) -> None:
     """For a process that computes beside others like it: its part of the cores, and no spinning."""
     _wait_passively(environ)
     environ.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // processes)))
+
+
+def chosen_threads(environ: Mapping[str, str]) -> int:
+    """How many threads OMP_NUM_THREADS gives one computation, for libraries that do not read it;
+    0 where it leaves them the choice.
+
+    >>> chosen_threads({"OMP_NUM_THREADS": "4,2"}), chosen_threads({})
+    (4, 0)
+    """
+    first = environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() else 0
 
 
 def visible_cards() -> list[str]:

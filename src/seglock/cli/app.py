@@ -15,8 +15,10 @@ from seglock.cli.lock import evaluate_command, train_command
 from seglock.cli.preview import preview_command
 from seglock.cli.report import report_command
 from seglock.cli.search import search_command
+from seglock.cli.serve import serve_command
 
 PIPELINE = "The pipeline's stages (dvc repro runs them)"
+USE = "Use a locked model"
 LOOK = "Look and check"
 
 app = typer.Typer(
@@ -55,6 +57,7 @@ app.command("evaluate", rich_help_panel=PIPELINE)(evaluate_command)
 app.command("attack", rich_help_panel=PIPELINE)(attack_command)
 app.command("search", rich_help_panel=PIPELINE)(search_command)
 app.command("report", rich_help_panel=PIPELINE)(report_command)
+app.command("serve", rich_help_panel=USE)(serve_command)
 app.add_typer(profile.app, name="profile", rich_help_panel=LOOK)
 app.command("doctor", rich_help_panel=LOOK)(doctor_command)
 app.command("audit", rich_help_panel=LOOK)(audit_command)

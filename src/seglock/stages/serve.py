@@ -1,0 +1,121 @@
+"""``seglock serve``: a package, or one of its files, behind HTTP."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seglock.errors import ConfigError
+from seglock.foreign import read_plain
+from seglock.serving.files import ARTIFACTS, ONNX
+from seglock.threads import available_cores, share_cores, visible_cards
+
+if TYPE_CHECKING:
+    from seglock.serving.server.limits import ServerLimits, Token
+
+TOKEN_VARIABLE = "SEGLOCK_SERVE_TOKEN"  # noqa: S105 - its name
+_SHORTEST = 16
+_NEEDED = ("fastapi", "uvicorn", "prometheus_client")
+
+
+def serve_model(
+    model: str,
+    limits: ServerLimits,
+    *,
+    host: str,
+    port: int,
+    token_file: Path | None,
+    device: str,
+    say: Callable[[str], None],
+) -> None:
+    """Serve ``model`` until the process is told to stop; ``say`` gets the lines for the user.
+
+    Raises ConfigError, BusyError (the port), ModelError and TrackingError (the model).
+    """
+    _require_extra()
+    token = read_token(token_file)
+    threads = available_cores()
+    share_cores(os.environ, threads)  # before torch is loaded: one thread a batch, a batch a core
+    from seglock.serving.runtime import open_runtime
+    from seglock.serving.server.app import Server
+    from seglock.serving.server.run import bind, run, shown_address
+
+    with bind(host, port) as listener:
+        runtime = open_runtime(model_path(model, device), device=device)
+        about = runtime.description
+        server = Server(runtime, limits, token, threads=threads)
+        server.warm_up()
+
+        def started() -> None:
+            key = f"key id {about.key_id}" if about.key_id else "no key"
+            say(f"serving {about.lock} ({key}) at {shown_address(listener)}; Ctrl-C stops")
+            if token is None and not is_loopback(listener.getsockname()[0]):
+                say("whoever reaches this address may ask: name a --token-file, put TLS before it")
+
+        run(server, listener, started=started)
+    say("stopped; all that was asked before is answered")
+
+
+def model_path(model: str, device: str) -> Path:
+    """Where the model is that ``--model`` names: what a processor answers fastest with.
+
+    That is a package's ONNX file, one call a batch in which Python has no part.
+    """
+    if model.startswith(("http://", "https://")):
+        raise ConfigError(
+            "--model must be a package, one of its files or a registered version", got=model,
+            fix="clients take a server's address; `seglock package --lock LOCK` makes a package",
+        )  # fmt: skip
+    path = Path(model)
+    onnx = path / ARTIFACTS / ONNX
+    on_cpu = device == "cpu" or (device == "auto" and not visible_cards())
+    return onnx if on_cpu and onnx.is_file() and find_spec("onnxruntime") else path
+
+
+def read_token(file: Path | None) -> Token | None:
+    """The token of a file, or of ``SEGLOCK_SERVE_TOKEN``, which is removed from the environment.
+
+    Raises ConfigError, which never shows it.
+    """
+    from seglock.serving.server.limits import Token
+
+    place = str(file) if file else TOKEN_VARIABLE
+    text = os.environ.pop(TOKEN_VARIABLE, None)
+    if file is not None:
+        try:
+            text = read_plain(file, most=4096).decode("ascii")
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or "bytes that are no ASCII"
+            raise ConfigError(f"{place} must hold the token", got=reason.lower()) from None
+    if text is None:
+        return None
+    text = text.strip()
+    if len(text) < _SHORTEST or not text.isascii() or not text.isprintable() or " " in text:
+        raise ConfigError(
+            f"{place} must hold one token of {_SHORTEST} characters or more, without spaces",
+            got=f"{len(text)} characters",
+            fix="make one with `python -c 'import secrets; print(secrets.token_urlsafe())'`",
+        )
+    return Token(text)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address reaches this machine alone.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+
+
+def _require_extra() -> None:
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            "seglock serve needs the extra `serve`", got=f"no {', '.join(missing)}",
+            fix="install it with `pip install 'seglock[serve]'`",
+        )  # fmt: skip
