@@ -26,6 +26,8 @@ LIGHT = {
     "seglock.models": {"torchvision", "mlflow"},
     "seglock.evaluation": {"torchvision", "mlflow"},
     "seglock.training": {"torchvision", "mlflow"},
+    "seglock.client": {"torch", "mlflow", "requests", "PIL"},
+    "seglock.stages.encrypt_images": {"torch", "mlflow", "requests", "PIL"},
     "seglock.stages.encrypt": {"torch", "mlflow"},
     "seglock.stages.search": {"torch", "mlflow", "optuna", "ray", "matplotlib", "plotly"},
     "seglock.cli.search_progress": {"torch", "mlflow", "optuna", "ray"},
@@ -72,7 +74,7 @@ def test_no_two_classes_have_one_name() -> None:
 
 
 def test_public_names_are_these() -> None:
-    names = {"SecretKey", "Transform", "__version__", "build_transform", "compose"}
+    names = {"Client", "SecretKey", "Transform", "__version__", "build_transform", "compose"}
     assert set(seglock.__all__) == names
     for name in names:
         assert getattr(seglock, name) is not None

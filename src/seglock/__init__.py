@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from seglock.client import Client
     from seglock.keys import SecretKey
     from seglock.transforms import Transform, build_transform, compose
 
-__all__ = ["SecretKey", "Transform", "__version__", "build_transform", "compose"]
+__all__ = ["Client", "SecretKey", "Transform", "__version__", "build_transform", "compose"]
 
 _HOMES = {
+    "Client": "seglock.client",
     "SecretKey": "seglock.keys",
     "Transform": "seglock.transforms",
     "build_transform": "seglock.transforms",

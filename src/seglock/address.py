@@ -7,6 +7,7 @@ one from the folder that a process happens to run in: a temporary one under ``dv
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import socket
 import sqlite3
@@ -97,6 +98,20 @@ def artifact_folder(uri: str) -> Path | None:
     """Where runs of a ``sqlite:///`` store keep their files: beside the database, else None."""
     file = sqlite_file(uri)
     return file.parent.resolve() / "artifacts" if file else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, by its name or number, is this machine.
+
+    >>> is_loopback("localhost"), is_loopback("127.0.0.1"), is_loopback("::1")
+    (True, True, True)
+    >>> is_loopback("0.0.0.0"), is_loopback("localhost.example.org"), is_loopback("")
+    (False, False, False)
+    """
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def reason_unreachable(uri: str, timeout: float) -> str | None:

@@ -107,6 +107,10 @@ class TrackingError(SeglockError, RuntimeError):
     """The tracking server cannot be reached, or does not know the run."""
 
 
+class ServerError(SeglockError, RuntimeError):
+    """A server of a locked model that cannot be reached, or does not answer as one."""
+
+
 class ReportError(SeglockError, ValueError):
     """Result files that are missing or damaged."""
 

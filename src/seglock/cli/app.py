@@ -11,6 +11,7 @@ from seglock.cli import data, key, profile, track, weights
 from seglock.cli.attack import attack_command
 from seglock.cli.audit import audit_command
 from seglock.cli.doctor import doctor_command
+from seglock.cli.encrypt import decrypt_command, encrypt_command
 from seglock.cli.lock import evaluate_command, train_command
 from seglock.cli.preview import preview_command
 from seglock.cli.report import report_command
@@ -57,6 +58,8 @@ app.command("evaluate", rich_help_panel=PIPELINE)(evaluate_command)
 app.command("attack", rich_help_panel=PIPELINE)(attack_command)
 app.command("search", rich_help_panel=PIPELINE)(search_command)
 app.command("report", rich_help_panel=PIPELINE)(report_command)
+app.command("encrypt", rich_help_panel=USE)(encrypt_command)
+app.command("decrypt", rich_help_panel=USE)(decrypt_command)
 app.command("serve", rich_help_panel=USE)(serve_command)
 app.add_typer(profile.app, name="profile", rich_help_panel=LOOK)
 app.command("doctor", rich_help_panel=LOOK)(doctor_command)

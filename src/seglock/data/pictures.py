@@ -16,6 +16,7 @@ import numpy as np
 from seglock.errors import DataError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL import Image
 
 STORED_SIZE = "stored_size"
@@ -49,6 +50,15 @@ def open_image(path: Path) -> Image.Image:
     if "A" in image.mode or "transparency" in image.info:
         image = _opaque(path, image)
     return _keeping_info(image, image.convert("RGB"))
+
+
+def resized(image: Image.Image, side: int) -> NDArray[np.uint8]:
+    """An RGB picture as networks see it: (3, S, S) uint8, made so large bilinearly."""
+    from PIL import Image
+
+    size = (side, side)
+    image = image.resize(size, Image.Resampling.BILINEAR) if image.size != size else image
+    return np.asarray(image).transpose(2, 0, 1)
 
 
 def open_mask(path: Path) -> Image.Image:

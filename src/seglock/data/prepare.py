@@ -13,7 +13,7 @@ import numpy as np
 from seglock.data.arrays import row_writer
 from seglock.data.check import Progress, check_dataset
 from seglock.data.layout import VocFolder
-from seglock.data.pictures import open_image, open_mask
+from seglock.data.pictures import open_image, open_mask, resized
 from seglock.data.prepared import ARRAYS, PREPARED_FILE, PreparedData, digest_files
 from seglock.data.problems import require_sound
 from seglock.data.remarks import class_notes, class_problems, count_labels
@@ -104,10 +104,9 @@ def resize_pair(member: Member, side: int, table: bytes) -> tuple[np.ndarray, np
     image = open_image(member.folder.images(member.id)[0])
     mask = open_mask(member.folder.masks(member.id)[0])
     size = (side, side)
-    image = image.resize(size, Image.Resampling.BILINEAR) if image.size != size else image
     mask = mask.resize(size, Image.Resampling.NEAREST) if mask.size != size else mask
     labels = np.frombuffer(table, dtype=np.uint8)[np.asarray(mask)]
-    return np.asarray(image).transpose(2, 0, 1), labels
+    return resized(image, side), labels
 
 
 def _raw_folder(raw: Path) -> VocFolder:
