@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seglock.client.client import Client
 from seglock.errors import ConfigError, ModelError
+from seglock.keys import SecretKey, demonstration_key
 from seglock.serving.runtime import open_runtime
 from seglock.serving.server.limits import ServerLimits
 from seglock.stages.serve import TOKEN_VARIABLE, model_path, read_token, serve_model
@@ -68,6 +70,11 @@ def test_a_model_is_served_without_torch_and_restarted_on_its_port(package: Path
         assert again == port
         _, _, body = ask(port, body=envelope(values=values))
         assert (classes(body) == runtime.predict(values[None])[0]).all()
+        photo = np.random.default_rng(1).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+        for key, check in ((demonstration_key(), True), (SecretKey.generate(), False)):
+            there = Client(f"http://127.0.0.1:{port}", key, check=check).predict(photo)
+            here = Client(package, key, check=check).predict(photo)
+            assert (there.classes == here.classes).all()
         taken = subprocess.run(
             [sys.executable, "-m", "seglock", "serve", "--model", package, "--port", str(port)],
             capture_output=True, text=True, check=False,

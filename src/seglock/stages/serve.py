@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seglock.address import is_loopback
 from seglock.errors import ConfigError
 from seglock.foreign import read_plain
 from seglock.serving.files import ARTIFACTS, ONNX
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE = "SEGLOCK_SERVE_TOKEN"  # noqa: S105 - its name
 _SHORTEST = 16
+_MOST_THREADS = 8
 _NEEDED = ("fastapi", "uvicorn", "prometheus_client")
 
 
@@ -38,8 +39,10 @@ def serve_model(
     """
     _require_extra()
     token = read_token(token_file)
-    threads = available_cores()
-    share_cores(os.environ, threads)  # before torch is loaded: one thread a batch, a batch a core
+    threads = min(available_cores(), _MOST_THREADS)
+    share_cores(os.environ, threads)  # before torch is loaded: a batch a thread, on its own cores
+    if not on_processor(device):
+        threads = 2  # one decodes while a card computes for the other
     from seglock.serving.runtime import open_runtime
     from seglock.serving.server.app import Server
     from seglock.serving.server.run import bind, run, shown_address
@@ -72,8 +75,12 @@ def model_path(model: str, device: str) -> Path:
         )  # fmt: skip
     path = Path(model)
     onnx = path / ARTIFACTS / ONNX
-    on_cpu = device == "cpu" or (device == "auto" and not visible_cards())
-    return onnx if on_cpu and onnx.is_file() and find_spec("onnxruntime") else path
+    return onnx if on_processor(device) and onnx.is_file() and find_spec("onnxruntime") else path
+
+
+def on_processor(device: str) -> bool:
+    """Whether a model is computed without a card."""
+    return device == "cpu" or (device == "auto" and not visible_cards())
 
 
 def read_token(file: Path | None) -> Token | None:
@@ -101,15 +108,6 @@ def read_token(file: Path | None) -> Token | None:
             fix="make one with `python -c 'import secrets; print(secrets.token_urlsafe())'`",
         )
     return Token(text)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address reaches this machine alone.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0")
-    (True, True, False)
-    """
-    return ipaddress.ip_address(host.partition("%")[0]).is_loopback
 
 
 def _require_extra() -> None:
