@@ -13,6 +13,7 @@ from seglock.cli.audit import audit_command
 from seglock.cli.doctor import doctor_command
 from seglock.cli.encrypt import decrypt_command, encrypt_command
 from seglock.cli.lock import evaluate_command, train_command
+from seglock.cli.package import package_command
 from seglock.cli.preview import preview_command
 from seglock.cli.report import report_command
 from seglock.cli.search import search_command
@@ -61,6 +62,7 @@ app.command("report", rich_help_panel=PIPELINE)(report_command)
 app.command("encrypt", rich_help_panel=USE)(encrypt_command)
 app.command("decrypt", rich_help_panel=USE)(decrypt_command)
 app.command("serve", rich_help_panel=USE)(serve_command)
+app.command("package", rich_help_panel=USE)(package_command)
 app.add_typer(profile.app, name="profile", rich_help_panel=LOOK)
 app.command("doctor", rich_help_panel=LOOK)(doctor_command)
 app.command("audit", rich_help_panel=LOOK)(audit_command)

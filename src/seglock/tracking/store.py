@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import filelock
 
 from seglock.address import artifact_folder, reason_unreachable, shown_uri, sqlite_file
-from seglock.errors import TrackingError, in_short, is_homeless
+from seglock.errors import SeglockError, TrackingError, in_short, is_homeless
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,7 +28,7 @@ QUICK = 0.5  # seconds
 PARENT, PREVIOUS = "mlflow.parentRunId", "seglock.previous_run_id"
 LOCAL = "local-"  # what the ids of runs begin with that were begun without their store
 _REJECTED = frozenset({"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST"})
-_UNKNOWN = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
+UNKNOWN = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
 
 
 class RejectedError(TrackingError):
@@ -96,13 +96,14 @@ class Store:
             "MLFLOW_HTTP_REQUEST_TIMEOUT": str(math.ceil(self.timeout)),
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
             "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         }
         # What mlflow deprecates in itself is nothing to its users, even under -W error.
         with _environment(bounds), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 yield self._client or self._connect()
-            except TrackingError:
+            except SeglockError:
                 raise
             except Exception as error:  # whatever mlflow, SQLAlchemy or requests raise
                 if is_homeless(error):
@@ -167,7 +168,7 @@ class Store:
                     try:
                         run = client.get_run(run_id)
                     except Exception as error:
-                        if getattr(error, "error_code", "") not in _UNKNOWN:
+                        if getattr(error, "error_code", "") not in UNKNOWN:
                             raise
                     else:
                         if run.info.lifecycle_stage == "active":
