@@ -21,6 +21,7 @@ from seglock.keys import SecretKey, demonstration_key
 from seglock.serving.runtime import open_runtime
 from seglock.serving.server.limits import ServerLimits
 from seglock.stages.serve import TOKEN_VARIABLE, model_path, read_token, serve_model
+from seglock.tracking.registry import Registry
 from tests.serving.server.asking import ABOUT, SIDE, ask, connected, envelope
 from tests.serving.server.test_app import classes
 from tests.serving.tiny import tiny_package
@@ -129,6 +130,20 @@ def test_a_processor_is_given_the_onnx_file(package: Path, tmp_path: Path) -> No
     assert model_path(str(package), "cpu") == package / "artifacts" / "model.onnx"
     assert model_path(str(package), "cuda") == package
     assert model_path(str(tmp_path), "cpu") == tmp_path
+
+
+def test_a_registered_version_is_fetched_and_a_retired_one_refused(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(_registry: Registry, address: str) -> Path:
+        if address.endswith("@champion"):
+            return package
+        raise ModelError(f"{address} must be in use", got="a retired version", fix="use version 2")
+
+    monkeypatch.setattr(Registry, "fetch", fetch)
+    assert model_path("models:/seglock-np-4@champion", "cpu").is_relative_to(package)
+    with pytest.raises(ModelError, match="a retired version; use version 2"):
+        serve("models:/seglock-np-4/1")
 
 
 @pytest.mark.parametrize("host", ["999.1.1.1", "203.0.113.9", "no such host", "a" * 300])

@@ -50,7 +50,7 @@ def serve_command(
     from seglock.stages.serve import serve_model
 
     serve_model(
-        str(given(Path(model))) if "://" not in model and ":/" not in model else model,
+        model if ":/" in model else str(given(Path(model))),
         ServerLimits(batch=max_batch, wait=max_wait_ms / 1000, queue=queue, rate=rate),
         host=host, port=port, token_file=token_file and given(token_file), device=device,
         say=typer.echo,

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglock.address import is_loopback
+from seglock.address import is_loopback, project_root
 from seglock.errors import ConfigError
 from seglock.foreign import read_plain
 from seglock.serving.files import ARTIFACTS, ONNX
@@ -66,7 +66,8 @@ def serve_model(
 def model_path(model: str, device: str) -> Path:
     """Where the model is that ``--model`` names: what a processor answers fastest with.
 
-    That is a package's ONNX file, one call a batch in which Python has no part.
+    That is a package's ONNX file, one call a batch in which Python has no part. A registered
+    version is fetched; ModelError where it is retired, has expired, or is none.
     """
     if model.startswith(("http://", "https://")):
         raise ConfigError(
@@ -74,6 +75,10 @@ def model_path(model: str, device: str) -> Path:
             fix="clients take a server's address; `seglock package --lock LOCK` makes a package",
         )  # fmt: skip
     path = Path(model)
+    if model.startswith("models:/"):
+        from seglock.tracking.registry import Registry
+
+        path = Registry(project_root()).fetch(model)
     onnx = path / ARTIFACTS / ONNX
     return onnx if on_processor(device) and onnx.is_file() and find_spec("onnxruntime") else path
 

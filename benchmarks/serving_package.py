@@ -1,0 +1,51 @@
+"""A package with random weights, and the bodies that clients send to its servers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from seglock import __version__
+from seglock.config import ModelParams
+from seglock.keys import PublicRecord, demonstration_key
+from seglock.models import build_model
+from seglock.serving.description import Description
+from seglock.serving.envelope import Envelope, encode
+from seglock.serving.package import write_package
+from seglock.transforms import INPUT_MEAN, INPUT_STD, compose
+
+STEPS = ("np-4", "shf-4")
+ENVELOPES, NUMBERS = "envelopes", "numbers"
+_CLASSES = ("background", "square", "disc", "triangle", "ring", "cross", "star")
+_BODIES = 8
+
+
+def write_case(folder: Path, side: int, width: int, *, onnx: bool) -> Path:
+    """A package of fcn_small in ``folder``, and beside it bodies of random images: as envelopes,
+    and as the nested numbers that `mlflow models serve` takes. Written once."""
+    if folder.is_dir():
+        return folder
+    lock = compose(STEPS, key=demonstration_key())
+    about = Description(
+        seglock=__version__, lock="benchmark", steps=STEPS,
+        key=dataclasses.asdict(PublicRecord.of(demonstration_key())),
+        network={"name": "fcn_small", "width": width, "norm": "batch"}, classes=_CLASSES,
+        image_side=side, dtype="uint8", divisor=lock.max_value, mean=INPUT_MEAN, std=INPUT_STD,
+        data_digest="none", weights_sha256="none",
+    )  # fmt: skip
+    torch.manual_seed(0)
+    network = build_model(ModelParams(name="fcn_small", width=width), len(_CLASSES)).eval()
+    for kind in (ENVELOPES, NUMBERS):
+        (folder.parent / kind).mkdir(parents=True, exist_ok=True)
+    images = np.random.default_rng(0).integers(0, 256, (_BODIES, 3, side, side), dtype=np.uint8)
+    for number, values in enumerate(images):
+        sealed = encode(Envelope(values, about.key_id or "", about.lock, STEPS))
+        (folder.parent / ENVELOPES / f"{number}.png").write_bytes(sealed)
+        numbers = json.dumps({"inputs": values[None].tolist()}, separators=(",", ":"))
+        (folder.parent / NUMBERS / f"{number}.json").write_text(numbers)
+    write_package(folder, network, about, "# benchmark\n", onnx=onnx)
+    return folder
