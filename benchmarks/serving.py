@@ -2,8 +2,9 @@
 
     python -m benchmarks.serving [--quick] [--out FOLDER] [--folder FOLDER]
 
-A package of fcn_small (width 32, random weights) at 64 and at 256 pixels is served by `seglock
-serve` and, the same folder, by `mlflow models serve`, each as it comes. One light process
+A package with random weights, of fcn_small (width 32) at 64 and at 256 pixels and of the paper's
+FCN-ResNet50, is served by `seglock serve` and, the same folder, by `mlflow models serve`, each as
+it comes. One light process
 (``serving_load.py``) plays 1, 8 and 64 clients that each keep a connection and ask again at once.
 In the same rounds the bare network answers batches that are ready in memory, as large as the server
 would make them (8 at most), on as many threads as the server has: what the machine could do at
@@ -13,13 +14,18 @@ and not measured again: delete it to do so.
 Aims on the CPU: at 8 clients 0.8 of the bare network and 3 times `mlflow models serve`; 10,000
 hostile bodies without a reply of 5xx or a growing process.
 
-What limits: at 256 pixels the network. At 64 it takes 0.2 ms an image, and Python's part of HTTP
-(h11, one thread) as much again. What helped: whole batches decoded, computed and encoded in one
-thread, which is one hop between threads a batch instead of three a request; a batch a core on one
-thread each; FastAPI's way to a function left out for /predict, 1.3 times at 64 pixels; sharing what
-waits among the threads, which halves p99 at 256. A torch module gives up Python's lock at every
-layer and waits for it again while the event loop works: an ONNX file, one call a batch, answers 1.5
-times as many at 64 pixels.
+What limits: for FCN-ResNet50 the network. One image of 256 pixels costs 1.5 ms of a core beside it:
+0.5 decoding its envelope, 0.3 encoding the answer, the rest HTTP and its share of asking; that is
+next to 2 ms of a core that onnxruntime needs for fcn_small. At 64 pixels the network takes 0.1 ms,
+and Python's part of HTTP (h11, on one thread) 0.2. There 0.8 is out of reach of any server in
+Python; httptools and uvloop, which uvicorn takes where they are installed, were not tried.
+
+What helped, seen beside other work: whole batches decoded, computed and encoded in one thread, one
+hop between threads a batch in the place of three a request; a batch a core on one thread each;
+FastAPI's way to a function left out for /predict, 1.2 times at 64 pixels; sharing what waits among
+the threads, which halved p99 at 256 as ONNX. A torch module gives up Python's lock at every layer
+and waits for it again while the event loop works: an ONNX file, one call a batch, answers 1.5 times
+as many at 64 pixels.
 """
 
 from __future__ import annotations
@@ -57,6 +63,7 @@ class Case:
 
     side: int
     width: int = 32
+    network: str = "fcn_small"
     onnx: bool = False
     clients: tuple[int, ...] = (1, 8, 64)
     seconds: float = 4.0
@@ -65,16 +72,19 @@ class Case:
 
     @property
     def name(self) -> str:
-        return f"fcn_small at {self.side}{' as ONNX' if self.onnx else ''}"
+        return f"{self.network} at {self.side}{' as ONNX' if self.onnx else ''}"
 
 
-CASES = (Case(64), Case(64, onnx=True), Case(256), Case(256, onnx=True))
+CASES = (
+    Case(64), Case(64, onnx=True), Case(256), Case(256, onnx=True),
+    Case(256, network="fcn_resnet50", clients=(8,), seconds=20.0),
+)  # fmt: skip
 QUICK = (Case(16, 4, clients=(2,), seconds=0.2, rounds=1, beside=()),)
 
 
 def measure(case: Case, folder: Path) -> dict[str, Any]:
     """Rounds of the bare network, ours and theirs: by who answers and by clients, the medians."""
-    package = write_case(folder / "package", case.side, case.width, onnx=case.onnx)
+    package = write_case(folder / "package", case.side, case.network, case.width, onnx=case.onnx)
     model = package / "artifacts" / "model.onnx" if case.onnx else package
     ports = {who: free_port() for who in (OURS, *case.beside)}
     seen: dict[tuple[str, int], list[dict[str, float]]] = {}
@@ -131,7 +141,7 @@ def rows_of(case: Case, seen: dict[str, Any]) -> list[Row]:
 
 def measure_hostile(case: Case, count: int, folder: Path) -> dict[str, Any]:
     """What a server of the case's model makes of so many hostile bodies."""
-    package = write_case(folder / "package", case.side, case.width, onnx=case.onnx)
+    package = write_case(folder / "package", case.side, case.network, case.width, onnx=case.onnx)
     good = next((folder / ENVELOPES).iterdir()).read_bytes()
     port = free_port()
     command, ready = command_of(OURS, package, port)
@@ -176,7 +186,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows += rows_of(case, kept(given.folder, case.name, partial(measure, case)))
     told = kept(given.folder, "hostile", partial(measure_hostile, cases[0], count))
     rows += hostile_rows(told, count)
-    found = kept(given.folder, "client", lambda _: client_rows([case.side for case in cases[::2]]))
+    found = kept(
+        given.folder, "client", lambda _: client_rows(sorted({case.side for case in cases}))
+    )
     rows += [Row(**row) for row in found]
     show_rows("serving", rows)
     settings = {"cases": [asdict(case) for case in cases], "batch": BATCH, "hostile": told}

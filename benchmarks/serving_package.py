@@ -24,8 +24,8 @@ _CLASSES = ("background", "square", "disc", "triangle", "ring", "cross", "star")
 _BODIES = 8
 
 
-def write_case(folder: Path, side: int, width: int, *, onnx: bool) -> Path:
-    """A package of fcn_small in ``folder``, and beside it bodies of random images: as envelopes,
+def write_case(folder: Path, side: int, name: str, width: int, *, onnx: bool) -> Path:
+    """A package of a network in ``folder``, and beside it bodies of random images: as envelopes,
     and as the nested numbers that `mlflow models serve` takes. Written once."""
     if folder.is_dir():
         return folder
@@ -33,12 +33,12 @@ def write_case(folder: Path, side: int, width: int, *, onnx: bool) -> Path:
     about = Description(
         seglock=__version__, lock="benchmark", steps=STEPS,
         key=dataclasses.asdict(PublicRecord.of(demonstration_key())),
-        network={"name": "fcn_small", "width": width, "norm": "batch"}, classes=_CLASSES,
+        network={"name": name, "width": width, "norm": "batch"}, classes=_CLASSES,
         image_side=side, dtype="uint8", divisor=lock.max_value, mean=INPUT_MEAN, std=INPUT_STD,
         data_digest="none", weights_sha256="none",
     )  # fmt: skip
     torch.manual_seed(0)
-    network = build_model(ModelParams(name="fcn_small", width=width), len(_CLASSES)).eval()
+    network = build_model(ModelParams(name=name, width=width), len(_CLASSES)).eval()
     for kind in (ENVELOPES, NUMBERS):
         (folder.parent / kind).mkdir(parents=True, exist_ok=True)
     images = np.random.default_rng(0).integers(0, 256, (_BODIES, 3, side, side), dtype=np.uint8)
