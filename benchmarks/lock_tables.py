@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.markdown import NONE, table
 from seglock.config import BASELINE, RefuseParams
-from seglock.results.attack import AttackResult, BeyondScratch, beyond_scratch, regained
+from seglock.results.attack import AttackResult, BeyondScratch, Tier
+from seglock.results.standing import Thief, broken, most_beyond, strongest, tried
 
 Document = Mapping[str, Any]
 Row = Mapping[str, Any]
-
-MOST_DROP, MOST_BEYOND, MOST_REGAINED, LEAST_BITS = 0.01, 0.02, 0.05, 64
-"""What a lock that holds keeps to: in mean IoU, mean IoU, a share, and bits."""
-
-
-@dataclass(frozen=True)
-class Thief:
-    """The strongest of a tier on one network; figures are mean IoU and a share of the lead."""
-
-    name: str
-    miou: float
-    regained: float | None
 
 
 def verdicts(document: Document) -> str:
@@ -33,8 +21,8 @@ def verdicts(document: Document) -> str:
         if lock == BASELINE:
             continue
         drops = [_drop(document, row) for row in rows]
-        tiers = [[thief for row in rows if (thief := strongest(row, tier))] for tier in TIERS]
-        beyond = [line for row in rows if (line := most_beyond(row))]
+        tiers = [[thief for row in rows if (thief := thief_of(row, tier))] for tier in TIERS]
+        beyond = [line for row in rows if (line := most_beyond(attacks_on(row)))]
         bits = rows[0]["key_space_bits"]
         lines.append(
             [
@@ -127,7 +115,7 @@ def by_attack(document: Document) -> str:
     return f"{table(header, lines)}\n\n{below}"
 
 
-TIERS = ("T0", "T2", "T3")
+TIERS: tuple[Tier, ...] = ("T0", "T2", "T3")
 PARTS: Mapping[str, Callable[[Document], str]] = {
     "verdicts": verdicts,
     "judged": judged,
@@ -135,23 +123,21 @@ PARTS: Mapping[str, Callable[[Document], str]] = {
 }
 
 
-def strongest(row: Row, tier: str) -> Thief | None:
+def attacks_on(row: Row) -> list[AttackResult]:
+    """The results of one network's attacks."""
+    return [AttackResult.check(dict(attack)) for attack in row["attacks"]]
+
+
+def thief_of(row: Row, tier: Tier) -> Thief | None:
     """The strongest thief of a tier on one network; T0 has what evaluation tries, too."""
-    found = [
-        Thief(a["attack"], a["miou"], a["regained"]) for a in row["attacks"] if a["tier"] == tier
-    ]
-    if tier == "T0":
-        wrong = row["incorrect"]
-        tried = {"plain": row["plain"], "plain BN": row["plain_bn"], "wrong keys": wrong["p95"]}
-        owner, floor = row["owner_miou"], row["floors"]["floor"]
-        found += [Thief(k, v, regained(v, owner=owner, floor=floor)) for k, v in tried.items()]
-    return max(found, key=lambda thief: thief.miou, default=None)
-
-
-def most_beyond(row: Row) -> BeyondScratch | None:
-    """Where a thief with labels is furthest beyond training from scratch on the same images."""
-    attacks = (AttackResult.check(dict(attack)) for attack in row["attacks"])
-    return max(beyond_scratch(attacks), key=lambda line: line.beyond, default=None)
+    known = tried(
+        plain=row["plain"],
+        plain_bn=row["plain_bn"],
+        wrong=row["incorrect"]["p95"],
+        owner=row["owner_miou"],
+        floor=row["floors"]["floor"],
+    )
+    return strongest(tier, attacks_on(row), known if tier == "T0" else ())
 
 
 def holds(document: Document, rows: Sequence[Row]) -> str:
@@ -159,18 +145,15 @@ def holds(document: Document, rows: Sequence[Row]) -> str:
     differ by as much from seed to seed, attacks with every key."""
     if not all(row["attacks"] for row in rows):
         return "not attacked"
-    broken = []
-    if rows[0]["key_space_bits"] < LEAST_BITS:
-        broken.append("bits")
-    if sum(_drop(document, row) for row in rows) / len(rows) > MOST_DROP:
-        broken.append("drop")
-    for row in rows:
-        thief, beyond = strongest(row, "T0"), most_beyond(row)
-        if thief and (thief.regained is None or thief.regained > MOST_REGAINED):
-            broken.append("T0")
-        if beyond and beyond.beyond > MOST_BEYOND:
-            broken.append("T1")
-    return "yes" if not broken else f"no: {', '.join(dict.fromkeys(broken))}"
+    drop, bits = sum(_drop(document, row) for row in rows) / len(rows), rows[0]["key_space_bits"]
+    found = [
+        limit
+        for row in rows
+        for limit in broken(
+            drop=drop, bits=bits, t0=thief_of(row, "T0"), beyond=most_beyond(attacks_on(row))
+        )
+    ]
+    return "yes" if not found else f"no: {', '.join(dict.fromkeys(found))}"
 
 
 def _by_lock(document: Document) -> dict[str, list[Row]]:

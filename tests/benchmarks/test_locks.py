@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.lock_tables import PARTS, holds, most_beyond, strongest
+from benchmarks.lock_tables import PARTS, attacks_on, holds, thief_of
 from benchmarks.locks import LOCKS, WITH_LABELS, main, with_locks
 from seglock.config import RefuseParams, load_profile
+from seglock.results.standing import most_beyond
 from tests.benchmarks.test_protocol import ROOT, SMALL
 
 QUERIES = 4
@@ -131,7 +132,7 @@ def test_the_strongest_counts_with_every_key() -> None:
     made = held()
     worse = copy.deepcopy(held(t0=0.5, t1=0.1)["networks"][1])
     assert holds(made, [made["networks"][1], worse]) == "no: T0, T1"
-    thief, beyond = strongest(worse, "T0"), most_beyond(worse)
+    thief, beyond = thief_of(worse, "T0"), most_beyond(attacks_on(worse))
     assert thief is not None
     assert thief.name == "x"
     assert beyond is not None

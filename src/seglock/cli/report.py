@@ -35,6 +35,7 @@ def report_command(
     from seglock.report.findings import refusals, warnings
     from seglock.report.numbers import four
     from seglock.report.page import LOCAL_UI
+    from seglock.report.standings import sentences
     from seglock.stages.report import PAGE, REPORT_FOLDER, mlflow_ui, read_report, write_report
 
     root = Path.cwd()
@@ -50,8 +51,16 @@ def report_command(
     first = next(iter(locks))
     typer.echo(f"Mean IoU on the test split of {summary['dataset']}. Floors, without any model:")
     typer.echo(f"{first['floor_constant']:.4f} (constant), {first['floor_prior']:.4f} (prior).")
-    typer.echo("unauthorised: what a thief without the key should be expected to get.")
+    typer.echo("unauthorised: the most of plain images and wrong keys, the weakest thieves.")
     typer.echo("regained: the share of the owner's lead a thief gets back; 0 is a perfect lock.")
+    told = summary.get("standings", {})  # a report of an earlier version has none
+    if told:
+        typer.echo("")
+        typer.echo("The strongest thief of each tier, with what it regained in brackets:")
+    for sentence in sentences(told):
+        typer.echo(textwrap.fill(sentence, 80, subsequent_indent="  ", break_on_hyphens=False))
+    if told and not any(standing["attacked"] for standing in told.values()):
+        typer.echo("No attack was run: `dvc repro attack@LOCK` plays the thieves.")
     for sentence in refusals(summary):
         typer.echo(f"Note: {sentence}")
     for warning in warnings(summary):

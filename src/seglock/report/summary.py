@@ -9,6 +9,7 @@ from seglock import __version__
 from seglock.report.leaderboard import leaderboard
 from seglock.report.locks import LockResult, baseline_of
 from seglock.report.searchsummary import summarise_study
+from seglock.report.standings import standings
 from seglock.results.attack import AttackResult
 from seglock.results.study import Study
 
@@ -28,7 +29,8 @@ def summarise(
     """All locks' figures as plain values, ready for JSON.
 
     ``locks`` maps a lock's name to its figures; what all locks share stands beside it. ``search``
-    is what the trade-off search found, ``attacks`` the leaderboard, each None where there was none.
+    is what the trade-off search found, ``attacks`` the leaderboard, each None where there was none;
+    ``standings`` has each lock's strongest thieves.
     """
     first = results[0].evaluation
     baseline = baseline_of(results)
@@ -45,6 +47,7 @@ def summarise(
         "epochs": sorted({result.training.epochs for result in results}),
         "locks": locks,
         "search": summarise_study(study, locks) if study else None,
+        "standings": standings(locks, attacks),
         "attacks": leaderboard(attacks, locks),
     }
 

@@ -1,0 +1,39 @@
+"""Whether a lock holds, in the report's words and never against the attacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seglock.report.numbers import NOTHING
+from seglock.report.standings import holds_text, sentences, standings, thief_text
+from tests.results.test_standing import attack
+
+LOCK: dict[str, Any] = {
+    "steps": ["np-8"], "plain": 0.21, "plain_bn": 0.2, "incorrect_p95": 0.2, "owner_miou": 0.7,
+    "floor": 0.2, "drop": 0.0, "key_space_bits": 186.5, "seconds": 20.0,
+}  # fmt: skip
+BASELINE = {**LOCK, "steps": [], "seconds": 10.0}
+
+
+def test_a_lock_that_an_attack_breaks_is_called_broken() -> None:
+    curve = [
+        {"miou": miou, "from": source, "labelled": 51}
+        for source, miou in (("theft", 0.69), ("scratch", 0.3))
+    ]
+    found = [attack("finetune", "T1", 0.69, curve=curve), attack("hill-climb", "T1", 0.4)]
+    told = standings({"baseline": BASELINE, "np-8": LOCK}, found)
+    assert list(told) == ["np-8"]
+    assert (told["np-8"]["cost"], told["np-8"]["broken"]) == (2.0, ["T1"])
+    assert thief_text(told["np-8"], "T1") == "0.6900 [0.98] finetune"
+    assert thief_text(told["np-8"], "T0") == "0.2100 [0.02] plain"
+    assert thief_text(told["np-8"], "T3") == NOTHING
+    (sentence,) = sentences(told)
+    assert sentence.startswith("np-8: broken: T1. T0 0.2100 [0.02] plain; T1 0.6900")
+    assert "+0.3900 beyond scratch (finetune, 51 images)" in sentence
+
+
+def test_a_lock_that_nobody_attacked_does_not_hold() -> None:
+    told = standings({"np-8": LOCK}, [])
+    assert holds_text(told["np-8"]) == "not attacked"
+    assert told["np-8"]["cost"] is None
+    assert holds_text(standings({"np-8": LOCK}, [attack("a", "T0", 0.2)])["np-8"]) == "holds"
