@@ -140,9 +140,9 @@ def _reason(error: BaseException | None) -> str:
 
     if isinstance(error, requests.Timeout):
         return "no answer in time"
-    found = type(error).__name__
     if isinstance(error, requests.exceptions.SSLError):
-        found = "a certificate that this machine does not trust"
+        return "no TLS that this machine trusts"
+    found = type(error).__name__
     while error is not None:
         if isinstance(error, OSError) and error.strerror:
             return error.strerror.lower()
