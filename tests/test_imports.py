@@ -27,6 +27,7 @@ LIGHT = {
     "seglock.evaluation": {"torchvision", "mlflow"},
     "seglock.training": {"torchvision", "mlflow"},
     "seglock.client": {"torch", "mlflow", "requests", "PIL"},
+    "seglock.stages.predict": {"torch", "mlflow", "requests", "matplotlib"},
     "seglock.stages.encrypt_images": {"torch", "mlflow", "requests", "PIL"},
     "seglock.stages.encrypt": {"torch", "mlflow"},
     "seglock.stages.search": {"torch", "mlflow", "optuna", "ray", "matplotlib", "plotly"},

@@ -14,6 +14,7 @@ from seglock.cli.doctor import doctor_command
 from seglock.cli.encrypt import decrypt_command, encrypt_command
 from seglock.cli.lock import evaluate_command, train_command
 from seglock.cli.package import package_command
+from seglock.cli.predict import predict_command
 from seglock.cli.preview import preview_command
 from seglock.cli.report import report_command
 from seglock.cli.search import search_command
@@ -59,6 +60,7 @@ app.command("evaluate", rich_help_panel=PIPELINE)(evaluate_command)
 app.command("attack", rich_help_panel=PIPELINE)(attack_command)
 app.command("search", rich_help_panel=PIPELINE)(search_command)
 app.command("report", rich_help_panel=PIPELINE)(report_command)
+app.command("predict", rich_help_panel=USE)(predict_command)
 app.command("encrypt", rich_help_panel=USE)(encrypt_command)
 app.command("decrypt", rich_help_panel=USE)(decrypt_command)
 app.command("serve", rich_help_panel=USE)(serve_command)

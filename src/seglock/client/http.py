@@ -68,8 +68,9 @@ class Connection:
     def refusal(self, reply: Reply) -> ServerError:
         """What a server says of a request that it did not take."""
         try:
-            said = parse_json(reply.body)["error"]
-        except (ValueError, KeyError, TypeError):
+            about = parse_json(reply.body)
+            said = about.get("error", about.get("message"))  # the latter is MLflow's
+        except (ValueError, AttributeError):
             said = ""
         text = in_short(said, 300) if isinstance(said, str) else ""
         return self.fault(f"status {reply.status}" + (f": {text}" if text else ""))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from seglock.data.names import IMAGE_SUFFIXES
 from seglock.errors import DataError, as_command
+from seglock.serving.envelope import CHUNK
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,7 +91,14 @@ def open_photo(photo: str | Path | Image.Image | NDArray[np.uint8]) -> Image.Ima
     from seglock.data.pictures import open_image
 
     if isinstance(photo, str | Path):
-        return open_image(Path(photo))
+        opened = open_image(Path(photo))
+        if CHUNK in opened.info:
+            raise DataError(
+                "a photo must not be encrypted yet",
+                got="an envelope",
+                fix="`seglock decrypt` opens it",
+            )
+        return opened
     if isinstance(photo, np.ndarray):
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
             raise DataError(

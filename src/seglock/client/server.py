@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seglock.client.http import Connection
+from seglock.client.http import Connection, Reply
 from seglock.errors import ServerError
 from seglock.foreign import parse_json
 from seglock.serving.description import Description
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _MOST_SIDE = 4096
 _MOST_ABOUT = 1 << 20
 _ABSENT = (404, 405)
+_SIDE = re.compile(r"\(-1, 3, ([0-9]{1,6}), \1\)")
 
 
 class ServerTarget:
@@ -70,7 +72,9 @@ class ServerTarget:
             raise self._at.fault("an answer that is no mask") from error
 
     def _by_invocation(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        found = self._invoke({"inputs": values[None].tolist()}, 8 * values[0].size + (1 << 16))
+        most = 8 * values[0].size + (1 << 16)
+        body = {"inputs": values[None].tolist()}
+        found = self._predictions(self._at.ask("/invocations", most=most, json=body))
         try:
             mask = np.array(found, dtype=np.int64)[0]
             if 0 <= mask.min() <= mask.max() < 256:
@@ -81,15 +85,24 @@ class ServerTarget:
         raise self._at.fault("an answer that is no mask")
 
     def _described_by_mlflow(self) -> str:
-        empty = np.zeros((1, 3, 1, 1), int).tolist()
-        found = self._invoke({"inputs": empty, "params": {"describe": True}}, _MOST_ABOUT)
+        """MLflow wants an image of the model's side with any question, and says which side that
+        is where it is another."""
+        side = 1
+        for _ in range(2):
+            empty = np.zeros((1, 3, side, side), int).tolist()
+            body = {"inputs": empty, "params": {"describe": True}}
+            reply = self._at.ask("/invocations", most=_MOST_ABOUT, json=body)
+            wanted = _SIDE.search(reply.body.decode("utf-8", "replace"))
+            if reply.status != 400 or not wanted:
+                break
+            side = min(int(wanted[1]), _MOST_SIDE)
+        found = self._predictions(reply)
         found = found[0] if isinstance(found, list) and found else found
         if not isinstance(found, str):
             raise self._at.fault("an answer that describes no model")
         return found
 
-    def _invoke(self, body: Any, most: int) -> Any:
-        reply = self._at.ask("/invocations", most=most, json=body)
+    def _predictions(self, reply: Reply) -> Any:
         if reply.status in _ABSENT:
             raise self._at.fault("neither /description nor /invocations")
         if reply.status != 200:

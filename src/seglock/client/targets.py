@@ -49,7 +49,8 @@ class LocalTarget:
 
 
 def open_target(model: str | Path, *, check: bool = True, token: str | None = None) -> Target:
-    """The model that ``model`` names: a path, or the http(s) address of a server.
+    """The model that ``model`` names: a path, ``models:/...``, or a server's http(s)
+    address.
 
     Raises ModelError for what is no seglock package, ServerError for an address without a server
     of one, and for one that photos must not be sent to.
@@ -58,4 +59,18 @@ def open_target(model: str | Path, *, check: bool = True, token: str | None = No
         from seglock.client.server import ServerTarget
 
         return ServerTarget(str(model), check=check, token=token)
-    return LocalTarget(Path(model))
+    return LocalTarget(local_path(model))
+
+
+def local_path(model: str | Path) -> Path:
+    """Where a model is on this machine; ``models:/...`` is fetched from the project's registry.
+
+    Raises ModelError for a version that is retired, expired or unknown, TrackingError where the
+    registry is away.
+    """
+    if not str(model).startswith("models:/"):
+        return Path(model)
+    from seglock.address import project_root
+    from seglock.tracking.registry import Registry
+
+    return Registry(project_root()).fetch(str(model))

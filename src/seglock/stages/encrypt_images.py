@@ -33,10 +33,11 @@ class Told:
 
 @dataclass(frozen=True)
 class Work:
-    """Files to work on, and what to do with each: nothing is done before `results` is asked."""
+    """Files to work on, what to do with each, and in the end: nothing before `results` is asked."""
 
     photos: Sequence[Photo]
     one: Callable[[Photo], str]
+    finish: Callable[[], Sequence[str]] = tuple
 
     def results(self) -> Iterator[Told]:
         """One a file, in order. A file that cannot be used is told, and the others go on."""
