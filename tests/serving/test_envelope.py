@@ -144,11 +144,20 @@ def test_a_declared_size_is_refused_before_anything_is_decompressed(declared) ->
     content = b"\x89PNG\r\n\x1a\n" + b"".join(part(*each) for each in parts)
     tracemalloc.start()
     try:
-        with pytest.raises(DataError, match="an envelope must"):
+        match = r"at most 4096 pixels, got [62]" if declared[0] else "must"
+        with pytest.raises(DataError, match=match):
             decode(content, most_pixels=MOST)
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16"])
+def test_one_that_is_whole_but_larger_than_wanted_is_refused(dtype: str) -> None:
+    content = encode(made(65, dtype))
+    assert decode(content, most_pixels=65 * 65).values.shape == (3, 65, 65)
+    with pytest.raises(DataError, match="at most 4224 pixels, got 65x65"):
+        decode(content, most_pixels=65 * 65 - 1)
 
 
 def test_compressed_text_is_no_part_of_it() -> None:
