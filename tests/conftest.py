@@ -65,6 +65,8 @@ def cheap_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     which is about the hash, has it at the full one."""
     monkeypatch.setattr("seglock.keys.record._MEMORY_KIB", 64)
     monkeypatch.setattr("seglock.keys.record._PASSES", 1)
+    monkeypatch.setattr("seglock.keys.sealed._MEMORY", 1 << 13)
+    monkeypatch.setattr("seglock.keys.sealed._PASSES", 1)
 
 
 @pytest.fixture(scope="session")

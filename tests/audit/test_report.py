@@ -21,8 +21,16 @@ from typer.testing import CliRunner
 from seglock.audit import Leak
 from seglock.data import PreparedData
 from seglock.errors import SeglockError
-from seglock.keys import SecretKey, demonstration_key
+from seglock.keys import (
+    KeyStore,
+    Passphrase,
+    SealedKey,
+    SecretKey,
+    demonstration_key,
+    public_half,
+)
 from seglock.stages.audit import run_audit
+from seglock.stages.key_file import export_key
 from seglock.transforms import INPUT_MEAN, INPUT_STD, compose
 from tests.audit.project import (
     LOCKS,
@@ -104,6 +112,25 @@ def test_a_key_is_found_in_every_spelling(project: Path) -> None:
     where = {finding.where for finding in findings}
     assert [name for name in SPELLINGS if f"{name}.txt" not in where] == []
     assert all(KEY.id in finding.owner for finding in findings)
+
+
+def test_an_export_is_no_finding_and_what_was_in_it_is(
+    project: Path, clean: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = KeyStore(shutil.copytree(clean[1], tmp_path / "keys"))
+    monkeypatch.setenv("SEGLOCK_KEY_DIR", str(store.folder))
+    words = Passphrase(b"four stones under a quiet bridge")
+    export_key("main", project / "words.key", to=None, words=lambda: words)
+    export_key("main", project / "box.key", to=public_half(store.machine()), words=lambda: words)
+    commit(project, "exports")
+    assert found(project) == []
+    opened = SealedKey.from_bytes((project / "words.key").read_bytes()).by(words)
+    assert opened == KEY
+    (project / "opened.txt").write_bytes(SPELLINGS["hex"])
+    (project / "machine.txt").write_bytes((store.folder / ".machine" / "secret").read_bytes())
+    commit(project, "opened")
+    where = {finding.where for finding in found(project)}
+    assert {"opened.txt", "machine.txt"} <= where
 
 
 def leak_in_a_removed_file(root: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,105 @@ def test_publish_is_the_stage(project: Path) -> None:
     lock = json.loads((project / "data/keys/locks/shf-4.json").read_text())
     assert lock["id"] == KeyStore().record("main").id
     assert "back it up" not in succeed("publish")
+
+
+WORDS = "four stones under a quiet bridge"
+
+
+@pytest.fixture
+def words(project: Path) -> str:
+    path = project / "words"
+    path.write_text(f"{WORDS}\n")
+    path.chmod(0o600)
+    return str(path)
+
+
+@pytest.fixture
+def elsewhere(project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Turns to the colleague's machine."""
+    return lambda: monkeypatch.setenv("SEGLOCK_KEY_DIR", str(project / "colleague"))
+
+
+def test_a_key_goes_to_another_machine_by_a_passphrase(
+    project: Path, words: str, elsewhere: Callable[[], None]
+) -> None:
+    succeed("new", "main")
+    record, secret = KeyStore().record("main"), KeyStore().secret_path("main").read_bytes()
+    shown = succeed("export", "main", "-o", "out/main.key", "--passphrase-file", words)
+    assert record.id in shown
+    assert WORDS not in shown
+    sealed = project / "out" / "main.key"
+    assert (sealed.stat().st_mode & 0o777, sealed.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert secret not in sealed.read_bytes()
+    assert "name another" in refused(
+        "export", "main", "-o", str(sealed), "--passphrase-file", words
+    )
+    elsewhere()
+    assert f"key {record.id} imported main" in succeed(
+        "import", str(sealed), "--passphrase-file", words
+    )
+    assert KeyStore().record_bytes("main") == record.to_bytes()
+    assert KeyStore().secret_path("main").read_bytes() == secret
+    assert KeyStore().secret_path("main").stat().st_mode & 0o777 == 0o600
+    assert record.id in succeed("verify", "main")
+    assert "is here already" in succeed("import", str(sealed), "--passphrase-file", words)
+
+
+def test_a_key_goes_to_a_colleagues_public_key(
+    project: Path, elsewhere: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    succeed("new", "main")
+    mine = KeyStore().folder
+    elsewhere()
+    public = succeed("recipient").strip()
+    assert public == succeed("recipient").strip()
+    machine = KeyStore().folder / ".machine"
+    assert (machine / "secret").stat().st_mode & 0o777 == 0o600
+    assert machine.stat().st_mode & 0o777 == 0o700
+    assert "0 keys" in succeed("list")
+    monkeypatch.setenv("SEGLOCK_KEY_DIR", str(mine))
+    succeed("export", "main", "--to", f" {public}", "-o", "main.key")
+    assert "--to" in refused("import", "main.key", "--as", "second")
+    elsewhere()
+    succeed("import", "main.key")
+    assert KeyStore().record("main") == KeyStore(mine).record("main")
+
+
+def test_another_key_of_that_name_is_never_written_over(
+    words: str, elsewhere: Callable[[], None]
+) -> None:
+    succeed("new", "main")
+    succeed("export", "main", "-o", "main.key", "--passphrase-file", words)
+    elsewhere()
+    succeed("new", "main")
+    before = KeyStore().secret_path("main").read_bytes()
+    # Told before anyone is asked for a passphrase.
+    assert "--as NAME" in refused("import", "main.key")
+    assert KeyStore().secret_path("main").read_bytes() == before
+    succeed("import", "main.key", "--as", "theirs", "--passphrase-file", words)
+    assert KeyStore().names() == ["main", "theirs"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(None, "no such file"), (b"{}", "seglock key export"), (b"x" * 70_000, "more than")],
+)
+def test_what_is_no_sealed_key_is_named(project: Path, content: bytes | None, says: str) -> None:
+    path = project / "main.key"
+    if content is not None:
+        path.write_bytes(content)
+    message = refused("import", "main.key")
+    assert says in message
+    assert "main.key" in message
+
+
+def test_a_key_from_the_environment_is_exported_too(
+    words: str, elsewhere: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    succeed("new", "main")
+    secret = KeyStore().secret_path("main").read_bytes()
+    elsewhere()
+    monkeypatch.setenv("SEGLOCK_KEY_MAIN", secret.hex())
+    succeed("export", "main", "-o", "main.key", "--passphrase-file", words)
+    succeed("import", "main.key", "--passphrase-file", words)
+    assert KeyStore().secret_path("main").read_bytes() == secret

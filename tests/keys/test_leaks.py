@@ -32,7 +32,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seglock.errors import KeyRefusedError, SeglockError
-from seglock.keys import KeyExposureError, KeyStore, PublicRecord, SecretKey, load_key, publish_key
+from seglock.keys import (
+    KeyExposureError,
+    KeyStore,
+    Passphrase,
+    PublicRecord,
+    SealedKey,
+    SecretKey,
+    load_key,
+    public_half,
+    publish_key,
+)
 from seglock.keys.secret_access import reveal
 
 SECRET = bytes.fromhex("c3a1f06b9e5d27841f0be2d8766c93505ab47e190dc8f3a26f41be075d92e8cb")
@@ -40,6 +50,7 @@ TEXT = SECRET.hex()
 KEY = SecretKey.from_bytes(SECRET)
 OTHER = SecretKey.from_bytes(SECRET[::-1])
 RECORD = PublicRecord.of(KEY)
+WORDS = b"kvartz-oblong-wyvern-thimble-uqbar"
 
 
 def shapes(secret: bytes) -> list[str]:
@@ -55,7 +66,7 @@ def shapes(secret: bytes) -> list[str]:
     return [*found, *(f.replace("+", "-").replace("/", "_") for f in found[-100:])]
 
 
-SHAPES = [piece for s in (SECRET, SECRET[::-1]) for piece in shapes(s)]
+SHAPES = [piece for s in (SECRET, SECRET[::-1], WORDS) for piece in shapes(s)]
 
 
 def assert_clean(text: str | bytes) -> None:
@@ -273,6 +284,42 @@ def argon2_without_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     PublicRecord.of(KEY)
 
 
+def sealed(
+    how: str = "words", damage: Callable[[bytes], bytes] = bytes
+) -> Callable[[Path, pytest.MonkeyPatch], object]:
+    """Sealing KEY and opening it again, where ``damage`` was done between."""
+
+    def attempt(folder: Path, _: pytest.MonkeyPatch) -> object:
+        if how == "box":
+            made = SealedKey.to_recipient("main", KEY, RECORD, public_half(OTHER))
+        else:
+            made = SealedKey.by_passphrase("main", KEY, RECORD, Passphrase(WORDS))
+        opened = SealedKey.from_bytes(damage(made.to_bytes()))
+        return opened.of(KEY) if how == "box" else opened.by(Passphrase(WORDS[:-1]))
+
+    return attempt
+
+
+def sealed_with_another_inside(folder: Path, _: pytest.MonkeyPatch) -> object:
+    made = SealedKey.by_passphrase("main", KEY, PublicRecord.of(OTHER), Passphrase(WORDS))
+    return made.by(Passphrase(WORDS))
+
+
+def box_with_another_inside(folder: Path, _: pytest.MonkeyPatch) -> object:
+    made = SealedKey.to_recipient("main", KEY, PublicRecord.of(OTHER), public_half(OTHER))
+    return made.of(OTHER)
+
+
+def box_of_another_record(folder: Path, _: pytest.MonkeyPatch) -> object:
+    made = SealedKey.to_recipient("main", KEY, RECORD, public_half(OTHER))
+    return dataclasses.replace(made, name="second").of(OTHER)
+
+
+def no_memory_for_a_passphrase(folder: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+    monkeypatch.setattr("seglock.keys.sealed._MEMORY", 1 << 60)
+    return SealedKey.by_passphrase("main", KEY, RECORD, Passphrase(WORDS))
+
+
 class FailingHasher:
     def hash(self, password: bytes) -> str:
         raise argon2.exceptions.HashingError("Memory allocation error")
@@ -306,6 +353,18 @@ FAILURES = {
     "forged record": forged_record,
     "no memory for the hash": argon2_without_memory,
     "full disk": disk_full,
+    "wrong passphrase": sealed(),
+    "short passphrase": lambda f, m: SealedKey.by_passphrase(
+        "main", KEY, RECORD, Passphrase(WORDS[:11])
+    ),
+    "no memory for a passphrase": no_memory_for_a_passphrase,
+    "truncated export": sealed(damage=lambda content: content[:-20]),
+    "damaged export": sealed(damage=lambda content: content.replace(b"AA", b"AB").swapcase()),
+    "sealed to another machine": sealed("box"),
+    "sealed to no point": lambda f, m: SealedKey.to_recipient("main", KEY, RECORD, "0" * 64),
+    "another key inside": sealed_with_another_inside,
+    "another key in the box": box_with_another_inside,
+    "box under another name": box_of_another_record,
     "reserved use": lambda f, m: KEY.derive("id"),
     "pickle": lambda f, m: pickle.dumps(KEY),
     "copy": lambda f, m: copy.deepcopy(KEY),

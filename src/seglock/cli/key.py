@@ -1,4 +1,4 @@
-"""``seglock key``: make, list, check and publish keys. A secret is never printed."""
+"""``seglock key``: make, list, check, publish and hand over keys. A secret is never printed."""
 
 from __future__ import annotations
 
@@ -88,6 +88,66 @@ def publish_command() -> None:
         typer.echo(f"key {name}, id {record.id}: data/keys/{name}.json")
     for name in published.created:
         _ask_for_backup(store.secret_path(name))
+
+
+WordsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file",
+        help="Read the passphrase from there (or /dev/fd/N), instead of asking for it.",
+    ),
+]
+
+
+@app.command("export")
+def export_command(
+    name: Name,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The new file; mode 0600.")],
+    to: Annotated[
+        str | None,
+        typer.Option(help="Seal it to a machine: what `seglock key recipient` prints there."),
+    ] = None,
+    passphrase_file: WordsFile = None,
+) -> None:
+    """Seal a key into a file for another machine, by a passphrase unless --to says for which."""
+    from seglock.cli.passphrase import ask
+    from seglock.cli.project import given
+    from seglock.stages.key_file import export_key
+
+    source = passphrase_file and given(passphrase_file)
+    record = export_key(name, given(out), to=to, words=lambda: ask(source, twice=True))
+    typer.echo(f"key {name}, id {record.id}, sealed: {out}")
+    typer.echo("there: `seglock key import FILE`; delete the file afterwards")
+    if to is None:
+        typer.echo("tell the passphrase by another way than the file goes")
+
+
+@app.command("import")
+def import_command(
+    file: Annotated[Path, typer.Argument(help="What `seglock key export` wrote.")],
+    name: Annotated[
+        str | None, typer.Option("--as", help="Keep it under another name than it had.")
+    ] = None,
+    passphrase_file: WordsFile = None,
+) -> None:
+    """Open a sealed key and keep it in this machine's key store; exit code 3 if it is refused."""
+    from seglock.cli.passphrase import ask
+    from seglock.cli.project import given
+    from seglock.stages.key_file import import_key
+
+    source = passphrase_file and given(passphrase_file)
+    kept = import_key(given(file), name=name, words=lambda: ask(source, twice=False))
+    done = "imported" if kept.added else "is here already as"
+    typer.echo(f"key {kept.key_id} {done} {kept.name}")
+    typer.echo("compare the id with your colleague's `seglock key list`; the file can be deleted")
+
+
+@app.command("recipient")
+def recipient_command() -> None:
+    """Print this machine's public key, to which a colleague can export a key; it is made once."""
+    from seglock.keys import KeyStore, public_half
+
+    typer.echo(public_half(KeyStore().machine()))
 
 
 def _ask_for_backup(path: Path) -> None:

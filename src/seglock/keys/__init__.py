@@ -10,7 +10,10 @@ until they are garbage collected and overwritten, and may reach swap or a core d
 
 from seglock.keys.derivation import derive_permutation
 from seglock.keys.loading import load_key, publish_key
+from seglock.keys.passphrase import Passphrase
 from seglock.keys.record import PublicRecord
+from seglock.keys.sealed import SealedKey
+from seglock.keys.sealing import public_half
 from seglock.keys.secret import (
     DERIVATION_VERSION,
     KeyExposureError,
@@ -23,10 +26,13 @@ __all__ = [
     "DERIVATION_VERSION",
     "KeyExposureError",
     "KeyStore",
+    "Passphrase",
     "PublicRecord",
+    "SealedKey",
     "SecretKey",
     "demonstration_key",
     "derive_permutation",
     "load_key",
+    "public_half",
     "publish_key",
 ]

@@ -31,6 +31,9 @@ from seglock.keys.secret import SecretKey, demonstration_key
 from seglock.keys.secret_access import reveal
 from seglock.variables import FOLDER_VARIABLE, expand, key_variable
 
+MACHINE = ".machine"
+"""The folder of the machine's own key: no name of a key, and none of a draft's."""
+
 
 def check_name(name: str) -> str:
     """``name`` if it can name a key: lower-case letters, digits, ``-``, ``_``, ``.``."""
@@ -85,12 +88,37 @@ class KeyStore:
         Raises KeyRefusedError if the name is taken or the store is not private (`check_store`),
         StorageError if the disk refuses.
         """
+        key = SecretKey.generate()
+        return self.add(name, key, PublicRecord.of(key))
+
+    def add(self, name: str, key: SecretKey, record: PublicRecord) -> PublicRecord:
+        """Keep a key that came from elsewhere with its record, both or neither; as `new`."""
         check_name(name)
         self.check()
         if name in self:
             raise self._taken(name)
-        key = SecretKey.generate()
-        record = PublicRecord.of(key)
+        self._add(name, key, record)
+        return record
+
+    def machine(self) -> SecretKey:
+        """This machine's own key, made once: what is sealed to its public half opens here only.
+
+        It lies among the others but is no lock's: no name leads to it.
+        """
+        self.check()
+        path = self.folder / MACHINE
+        if not self.has_machine:
+            key = SecretKey.generate()
+            self._add(MACHINE, key, PublicRecord.of(key))
+        check_key_folder(path)
+        return SecretKey.from_file(path / SECRET_FILE)
+
+    @property
+    def has_machine(self) -> bool:
+        """Whether this machine's own key has been made."""
+        return os.path.lexists(self.folder / MACHINE)
+
+    def _add(self, name: str, key: SecretKey, record: PublicRecord) -> None:
         try:
             if not self.folder.exists():
                 private_folder(self.folder)
@@ -115,13 +143,14 @@ class KeyStore:
                 got=(error.strerror or str(error)).lower(),
                 fix=f"mend that or set {FOLDER_VARIABLE}; no key was made",
             ) from None
-        return record
 
     def _claim(self, draft: Path, name: str) -> None:
         try:
-            draft.rename(self.path(name))  # refused by the system if NAME holds anything
+            draft.rename(self.folder / name)  # refused by the system if NAME holds anything
         except OSError:
-            if name in self:
+            if name == MACHINE and self.has_machine:
+                return  # another process has just made it
+            if name != MACHINE and name in self:
                 raise self._taken(name) from None
             raise
 

@@ -62,6 +62,8 @@ def _load_keys(wanted: set[str], report: AuditReport) -> dict[str, SecretKey]:
             keys[name] = load_key(name, store=store)
         except SeglockError as error:
             report.skipped.append(f"key {name}: {error}")
+    if store.has_machine:
+        keys["this machine's own"] = store.machine()
     return keys
 
 
