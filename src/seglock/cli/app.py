@@ -12,6 +12,7 @@ from seglock.cli.attack import attack_command
 from seglock.cli.audit import audit_command
 from seglock.cli.doctor import doctor_command
 from seglock.cli.encrypt import decrypt_command, encrypt_command
+from seglock.cli.init import init_command
 from seglock.cli.lock import evaluate_command, train_command
 from seglock.cli.package import package_command
 from seglock.cli.predict import predict_command
@@ -52,6 +53,7 @@ def _root(
     del version
 
 
+app.command("init", rich_help_panel=PIPELINE)(init_command)
 app.add_typer(data.app, name="data", rich_help_panel=PIPELINE)
 app.add_typer(key.app, name="key", rich_help_panel=PIPELINE)
 app.add_typer(weights.app, name="weights", rich_help_panel=PIPELINE)
