@@ -4,9 +4,8 @@
 
 A package with random weights, of fcn_small (width 32) at 64 and at 256 pixels and of the paper's
 FCN-ResNet50, is served by `seglock serve` and, the same folder, by `mlflow models serve`, each as
-it comes. One light process
-(``serving_load.py``) plays 1, 8 and 64 clients that each keep a connection and ask again at once.
-In the same rounds the bare network answers batches that are ready in memory, as large as the server
+it comes. One light process (``serving_load.py``) plays 1, 8 and 64 clients that each keep a
+connection and ask again at once. In the same rounds the bare network answers batches that are ready in memory, as large as the server
 would make them (8 at most), on as many threads as the server has: what the machine could do at
 most. The median of the rounds counts. What is measured is kept in ``--folder``, one file a part,
 and not measured again: delete it to do so.
@@ -21,11 +20,11 @@ and Python's part of HTTP (h11, on one thread) 0.2. There 0.8 is out of reach of
 Python; httptools and uvloop, which uvicorn takes where they are installed, were not tried.
 
 What helped, seen beside other work: whole batches decoded, computed and encoded in one thread, one
-hop between threads a batch in the place of three a request; a batch a core on one thread each;
-FastAPI's way to a function left out for /predict, 1.2 times at 64 pixels; sharing what waits among
-the threads, which halved p99 at 256 as ONNX. A torch module gives up Python's lock at every layer
-and waits for it again while the event loop works: an ONNX file, one call a batch, answers 1.5 times
-as many at 64 pixels.
+hop between threads a batch in the place of three a request; a batch a core on one thread each, but
+one batch on all cores for a large network (1.25 times for FCN-ResNet50); FastAPI's way to a
+function left out for /predict, 1.2 times at 64 pixels; sharing what waits among the threads, which
+halved p99 at 256 as ONNX. A torch module gives up Python's lock at every layer and waits for it
+again while the event loop works: an ONNX file, one call a batch, answers 1.5 times as many at 64.
 """
 
 from __future__ import annotations

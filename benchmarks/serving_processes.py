@@ -19,7 +19,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from seglock.threads import available_cores, share_cores
+from seglock.stages.serve import batch_threads
+from seglock.threads import share_cores
 
 _LOAD = Path(__file__).with_name("serving_load.py")
 
@@ -30,7 +31,7 @@ class Bare:
     def __init__(self, model: Path) -> None:
         environ = dict(os.environ)
         environ.pop("OMP_NUM_THREADS", None)
-        share_cores(environ, available_cores())
+        share_cores(environ, batch_threads(model, "cpu"))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.serving_processes", str(model)],
             env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -55,16 +56,16 @@ def answer_batches(model: Path) -> None:
     """What `Bare`'s process does: for each line ``BATCH SECONDS``, images a second."""
     from seglock.serving.runtime import open_runtime
 
-    runtime = open_runtime(model)
+    runtime, threads = open_runtime(model), batch_threads(model, "cpu")
     side = runtime.description.image_side
     for line in sys.stdin:
         batch, seconds = line.split()
         values = np.random.default_rng(0).integers(0, 256, (int(batch), 3, side, side), np.uint8)
         runtime.predict(values)
-        with ThreadPoolExecutor(available_cores()) as pool:
+        with ThreadPoolExecutor(threads) as pool:
             until = time.perf_counter() + float(seconds)
             work = partial(_until, until, runtime, values)
-            counts = [pool.submit(work) for _ in range(available_cores())]
+            counts = [pool.submit(work) for _ in range(threads)]
             print(sum(count.result() for count in counts) / float(seconds), flush=True)
 
 

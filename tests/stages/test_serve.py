@@ -20,7 +20,7 @@ from seglock.errors import ConfigError, ModelError
 from seglock.keys import SecretKey, demonstration_key
 from seglock.serving.runtime import open_runtime
 from seglock.serving.server.limits import ServerLimits
-from seglock.stages.serve import TOKEN_VARIABLE, model_path, read_token, serve_model
+from seglock.stages.serve import TOKEN_VARIABLE, batch_threads, model_path, read_token, serve_model
 from seglock.tracking.registry import Registry
 from tests.serving.server.asking import ABOUT, SIDE, ask, connected, envelope
 from tests.serving.server.test_app import classes
@@ -144,6 +144,18 @@ def test_a_registered_version_is_fetched_and_a_retired_one_refused(
     assert model_path("models:/seglock-np-4@champion", "cpu").is_relative_to(package)
     with pytest.raises(ModelError, match="a retired version; use version 2"):
         serve("models:/seglock-np-4/1")
+
+
+def test_a_large_network_has_all_cores_for_one_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seglock.stages.serve.available_cores", lambda: 64)
+    small, large = tmp_path / "model.onnx", tmp_path / "weights.safetensors"
+    small.write_bytes(b"")
+    with large.open("wb") as file:
+        file.truncate(33 << 20)
+    assert [batch_threads(path, "cpu") for path in (small, large)] == [8, 1]
+    assert batch_threads(large, "cuda") == 2
 
 
 @pytest.mark.parametrize("host", ["999.1.1.1", "203.0.113.9", "no such host", "a" * 300])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from seglock.address import is_loopback, project_root
 from seglock.errors import ConfigError
 from seglock.foreign import read_plain
-from seglock.serving.files import ARTIFACTS, ONNX
+from seglock.serving.files import ARTIFACTS, ONNX, WEIGHTS, artifact
 from seglock.threads import available_cores, share_cores, visible_cards
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE = "SEGLOCK_SERVE_TOKEN"  # noqa: S105 - its name
 _SHORTEST = 16
 _MOST_THREADS = 8
+_LARGE = 32 << 20  # bytes of weights
 _NEEDED = ("fastapi", "uvicorn", "prometheus_client")
 
 
@@ -39,16 +40,15 @@ def serve_model(
     """
     _require_extra()
     token = read_token(token_file)
-    threads = min(available_cores(), _MOST_THREADS)
-    share_cores(os.environ, threads)  # before torch is loaded: a batch a thread, on its own cores
-    if not on_processor(device):
-        threads = 2  # one decodes while a card computes for the other
     from seglock.serving.runtime import open_runtime
     from seglock.serving.server.app import Server
     from seglock.serving.server.run import bind, run, shown_address
 
     with bind(host, port) as listener:
-        runtime = open_runtime(model_path(model, device), device=device)
+        path = model_path(model, device)
+        threads = batch_threads(path, device)
+        share_cores(os.environ, threads)  # before torch is loaded
+        runtime = open_runtime(path, device=device)
         about = runtime.description
         server = Server(runtime, limits, token, threads=threads)
         server.warm_up()
@@ -81,6 +81,18 @@ def model_path(model: str, device: str) -> Path:
         path = Registry(project_root()).fetch(model)
     onnx = path / ARTIFACTS / ONNX
     return onnx if on_processor(device) and onnx.is_file() and find_spec("onnxruntime") else path
+
+
+def batch_threads(path: Path, device: str) -> int:
+    """How many batches are computed at once: one a core, each on its own, for a small network.
+
+    A large one fills all cores with one batch, 1.25 times as fast for FCN-ResNet50 on two. Beside a
+    card one batch is decoded while another is computed.
+    """
+    if not on_processor(device):
+        return 2
+    large = artifact(path, WEIGHTS, ONNX).stat().st_size > _LARGE
+    return 1 if large else min(available_cores(), _MOST_THREADS)
 
 
 def on_processor(device: str) -> bool:
