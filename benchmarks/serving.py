@@ -5,10 +5,10 @@
 A package with random weights, of fcn_small (width 32) at 64 and at 256 pixels and of the paper's
 FCN-ResNet50, is served by `seglock serve` and, the same folder, by `mlflow models serve`, each as
 it comes. One light process (``serving_load.py``) plays 1, 8 and 64 clients that each keep a
-connection and ask again at once. In the same rounds the bare network answers batches that are ready in memory, as large as the server
-would make them (8 at most), on as many threads as the server has: what the machine could do at
-most. The median of the rounds counts. What is measured is kept in ``--folder``, one file a part,
-and not measured again: delete it to do so.
+connection and ask again at once. In the same rounds the bare network answers batches that are ready
+in memory, as large as the server would make them (8 at most), on as many threads as the server has:
+what the machine could do at most. The median of the rounds counts. What is measured is kept in
+``--folder``, one file a part, and not measured again: delete it to do so.
 
 Aims on the CPU: at 8 clients 0.8 of the bare network and 3 times `mlflow models serve`; 10,000
 hostile bodies without a reply of 5xx or a growing process.
