@@ -33,7 +33,7 @@ from seglock.results.attack import AttackResult, Tier
 from seglock.stages.attack import attack_results, chosen, open_scene
 from seglock.stages.locks import WEIGHTS
 
-_REFUSE = {"weight": 0.2, "every": 4}
+_REFUSE = {"weight": 0.2}
 LOCKS: Mapping[str, Mapping[str, Any]] = {
     "np-8-refuse": {"steps": ["np-8"], "refuse": _REFUSE},
     "np-8-shf-8-refuse": {"steps": ["np-8", "shf-8"], "refuse": _REFUSE},
