@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seglock.errors import KeyRefusedError, ReportError
+from seglock.errors import ConfigError, KeyRefusedError, ReportError
 from seglock.keys import KeyStore
 from seglock.keys.secret_access import reveal
 from seglock.serving.files import read_description
@@ -14,6 +14,7 @@ from seglock.stages.evaluate import evaluate_locks
 from seglock.stages.package import package_locks
 from seglock.tracking import MemoryTracker
 from seglock.tracking.registry import Registry
+from tests.stages.conftest import PARAMS
 
 
 def test_a_package_is_made_of_public_facts(project: Path, tracker: MemoryTracker) -> None:
@@ -51,10 +52,23 @@ def test_it_is_registered_on_its_run(project: Path) -> None:
     assert read_description(Registry(project).fetch(packaged.version.address)).lock == "np-2"
 
 
+def test_the_pipeline_packages_what_params_name(project: Path, tracker: MemoryTracker) -> None:
+    assert package_locks(None, project, register=False) == []
+    assert (project / "data/packages").is_dir()
+    evaluate_locks(["baseline"], project)
+    path = project / "params.yaml"
+    path.write_text(path.read_text() + "package: {register: [baseline]}\n")
+    (packaged,) = package_locks(None, project, register=False)
+    assert packaged.folder == project / "data/packages/baseline"
+    path.write_text(PARAMS + "package: {register: [np-3]}\n")
+    with pytest.raises(ConfigError, match=r"package\.register must name locks, got np-3"):
+        package_locks(None, project, register=False)
+
+
 def test_another_key_is_refused(
     project: Path, tracker: MemoryTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEGLOCK_KEY_DIR", str(project / "empty"))
     with pytest.raises(KeyRefusedError):
         package_locks(["np-2"], project, register=False)
-    assert not (project / "data/packages").exists()
+    assert not [*(project / "data/packages").iterdir()]

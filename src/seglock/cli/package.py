@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from seglock.cli.lock import LockNames
-
 
 def package_command(
-    lock: LockNames,
+    lock: Annotated[
+        list[str] | None,
+        typer.Option("--lock", "-l", help="A lock's name; default: those of package.register."),
+    ] = None,
     onnx: Annotated[
         bool, typer.Option("--onnx", help="Also as ONNX, which clients and servers open fast.")
     ] = False,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from seglock.errors import ConfigError, SeglockError
+from seglock.errors import ConfigError, SeglockError, nearest_name
 from seglock.steps import (
     Step,
     check_block_divides,
@@ -180,6 +180,17 @@ def lock_faults(locks: Mapping[str, Values], image_side: int | None) -> list[str
         faults += [f"locks.{name}: {fault}" for fault in _faults_of_steps(lock, image_side)]
     faults += _key_faults({str(lock["key"]) for lock in locks.values() if "key" in lock})
     return list(dict.fromkeys(faults))
+
+
+def package_faults(register: Iterable[str], locks: Iterable[str]) -> list[str]:
+    """What is packaged must be a lock.
+
+    >>> package_faults(["np-4"], ["baseline", "np-2"])
+    ["package.register must name locks, got np-4; did you mean 'np-2'?"]
+    """
+    rule = "package.register must name locks"
+    unknown = sorted(set(register) - set(locks))
+    return [as_fault(rule, name, nearest_name(name, locks)) for name in unknown]
 
 
 def _key_faults(names: Iterable[str]) -> list[str]:

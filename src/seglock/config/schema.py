@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -15,6 +16,7 @@ from seglock.config.rules import (
     lock_faults,
     model_faults,
     order_faults,
+    package_faults,
     recipe_faults,
     train_faults,
 )
@@ -216,6 +218,15 @@ class AttackParams(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # a model's class has a method of that name, for base classes
+
+    class PackageParams(Section):
+        """``register``: the locks that the pipeline packages and registers."""
+
+        register: list[LockName] = Field(default_factory=list)
+
+
 class Params(Section):
     """The whole of params.yaml."""
 
@@ -228,10 +239,12 @@ class Params(Section):
     tracking: TrackingParams = TrackingParams()
     search: SearchParams = SearchParams()
     attack: AttackParams = AttackParams()
+    package: PackageParams = PackageParams()
 
     def faults(self) -> list[str]:
         locks = {name: dict(lock) for name, lock in self.locks.items()}
         faults = lock_faults(locks, self.data.image_side)
         faults += refusal_faults(locks, dict(self.model))
         faults += recipe_faults(dict(self.model), dict(self.train))
+        faults += package_faults(self.package.register, locks)
         return faults + study_faults(dict(self.search), dict(self.data), dict(self.train))

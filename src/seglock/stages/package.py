@@ -40,9 +40,11 @@ class Packaged:
 
 
 def package_locks(
-    locks: Iterable[str], root: Path, *, onnx: bool = False, register: bool = True
+    locks: Iterable[str] | None, root: Path, *, onnx: bool = False, register: bool = True
 ) -> list[Packaged]:
     """Write data/packages/LOCK for trained locks, and register each as ``seglock-LOCK``.
+
+    locks: None for those of ``package.register``.
 
     A version that keeps ``search.max_drop`` and ``search.max_regained`` becomes the ``champion``.
 
@@ -50,7 +52,9 @@ def package_locks(
     network or key; ReportError for one that was not evaluated, or evaluated with other weights.
     """
     params = load_params(root / "params.yaml")
-    opened = [open_lock(name, params, root) for name in locks]
+    (root / PACKAGES).mkdir(parents=True, exist_ok=True)  # the stage's output, of no lock too
+    names = params.package.register if locks is None else locks
+    opened = [open_lock(name, params, root) for name in names]
     return [package_opened(one, params, root, onnx=onnx, register=register) for one in opened]
 
 
