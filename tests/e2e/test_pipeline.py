@@ -40,7 +40,7 @@ def test_first_run_goes_from_nothing_to_a_report(project: Project, forks: Path) 
     forked.fork_from(forks)
     ran += forked.repro("evaluate@baseline", "attack@baseline")
     ran += project.repro()
-    once = {"data", "prepare", "key", "weights", "search", "report"}
+    once = {"data", "prepare", "key", "weights", "search", "package", "report"}
     assert set(ran) == once | of("baseline") | of("np-4")
     assert (project.root / "data/reports/report.html").is_file()
     assert "np-4" in project.run("seglock", "report", "--show")
@@ -99,7 +99,7 @@ def test_more_trials_continue_the_study_and_its_lock_becomes_a_stage(project: Pr
     lock = study["recommendation"]["lock"]
     assert f"Added to params.yaml under locks: {lock}:" in output
     # The study was at its end: its files are as they were, so the new lock's stages run only.
-    assert set(project.repro()) == {"key", "report"} | of(lock)
+    assert set(project.repro()) == {"key", "package", "report"} | of(lock)
     assert f"In this report it is {lock}" in page_words(project)
     project.run("git", "checkout", "-q", "--", ".")
     project.run("git", "clean", "-fdq", "data")
@@ -112,7 +112,7 @@ def test_adding_a_lock_trains_that_lock_only_and_more_wrong_keys_none(project: P
     project.change(lambda p: p["locks"].update({"shf-4": {"steps": ["shf-4"]}}))
     project.change(lambda p: p["evaluate"].update({"wrong_keys": 3}))
     evaluated = {"evaluate@baseline", "evaluate@np-4"}
-    assert set(project.repro()) == {"key", "report"} | of("shf-4") | evaluated
+    assert set(project.repro()) == {"key", "package", "report"} | of("shf-4") | evaluated
     assert "shf-4" in (project.root / "data/reports/report.html").read_text()
     for lock in ("np-4", "shf-4"):
         scores = read(project, "evaluations", lock, "evaluation.json")["scores"]
@@ -126,7 +126,7 @@ def test_a_new_key_retrains_only_its_lock(project: Project) -> None:
     project.run("seglock", "key", "new", "other")
     project.change(lambda p: p["locks"]["shf-4"].update({"key": "other"}))
     before = read(project, "models", "np-4", "training.json")
-    assert set(project.repro()) == {"key", "report"} | of("shf-4")
+    assert set(project.repro()) == {"key", "package", "report"} | of("shf-4")
     assert read(project, "models", "np-4", "training.json") == before
     project.commit("another key")
 
@@ -147,7 +147,7 @@ def test_push_leaves_encrypted_images_here_and_pull_brings_the_rest(
     other.run("dvc", "pull", "--allow-missing")
     assert (clone / "data/reports/report.html").is_file()
     # The owner has the key: only what was not pushed is made again.
-    assert set(other.repro()) <= {"encrypt@baseline", "encrypt@np-4", "encrypt@shf-4"}
+    assert set(other.repro()) <= {"encrypt@baseline", "encrypt@np-4", "encrypt@shf-4", "package"}
     # Someone without the key gets one message that names what to ask for.
     thief = Project(clone, other.environment | {"SEGLOCK_KEY_DIR": str(tmp_path / "none")})
     refused = thief.run("dvc", "repro", "--force", "--single-item", "encrypt@np-4", check=False)
@@ -176,7 +176,7 @@ def test_a_killed_run_goes_on_where_it_was(project: Project) -> None:
 def test_removing_a_lock_updates_the_report(project: Project) -> None:
     project.run("dvc", "checkout", "--allow-missing")
     project.change(lambda p: p["locks"].pop("shf-4"))
-    assert set(project.repro()) == {"key", "report"}
+    assert set(project.repro()) == {"key", "package", "report"}
     assert list(read(project, "reports", "summary.json")["locks"]) == ["baseline", "np-4"]
     assert not (project.root / "data/keys/locks/shf-4.json").exists()
 
