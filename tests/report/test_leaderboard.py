@@ -134,7 +134,12 @@ def test_what_looks_the_same_is_ranked_by_the_other_tiers() -> None:
         make_attack("plain", "T0", lock, miou=m)
         for lock, m in {"a": 0.5, "b": 0.3, "c": 0.4}.items()
     ]
-    assert board_of(*whole, *rest)["ranking"] == ["b", "c", "a"]
+    board = board_of(*whole, *rest)
+    assert (board["ranking"], board["places"]) == (["b", "c", "a"], {})
+    assert board_of(*rest)["places"] == {"b": 1, "c": 2, "a": 3}
+    same = [make_attack("plain", "T0", lock, miou=0.3) for lock in ("a", "b")]
+    worse = make_attack("plain", "T0", "c", miou=0.31)
+    assert board_of(*same, worse)["places"] == {"a": 1, "b": 1, "c": 3}
 
 
 def test_a_lock_that_gives_its_owner_nothing_comes_last() -> None:
@@ -157,7 +162,9 @@ def test_the_page_ranks_marks_and_tells_what_was_spent(written: Path) -> None:
     rows = read_board(written).rows
     assert list(rows) == ["shf-4", "np-4", "baseline", "ffx-4"]
     cells = rows["np-4"]
-    assert [text.split()[0] for _, text in cells[:3]] == ["2.", "0.7000", "0.1100"]
+    assert [text.split()[0] for _, text in cells[:3]] == ["np-4", "0.7000", "0.1100"]
+    assert cells[0][1] == "np-4 broken: bits"
+    assert rows["shf-4"][0][1].startswith("1. shf-4")
     assert cells[3][1] == "1.0000 ciphertext-only T2"
     assert cells[4] == ("beyond", NOTHING)
     finetune, climb, ciphertext = cells[5:]

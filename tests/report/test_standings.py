@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from seglock.report.numbers import NOTHING
-from seglock.report.standings import holds_text, sentences, standings, thief_text
+from seglock.report.standings import holds_text, row, sentences, standings, thief_text
+from seglock.results.standing import LockLimits
 from tests.results.test_standing import attack
 
 LOCK: dict[str, Any] = {
@@ -22,18 +24,37 @@ def test_a_lock_that_an_attack_breaks_is_called_broken() -> None:
     ]
     found = [attack("finetune", "T1", 0.69, curve=curve), attack("hill-climb", "T1", 0.4)]
     told = standings({"baseline": BASELINE, "np-8": LOCK}, found)
+    told = told["locks"]
     assert list(told) == ["np-8"]
     assert (told["np-8"]["cost"], told["np-8"]["broken"]) == (2.0, ["T1"])
     assert thief_text(told["np-8"], "T1") == "0.6900 [0.98] finetune"
     assert thief_text(told["np-8"], "T0") == "0.2100 [0.02] plain"
     assert thief_text(told["np-8"], "T3") == NOTHING
-    (sentence,) = sentences(told)
-    assert sentence.startswith("np-8: broken: T1. T0 0.2100 [0.02] plain; T1 0.6900")
+    *_, sentence = sentences({"limits": asdict(LockLimits()), "locks": told})
+    assert sentence.startswith("np-8: T0 0.2100 [0.02] plain; T1 0.6900")
     assert "+0.3900 beyond scratch (finetune, 51 images)" in sentence
 
 
 def test_a_lock_that_nobody_attacked_does_not_hold() -> None:
-    told = standings({"np-8": LOCK}, [])
+    told = standings({"np-8": LOCK}, [])["locks"]
     assert holds_text(told["np-8"]) == "not attacked"
     assert told["np-8"]["cost"] is None
-    assert holds_text(standings({"np-8": LOCK}, [attack("a", "T0", 0.2)])["np-8"]) == "holds"
+    tried = standings({"np-8": LOCK}, [attack("a", "T0", 0.2)])["locks"]["np-8"]
+    assert holds_text(tried) == "holds to T0"
+    assert "No attack was run" in list(sentences(standings({"np-8": LOCK}, [])))[-1]
+
+
+def test_limits_are_the_user_s_own() -> None:
+    told = standings({"np-8": LOCK | {"drop": 0.03}}, [], LockLimits(drop=0.02, bits=200))
+    assert told["limits"] == {"drop": 0.02, "regained": 0.05, "beyond": 0.02, "bits": 200}
+    assert told["locks"]["np-8"]["broken"] == ["bits", "drop"]
+    assert holds_text(told["locks"]["np-8"]) == "broken: bits"
+
+
+def test_a_row_is_narrow_and_whole() -> None:
+    found = [attack("a", "T0", 0.19), attack("b", "T2", 0.7), attack("c", "T3", 0.45)]
+    locks: dict[str, Any] = {"np-8": LOCK | {"lock": "np-8"}}
+    told = standings(locks, found)["locks"]["np-8"]
+    assert row(locks["np-8"], told) == [
+        "np-8", "holds to T0", "0.7000", "0.0000", "186", "0.02", NOTHING, "1.00", "0.50", NOTHING,
+    ]  # fmt: skip

@@ -15,12 +15,15 @@ import pytest
 from seglock.methods import METHODS
 from seglock.report.columns import COLUMNS
 from seglock.report.exports import to_csv, to_latex
-from seglock.report.findings import refusals, warnings
+from seglock.report.findings import broken_locks, least, refusals, warnings, weak_keys
 from seglock.report.locks import group_series, read_results
 from seglock.report.numbers import NOTHING, bits, four, plans
 from seglock.report.paper import published_table, table1
 from seglock.report.summary import summarise
 from seglock.report.templating import escape_latex, render
+from seglock.results.attack import AttackResult
+from seglock.results.standing import LockLimits
+from tests.report.suites import make_attack, make_trained
 
 Make = Callable[..., Path]
 STEPS = next(column for column in COLUMNS if column.key == "steps")
@@ -246,10 +249,43 @@ def test_findings_name_the_best_and_the_weak(make_project: Make) -> None:
     summary = summary_of(make_project(locks), locks)
     best = max(("np-2", "shf-4"), key=lambda name: summary["locks"][name]["owner_miou"])
     assert f"Most accurate for its owner: {best}, " in render("findings.html", summary=summary)
-    assert len(warnings(summary)) == 1
+    assert len(weak_keys(summary)) == 1
     assert warnings(summary)[0].startswith("np-2 has only 92")
-    summary["locks"]["shf-4"]["regained"] = 0.8
-    assert "shf-4 lets a thief regain 80%" in " ".join(warnings(summary))
+    share = summary["locks"]["shf-4"]["regained"]
+    assert warnings(summary)[-1] == (
+        f"shf-4 is broken: plain BN (T0, the model alone) regains {share:.0%} of the owner's lead."
+    )
+    regained = {name: summary["locks"][name]["regained"] for name in ("np-2", "shf-4")}
+    tight = min(regained, key=regained.__getitem__)
+    assert least(summary)[0].startswith(f"Least for a thief with the model alone: {tight}. ")
+
+
+def test_the_weak_and_the_least_count_attacks(make_project: Make) -> None:
+    locks = {"baseline": [], "np-8": ["np-8"], "shf-4": ["shf-4"], "ffx-4": ["ffx-4"]}
+    root = make_project(locks)
+    quiet = LockLimits(drop=1, regained=0.6, bits=0)
+    attacks = [
+        make_trained("finetune", "np-8", gain=0.125),
+        make_trained("finetune", "shf-4", gain=0.01),
+        make_attack("unsupervised", "T0", "shf-4", miou=0.6),
+        make_attack("ciphertext-only", "T2", "shf-4", miou=0.7),
+        make_attack("ciphertext-only", "T2", "ffx-4", miou=0.7),
+    ]
+    results = read_results(root, {name: tuple(steps) for name, steps in locks.items()})
+    summary = summarise(results, None, [AttackResult.check(one) for one in attacks], quiet)
+    assert broken_locks(summary) == [
+        "np-8 is broken: finetune with 4 labelled images (T1) has +0.1250 beyond training from "
+        "scratch.",
+        "shf-4 is broken: unsupervised (T0, the model alone) regains 83% of the owner's lead; "
+        "ciphertext-only (T2, encrypted images) regains 100% of the owner's lead.",
+        "ffx-4 falls to whoever sees encrypted images: ciphertext-only (T2, encrypted images) "
+        "regains 100% of the owner's lead.",
+    ]
+    told = least(summary)
+    assert told[1].startswith("Least for a thief with labels: shf-4. finetune with ")
+    assert "has +0.0100 beyond" in told[1]
+    page = render("findings.html", summary=summary)
+    assert all(sentence.split("'")[0] in page for sentence in told)
 
 
 def test_findings_of_a_baseline_alone_say_what_to_add(make_project: Make) -> None:

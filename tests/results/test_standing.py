@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from seglock.results.attack import AttackResult, BeyondScratch
-from seglock.results.standing import Thief, broken, most_beyond, strongest, tried
+from seglock.results.standing import Thief, broken, held_against, most_beyond, strongest, tried
 
 
 def attack(name: str, tier: str, miou: float, **more: Any) -> AttackResult:
@@ -39,6 +39,14 @@ def test_the_most_beyond_scratch_is_over_all_shares() -> None:
     assert line is not None
     assert (line.labelled, round(line.beyond, 6)) == (10, 0.2)
     assert most_beyond([attack("a", "T0", 0.3)]) is None
+
+
+def test_a_lock_holds_as_far_as_it_was_tried() -> None:
+    curve = [{"miou": 0.3, "from": source, "labelled": 10} for source in ("theft", "scratch")]
+    trained = attack("finetune", "T1", 0.3, curve=curve)
+    assert held_against([attack("a", "T0", 0.3), trained]) == "T1"
+    assert held_against([attack("a", "T0", 0.3), attack("hill-climb", "T1", 0.3)]) == "T0"
+    assert held_against([attack("ciphertext-only", "T2", 0.3)]) is None
 
 
 @pytest.mark.parametrize(

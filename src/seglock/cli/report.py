@@ -13,18 +13,6 @@ import typer
 from seglock.cli.project import shown
 from seglock.cli.terminal import print_table
 
-# Heading in the terminal, and where its numbers are in summary.json: 80 characters must do.
-_SHOWN = {
-    "Owner": "owner_miou",
-    "Drop": "drop",
-    "Plain": "plain",
-    "Plain,\nBN": "plain_bn",
-    "Incor-\nrect": "incorrect_mean",
-    "(p95)": "incorrect_p95",
-    "Unauth-\norised": "unauthorised",
-    "Regained": "regained",
-}
-
 
 def report_command(
     show: Annotated[
@@ -32,10 +20,9 @@ def report_command(
     ] = False,
 ) -> None:
     """Render data/reports from the result files, print the table, and say where to look."""
-    from seglock.report.findings import refusals, warnings
-    from seglock.report.numbers import four
+    from seglock.report.findings import refusals, weak_keys
     from seglock.report.page import LOCAL_UI
-    from seglock.report.standings import sentences
+    from seglock.report.standings import HEADINGS, row, sentences
     from seglock.stages.report import PAGE, REPORT_FOLDER, mlflow_ui, read_report, write_report
 
     root = Path.cwd()
@@ -45,26 +32,15 @@ def report_command(
             f"report: {root / REPORT_FOLDER / PAGE}; `seglock report --show` prints its table"
         )
         return
-    locks = summary["locks"].values()
-    figures = ((lock["lock"], *(four(lock[key]) for key in _SHOWN.values())) for lock in locks)
-    print_table(["Lock"], list(_SHOWN), figures)
-    first = next(iter(locks))
+    locks, told = summary["locks"], summary["standings"]
+    print_table(*HEADINGS, [row(lock, told["locks"].get(name)) for name, lock in locks.items()])
+    first = next(iter(locks.values()))
     typer.echo(f"Mean IoU on the test split of {summary['dataset']}. Floors, without any model:")
     typer.echo(f"{first['floor_constant']:.4f} (constant), {first['floor_prior']:.4f} (prior).")
-    typer.echo("unauthorised: the most of plain images and wrong keys, the weakest thieves.")
-    typer.echo("regained: the share of the owner's lead a thief gets back; 0 is a perfect lock.")
-    told = summary.get("standings", {})  # a report of an earlier version has none
-    if told:
-        typer.echo("")
-        typer.echo("The strongest thief of each tier, with what it regained in brackets:")
-    for sentence in sentences(told):
+    notes = [f"Note: {sentence}" for sentence in refusals(summary)]
+    notes += [f"Weak: {sentence}" for sentence in weak_keys(summary)]
+    for sentence in (*sentences(told), *notes):
         typer.echo(textwrap.fill(sentence, 80, subsequent_indent="  ", break_on_hyphens=False))
-    if told and not any(standing["attacked"] for standing in told.values()):
-        typer.echo("No attack was run: `dvc repro attack@LOCK` plays the thieves.")
-    for sentence in refusals(summary):
-        typer.echo(f"Note: {sentence}")
-    for warning in warnings(summary):
-        typer.echo(f"Weak: {warning}")
     search = summary.get("search")  # a report of an earlier version has none
     advice = search["recommendation"] if search else None
     if advice:

@@ -14,6 +14,7 @@ _TOLD = (
     "plan_found", "above_chance", "scratch_miou", "labelled", "cross_entropy", "signal",
 )  # fmt: skip
 _LAST = 2.0
+_WHOLE = 1.0
 _NO_LOCK = "no lock: plain images are the right ones"
 _NOT_RUN = "not attacked"
 
@@ -28,7 +29,8 @@ def leaderboard(
     results: as `read_attacks` has them. locks: summary.json's. ``strongest`` is the attack with
     the most; of equals that of the first tier. ``ranking`` has the attacked locks by what it
     regained, least first; locks that are the same to four decimals by what the best attacks of
-    the other tiers regained. ``not_attacked`` says why the others are not in it. ``beyond_scratch``
+    the other tiers regained. ``places`` has their places: equals share one, and who lost all of the
+    owner's lead has none. ``not_attacked`` says why the others are not in it. ``beyond_scratch``
     is what each lock's thieves with labels have beyond training without it.
 
     >>> leaderboard([])
@@ -64,7 +66,8 @@ def leaderboard(
         "attacks": {result.attack: result.tier for result in results},
         "tiers": dict(TIERS),
         "locks": attacked,
-        "ranking": sorted(attacked, key=lambda name: _standing(attacked[name])),
+        "ranking": sorted(attacked, key=lambda name: _most(attacked[name])),
+        "places": _places(attacked),
         "not_attacked": {
             name: _NOT_RUN if figures["steps"] else _NO_LOCK
             for name, figures in locks.items()
@@ -77,10 +80,19 @@ def leaderboard(
     }
 
 
-def _standing(lock: Figures) -> list[float]:
+def _most(lock: Figures) -> list[float]:
     """What each tier's best attack regained, most first; last where there is nothing to regain."""
     regained = [best["regained"] for best in lock["tiers"].values()]
     return sorted((_LAST if r is None else round(r, 4) for r in regained), reverse=True)
+
+
+def _places(locks: Mapping[str, Figures]) -> dict[str, int]:
+    most = {name: _most(lock)[0] for name, lock in locks.items()}
+    return {
+        name: 1 + sum(other < own for other in most.values())
+        for name, own in most.items()
+        if own < _WHOLE
+    }
 
 
 def shade(regained: float | None) -> str:

@@ -10,7 +10,6 @@ from seglock.report.findings import warnings
 from seglock.report.illustrations import Illustration
 from seglock.report.locks import LockResult
 from seglock.report.paper import table1
-from seglock.report.standings import LIMITS
 from seglock.report.templating import render
 from seglock.results.study import Study
 
@@ -40,7 +39,6 @@ def render_page(
         columns=COLUMNS,
         table=table1(summary),
         warnings=warnings(summary),
-        limits=LIMITS,
         pictures=pictures,
         picture_ids=ids,
         predictions=[pictures[name] for name in names],

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from seglock.report.numbers import NOTHING, four, signed
-from seglock.results.attack import AttackResult, Tier
+from seglock.results.attack import TIERS, AttackResult, Tier
 from seglock.results.standing import (
-    LEAST_BITS,
-    MOST_BEYOND,
-    MOST_DROP,
-    MOST_REGAINED,
+    LockLimits,
     Thief,
     broken,
+    held_against,
     most_beyond,
     strongest,
     tried,
@@ -21,32 +20,35 @@ from seglock.results.standing import (
 
 Figures = Mapping[str, Any]
 THIEVES: tuple[Tier, ...] = ("T0", "T1", "T2", "T3")
-LIMITS = {
-    "drop": MOST_DROP,
-    "bits": LEAST_BITS,
-    "regained": MOST_REGAINED,
-    "beyond": MOST_BEYOND,
-}
 
 
 def standings(
-    locks: Mapping[str, Figures], attacks: Sequence[AttackResult]
-) -> dict[str, dict[str, Any]]:
-    """summary.json's ``standings``: each lock's strongest thieves by tier, what a thief with labels
-    has beyond training from scratch, the cost of training, and the limits that it breaks.
+    locks: Mapping[str, Figures],
+    attacks: Sequence[AttackResult],
+    limits: LockLimits = LockLimits(),  # noqa: B008 - frozen
+) -> dict[str, Any]:
+    """summary.json's ``standings``: the ``limits``, and each of ``locks`` with its strongest
+    thieves by tier, what a thief with labels has beyond training from scratch, the cost of
+    training, the limits that it breaks, and the last tier that it was tried against.
 
     ``attacked`` is false where no attack was run: then T0 is what evaluation tried.
     """
     plain = next((one for one in locks.values() if not one["steps"]), None)
     return {
-        name: _standing(one, [result for result in attacks if result.lock == name], plain)
-        for name, one in locks.items()
-        if one["steps"]
+        "limits": asdict(limits),
+        "locks": {
+            name: _standing(one, [r for r in attacks if r.lock == name], plain, limits)
+            for name, one in locks.items()
+            if one["steps"]
+        },
     }
 
 
 def _standing(
-    figures: Figures, attacks: Sequence[AttackResult], baseline: Figures | None
+    figures: Figures,
+    attacks: Sequence[AttackResult],
+    baseline: Figures | None,
+    limits: LockLimits,
 ) -> dict[str, Any]:
     known = tried(
         plain=figures["plain"],
@@ -57,16 +59,21 @@ def _standing(
     )
     thieves = {tier: strongest(tier, attacks, known if tier == "T0" else ()) for tier in THIEVES}
     beyond = most_beyond(attacks)
-    limits = broken(
-        drop=figures["drop"], bits=figures["key_space_bits"], t0=thieves["T0"], beyond=beyond
+    faults = broken(
+        drop=figures["drop"],
+        bits=figures["key_space_bits"],
+        t0=thieves["T0"],
+        beyond=beyond,
+        limits=limits,
     )
     own, plain = figures["seconds"], baseline["seconds"] if baseline else None
     return {
-        "attacked": bool(attacks),
+        "attacked": any(not one.is_analysis for one in attacks),
         "thieves": {tier: _told(thief) for tier, thief in thieves.items() if thief},
         "beyond": beyond.document() if beyond else None,
         "cost": own / plain if own and plain else None,
-        "broken": list(limits),
+        "held_against": held_against(attacks),
+        "broken": list(faults),
     }
 
 
@@ -75,14 +82,19 @@ def _told(thief: Thief) -> dict[str, Any]:
 
 
 def holds_text(standing: Figures) -> str:
-    """Whether a lock holds, in two words or so.
+    """Whether a lock holds, in a few words: broken by thieves, or else too dear for its owner.
 
-    >>> holds_text({"broken": ["T0"], "attacked": True}), holds_text({"broken": [], "attacked": 0})
-    ('broken: T0', 'not attacked')
+    >>> holds_text({"broken": ["drop", "T0"]}), holds_text({"broken": ["drop"]})
+    ('broken: T0', 'drop too large')
+    >>> holds_text({"broken": [], "held_against": "T1"})
+    'holds to T1'
     """
+    if by := [fault for fault in standing["broken"] if fault != "drop"]:
+        return f"broken: {', '.join(by)}"
     if standing["broken"]:
-        return f"broken: {', '.join(standing['broken'])}"
-    return "holds" if standing["attacked"] else "not attacked"
+        return "drop too large"
+    last = standing["held_against"]
+    return f"holds to {last}" if last else "not attacked"
 
 
 def thief_text(standing: Figures, tier: str) -> str:
@@ -94,9 +106,59 @@ def thief_text(standing: Figures, tier: str) -> str:
     return f"{four(thief['miou'])}{share} {thief['name']}"
 
 
-def sentences(standings: Mapping[str, Figures]) -> Iterable[str]:
-    """A sentence a lock, for a terminal: does it hold, and whom it met."""
-    for name, standing in standings.items():
+def row(figures: Figures, standing: Figures | None) -> list[str]:
+    """A lock in the narrow table of a terminal, as `HEADINGS` has it; the baseline has no standing.
+
+    >>> row({"lock": "baseline", "owner_miou": 0.5, "drop": None, "key_space_bits": None}, None)
+    ['baseline', '–', '0.5000', '–', '–', '–', '–', '–', '–', '–']
+    """
+    bits = figures["key_space_bits"]
+    return [
+        figures["lock"],
+        holds_text(standing) if standing else NOTHING,
+        four(figures["owner_miou"]),
+        four(figures["drop"]),
+        NOTHING if bits is None else f"{int(bits)}",
+        *(_regained(standing["thieves"].get(tier)) if standing else NOTHING for tier in THIEVES),
+        _beyond(standing["beyond"]) if standing else NOTHING,
+    ]
+
+
+HEADINGS = ("Lock", "Holds?"), ("Owner", "Drop", "Bits", *THIEVES, "Beyond")
+"""The narrow table's columns of words, and of numbers: 80 characters must do."""
+
+
+def _regained(thief: Figures | None) -> str:
+    if thief is None or thief["regained"] is None:
+        return NOTHING
+    return f"{thief['regained'] + 0.0:.2f}".replace("-0.00", "0.00")
+
+
+def _beyond(line: Figures | None) -> str:
+    return NOTHING if line is None else f"{line['beyond']:+.2f}"
+
+
+def sentences(told: Mapping[str, Any]) -> Iterable[str]:
+    """What the narrow table means, and a sentence a lock: whom it met."""
+    limits, locks = told["limits"], told["locks"]
+    yield (
+        "T0 to T3: the share of the owner's lead that the strongest thief of the tier regained; 0 "
+        "is a perfect lock, 1 is none. "
+        + " ".join(f"{tier}: {TIERS[tier]}." for tier in THIEVES)
+        + " Beyond: what T1 has in mean IoU beyond training from scratch on the same images."
+    )
+    yield (
+        f"Holds: a drop of at most {limits['drop']:g}, {limits['bits']:g} bits or more, T0 at most "
+        f"{limits['regained']:g}, Beyond at most {limits['beyond']:g}. Encrypted images (T2, T3) "
+        "are to be guarded like the key."
+    )
+    if locks and not any(standing["attacked"] for standing in locks.values()):
+        yield (
+            "No attack was run, so T0 is plain images and wrong keys, the weakest thieves: "
+            "`dvc repro` or `seglock attack --lock NAME` plays the others."
+        )
+        return
+    for name, standing in locks.items():
         words = [f"{tier} {thief_text(standing, tier)}" for tier in standing["thieves"]]
         if standing["beyond"]:
             line = standing["beyond"]
@@ -104,4 +166,4 @@ def sentences(standings: Mapping[str, Figures]) -> Iterable[str]:
                 f"{signed(line['beyond'])} beyond scratch ({line['attack']}, "
                 f"{line['labelled']} images)"
             )
-        yield f"{name}: {holds_text(standing)}. {'; '.join(words)}."
+        yield f"{name}: {'; '.join(words)}."

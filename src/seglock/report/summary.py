@@ -11,6 +11,7 @@ from seglock.report.locks import LockResult, baseline_of
 from seglock.report.searchsummary import summarise_study
 from seglock.report.standings import standings
 from seglock.results.attack import AttackResult
+from seglock.results.standing import LockLimits
 from seglock.results.study import Study
 
 _LOCK = {
@@ -25,12 +26,13 @@ def summarise(
     results: Sequence[LockResult],
     study: Study | None = None,
     attacks: Sequence[AttackResult] = (),
+    limits: LockLimits = LockLimits(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
     """All locks' figures as plain values, ready for JSON.
 
     ``locks`` maps a lock's name to its figures; what all locks share stands beside it. ``search``
     is what the trade-off search found, ``attacks`` the leaderboard, each None where there was none;
-    ``standings`` has each lock's strongest thieves.
+    ``standings`` has each lock's strongest thieves, and says whether it keeps to ``limits``.
     """
     first = results[0].evaluation
     baseline = baseline_of(results)
@@ -47,7 +49,7 @@ def summarise(
         "epochs": sorted({result.training.epochs for result in results}),
         "locks": locks,
         "search": summarise_study(study, locks) if study else None,
-        "standings": standings(locks, attacks),
+        "standings": standings(locks, attacks, limits),
         "attacks": leaderboard(attacks, locks),
     }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seglock.report import numbers
-from seglock.report.findings import refusals
+from seglock.report.findings import least, refusals
 from seglock.report.leaderboard import plan_text, shade, share_text, spent_text
 from seglock.report.method_style import lock_text
 from seglock.report.standings import holds_text, thief_text
@@ -36,7 +36,7 @@ def data_url(path: Path) -> str:
 _FILTERS = (
     numbers.four, numbers.signed, numbers.bits, numbers.plans, numbers.search_effort,
     numbers.duration, lock_text, shade, plan_text, share_text, spent_text, escape_latex,
-    data_url, refusals, holds_text, thief_text,
+    data_url, least, refusals, holds_text, thief_text,
 )  # fmt: skip
 
 

@@ -9,9 +9,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from seglock.results.attack import AttackResult, BeyondScratch, Tier, beyond_scratch, regained
+from seglock.steps import SEARCHABLE_BITS
 
-MOST_DROP, MOST_BEYOND, MOST_REGAINED, LEAST_BITS = 0.01, 0.02, 0.05, 64
-"""What a lock that holds keeps to: in mean IoU, mean IoU, a share, and bits."""
+
+@dataclass(frozen=True)
+class LockLimits:
+    """What a lock that holds keeps to: at most ``drop`` of mean IoU for its owner, ``regained`` by
+    T0, ``beyond`` training from scratch for T1; and ``bits`` of key space or more."""
+
+    drop: float = 0.01
+    regained: float = 0.05
+    beyond: float = 0.02
+    bits: float = SEARCHABLE_BITS
 
 
 @dataclass(frozen=True)
@@ -52,8 +61,22 @@ def most_beyond(attacks: Iterable[AttackResult]) -> BeyondScratch | None:
     return max(beyond_scratch(attacks), key=lambda line: line.beyond, default=None)
 
 
+def held_against(attacks: Iterable[AttackResult]) -> Tier | None:
+    """The last tier that a lock can be said to hold against: a thief with labels counts beside
+    training from scratch alone. None where no attack says anything."""
+    attacks = list(attacks)
+    if most_beyond(attacks):
+        return "T1"
+    return "T0" if any(one.tier == "T0" for one in attacks) else None
+
+
 def broken(
-    *, drop: float | None, bits: float | None, t0: Thief | None, beyond: BeyondScratch | None
+    *,
+    drop: float | None,
+    bits: float | None,
+    t0: Thief | None,
+    beyond: BeyondScratch | None,
+    limits: LockLimits = LockLimits(),
 ) -> tuple[str, ...]:
     """Which limits a lock breaks: ``bits``, ``drop``, ``T0`` and ``T1``; what is unknown, none.
 
@@ -61,9 +84,9 @@ def broken(
     ('bits', 'drop', 'T0')
     """
     faults = {
-        "bits": bits is not None and bits < LEAST_BITS,
-        "drop": drop is not None and drop > MOST_DROP,
-        "T0": t0 is not None and (t0.regained is None or t0.regained > MOST_REGAINED),
-        "T1": beyond is not None and beyond.beyond > MOST_BEYOND,
+        "bits": bits is not None and bits < limits.bits,
+        "drop": drop is not None and drop > limits.drop,
+        "T0": t0 is not None and (t0.regained is None or t0.regained > limits.regained),
+        "T1": beyond is not None and beyond.beyond > limits.beyond,
     }
     return tuple(name for name, fault in faults.items() if fault)

@@ -21,6 +21,7 @@ from seglock.report.pareto_html import write_pareto_html
 from seglock.report.summary import summarise
 from seglock.report.templating import render
 from seglock.results.attack import read_attacks
+from seglock.results.standing import LockLimits
 from seglock.results.study import read_study_file, require_same_data
 from seglock.stages.outputs import sole_writer
 
@@ -53,7 +54,11 @@ def write_report(root: Path) -> dict[str, Any]:
     if study:
         require_same_data(study, results[0].evaluation.dataset_digest)
     attacks = read_attacks(root, params.locks)
-    summary = summarise(results, study, attacks)
+    search = params.search
+    limits = LockLimits(
+        drop=search.max_drop, regained=search.max_regained, bits=search.min_key_bits
+    )
+    summary = summarise(results, study, attacks, limits)
     with (
         sole_writer(root, "reports"),
         tempfile.TemporaryDirectory(prefix="seglock-report-") as scratch,
@@ -78,9 +83,11 @@ def write_report(root: Path) -> dict[str, Any]:
 
 
 def read_report(root: Path) -> dict[str, Any]:
-    """The last report's summary.json; raises ReportError where there is none."""
+    """The last report's summary.json; raises ReportError where there is none, or an old one."""
     path = root / REPORT_FOLDER / "summary.json"
-    return files.read_object(path, {}, error=ReportError, fix="run dvc repro")
+    return files.read_object(
+        path, {"locks": dict, "standings": dict}, error=ReportError, fix="run seglock report"
+    )
 
 
 def mlflow_ui() -> str:
