@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from seglock.config import AddedLock, add_lock, load_params, load_profile, merge_profile
+from seglock.config import (
+    AddedLock,
+    add_lock,
+    load_params,
+    load_profile,
+    merge_profile,
+    set_lock_key,
+)
 from seglock.errors import ConfigError, StorageError
 
 ROOT = Path(__file__).parents[2]
@@ -196,3 +203,25 @@ def test_a_refused_write_leaves_the_file(tmp_path: Path, monkeypatch: pytest.Mon
         add_lock(path, "x", ["shf-4"])
     assert path.read_text() == PLAIN
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("  np-4: {steps: [np-4]}  # ours\n", "  np-4: {steps: [np-4], key: other}  # ours\n"),
+        ("  np-4: {steps: [np-4], key: main}\n", "  np-4: {steps: [np-4], key: other}\n"),
+        (
+            "  np-4:\n    steps: [np-4]\n    key: main  # ours\n",
+            "  np-4:\n    steps: [np-4]\n    key: other  # ours\n",
+        ),
+    ],
+)
+def test_a_lock_gets_another_key_and_nothing_else_changes(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    path, head = tmp_path / "params.yaml", "locks:\n  baseline: {steps: []}\n"
+    path.write_text(f"{head}{before}# the end\n")
+    set_lock_key(path, "np-4", "other")
+    assert path.read_text() == f"{head}{after}# the end\n"
+    with pytest.raises(ConfigError, match="must have the lock"):
+        set_lock_key(path, "np-8", "other")

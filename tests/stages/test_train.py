@@ -128,7 +128,7 @@ def test_outputs_run_and_nothing_left_behind(root: Path, runs: Runs) -> None:
     assert (training["run_id"], training["resumed_from"]) == (run_id(0), None)
     assert set(training) == {
         "lock", "run_id", "best_epoch", "epochs", "val_loss", "val_miou", "seconds", "device",
-        "parameters", "weights_sha256", "key_id", "resumed_from",
+        "parameters", "weights_sha256", "key_id", "resumed_from", "rotated_from",
     }  # fmt: skip
     about = read_metadata(model)
     assert (about["lock"], about["key_id"]) == ("np-4", key.id)

@@ -83,3 +83,11 @@ def test_batch_statistics_as_often_as_asked(share: float) -> None:
 
 def test_it_shows_no_secret() -> None:
     assert repr(drawn(("np-4",), plain=1.0)[1]).startswith("<seglock.transforms.unauthorised")
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(1.0, 40, 40), (0.5, 10, 30), (0.0, 0, 0)])
+def test_a_key_that_leaked_is_refused_so_often(share: float, least: int, most: int) -> None:
+    right, leaked = (compose(["np-4"], KEY.wrong(number)) for number in (1, 2))
+    made = Unauthorised(right, KEY, RefuseParams(weight=1), leaked, share)
+    draws = [made.draw(number).transform for number in range(40)]
+    assert least <= sum(draw.same_plan(leaked) for draw in draws if draw.steps) <= most

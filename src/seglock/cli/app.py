@@ -18,6 +18,7 @@ from seglock.cli.package import package_command
 from seglock.cli.predict import predict_command
 from seglock.cli.preview import preview_command
 from seglock.cli.report import report_command
+from seglock.cli.rotate import rotate_command
 from seglock.cli.search import search_command
 from seglock.cli.serve import serve_command
 
@@ -67,6 +68,7 @@ app.command("encrypt", rich_help_panel=USE)(encrypt_command)
 app.command("decrypt", rich_help_panel=USE)(decrypt_command)
 app.command("serve", rich_help_panel=USE)(serve_command)
 app.command("package", rich_help_panel=USE)(package_command)
+app.command("rotate", rich_help_panel=USE)(rotate_command)
 app.add_typer(profile.app, name="profile", rich_help_panel=LOOK)
 app.command("doctor", rich_help_panel=LOOK)(doctor_command)
 app.command("audit", rich_help_panel=LOOK)(audit_command)

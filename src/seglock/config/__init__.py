@@ -1,6 +1,6 @@
 """params.yaml as frozen, validated types: the only reader of YAML, above files and errors."""
 
-from seglock.config.edit import AddedLock, add_lock
+from seglock.config.edit import AddedLock, add_lock, set_lock_key
 from seglock.config.load import (
     PARAMS_FILE,
     check_params,
@@ -62,4 +62,5 @@ __all__ = [
     "merge_profile",
     "merge_values",
     "override",
+    "set_lock_key",
 ]

@@ -74,6 +74,37 @@ def add_lock(
     return AddedLock(name, added=True)
 
 
+def set_lock_key(path: Path, name: str, key: str) -> None:
+    """Write another key's name at a lock of params.yaml; all else stays as it is.
+
+    Raises ConfigError where the file is faulty or has no such lock.
+    """
+    path = Path(path).resolve()
+    values = read_yaml(path)
+    check_params(values, where=str(path))
+    lock = values["locks"].get(name)
+    if lock is None:
+        raise ConfigError(f"{path.name} must have the lock", got=name, fix="name one of its locks")
+    whole = values | {"locks": values["locks"] | {name: lock | {"key": key}}}
+    check_params(whole, where=f"{path} with key {key}")
+    text = path.read_bytes().decode("utf-8")
+    locks = next(value for node, value in composed(text).value if node.value == "locks")
+    mapping = next(value for node, value in locks.value if node.value == name)
+    written = [value for node, value in mapping.value if node.value == "key"]
+    if written:
+        change = (written[0].start_mark.index, end_of(written[0]), _scalar(key))
+    else:
+        change = add_entry(text, mapping, f"key: {_scalar(key)}")
+    new = edited(text, [change])
+    if parsed(new) != whole:
+        raise ConfigError(
+            f"a lock's key can be changed in {path.name} only where it is written plainly",
+            got="a form that would change with it",
+            fix=f"write key: {key} at {name} yourself",
+        )
+    files.write_bytes(path, new.encode("utf-8"), mode=path.stat().st_mode & 0o777)
+
+
 def _written(steps: Sequence[str], key: str, ffx_password: str, refuse: float) -> dict[str, Any]:
     """The lock as params.yaml shows it: options only where they are not the default."""
     lock: dict[str, Any] = {"steps": list(steps)}

@@ -16,7 +16,8 @@ MODELS = Path("data/models")
 
 
 class Training(Record):
-    """training.json. ``best_epoch``, from 1, is the one whose weights were kept."""
+    """training.json. ``best_epoch``, from 1, is the one whose weights were kept; ``rotated_from``
+    the run of the network that this one went on from under another key."""
 
     lock: str | None = None
     run_id: RunId
@@ -30,6 +31,7 @@ class Training(Record):
     weights_sha256: str
     key_id: str | None
     resumed_from: int | None = None
+    rotated_from: RunId | None = None
 
 
 class Epoch(NamedTuple):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seglock import files
-from seglock.config import find_lock
+from seglock.config import RefuseParams, find_lock
 from seglock.errors import KeyRefusedError, ModelError
 from seglock.keys import PublicRecord, SecretKey, load_key
 from seglock.results.training import MODELS, Training
@@ -19,16 +19,22 @@ if TYPE_CHECKING:
     from seglock.transforms import Transform, Unauthorised
 
 WEIGHTS = "model.safetensors"
+_UNLEARN = 0.2
+"""The weight with which a lock without ``refuse`` unlearns a key that leaked."""
 
 
 @dataclass(frozen=True)
 class OpenLock:
-    """A lock with its key, which has been checked against ``record``; the baseline has neither."""
+    """A lock with its key, which has been checked against ``record``; the baseline has neither.
+
+    ``retired`` is the same lock under a key that leaked, which training is to unlearn.
+    """
 
     name: str
     params: LockParams
     key: SecretKey | None = None
     record: PublicRecord | None = None
+    retired: OpenLock | None = None
 
     @property
     def key_id(self) -> str | None:
@@ -43,12 +49,19 @@ class OpenLock:
         return compose(lock.steps, self.key, lock.ffx_password, lock.ffx_divisor)
 
     def unauthorised(self) -> Unauthorised | None:
-        """What its network is taught to refuse; None for a lock without ``refuse``."""
+        """What its network is taught to refuse; None for a lock with neither ``refuse`` nor a key
+        that leaked."""
         from seglock.transforms import Unauthorised
 
-        if self.key is None or self.params.refuse is None:
+        refuse, leaked = self.params.refuse, self.retired
+        if self.key is None or (refuse is None and leaked is None):
             return None
-        return Unauthorised(self.transform(), self.key, self.params.refuse)
+        if leaked is None:
+            assert refuse is not None
+            return Unauthorised(self.transform(), self.key, refuse)
+        share = 0.5 if refuse else 1.0
+        own = refuse or RefuseParams(weight=_UNLEARN)
+        return Unauthorised(self.transform(), self.key, own, leaked.transform(), share)
 
     def wrong_transforms(self, count: int) -> Sequence[Transform]:
         """The same lock under ``count`` other keys, each planned when it is asked for.

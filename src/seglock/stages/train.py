@@ -49,8 +49,21 @@ def train_locks(locks: Iterable[str], root: Path) -> None:
         train_opened(lock, params, root)
 
 
-def train_opened(lock: OpenLock, params: Params, root: Path, *, tracked: bool = True) -> None:
-    """The same for one lock with its key; what is not ``tracked`` is told to no run."""
+def train_opened(
+    lock: OpenLock,
+    params: Params,
+    root: Path,
+    *,
+    tracked: bool = True,
+    weights: Path | None = None,
+    out: Path | None = None,
+    rotated_from: str | None = None,
+) -> None:
+    """The same for one lock with its key; what is not ``tracked`` is told to no run.
+
+    weights, out: other folders than data/weights and data/models/LOCK. rotated_from: the run whose
+    network this one goes on from under another key.
+    """
     from seglock.address import project_root
     from seglock.data import PreparedData
     from seglock.tracking import MemoryTracker
@@ -58,7 +71,7 @@ def train_opened(lock: OpenLock, params: Params, root: Path, *, tracked: bool = 
 
     data = PreparedData.open(root / "data" / "prepared")
     require_variance(params, len(data.train))  # before a run is begun
-    weights = root / "data" / "weights"
+    weights = weights or root / "data" / "weights"
     digest = training_digest(params, lock.params, data.digest, weights, lock.key_id)
     folder = checkpoint_folder(project_root(), lock.name, digest)
     output = sole_writer(root, "models", lock.name)
@@ -71,7 +84,10 @@ def train_opened(lock: OpenLock, params: Params, root: Path, *, tracked: bool = 
         job = _job(params, lock, data, weights, folder)
         result = train(job, tracker=tracker)
         if rank_of() == 0:
-            _write(root / "data" / "models" / lock.name, lock, tracker, result)
+            if rotated_from:
+                tracker.set_tags({"rotated_from": rotated_from})
+            target = out or root / "data" / "models" / lock.name
+            _write(target, lock, tracker, result, rotated_from)
             tracker.close()
             shutil.rmtree(folder)
 
@@ -211,7 +227,13 @@ def _tracked(
         yield tracker
 
 
-def _write(target: Path, lock: OpenLock, tracker: Tracker, result: TrainResult) -> None:
+def _write(
+    target: Path,
+    lock: OpenLock,
+    tracker: Tracker,
+    result: TrainResult,
+    rotated_from: str | None = None,
+) -> None:
     """Put the outputs in place as a whole, then record them in the run."""
     training = Training(
         lock=lock.name,
@@ -226,6 +248,7 @@ def _write(target: Path, lock: OpenLock, tracker: Tracker, result: TrainResult) 
         weights_sha256=files.sha256_file(result.weights),
         key_id=lock.key_id,
         resumed_from=result.resumed_from,
+        rotated_from=rotated_from,
     )
     best = result.history[result.best_epoch - 1]
     figures = {

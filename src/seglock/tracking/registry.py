@@ -90,6 +90,16 @@ class Registry:
                     return Version(name, str(found.aliases[alias]))
         return None
 
+    def versions(self, name: str) -> tuple[Version, ...]:
+        """The versions of a model that are in use, oldest first; none where there is no model."""
+        with self._store.calls() as client:
+            found = [
+                one
+                for one in client.search_model_versions(f"name = '{name}'")
+                if RETIRED not in one.tags
+            ]
+        return tuple(Version(name, str(n)) for n in sorted(int(one.version) for one in found))
+
     def retire(self, version: Version, why: str, replaced_by: Version | None = None) -> None:
         """Mark a version as retired: nobody opens it from here on; its aliases are taken away."""
         tags = {RETIRED: why} | ({REPLACED_BY: replaced_by.number} if replaced_by else {})

@@ -38,6 +38,9 @@ class Unauthorised:
     ``refuse`` says how often images come as they are, under another key, or under a plan that is a
     few exchanges away from the right one, and how often batch norm goes by the batch.
 
+    ``retired`` is what a key that leaked makes of the images: so often, ``retired_share``, they
+    come under it, whatever the shares say.
+
     Keys and exchanges come from the secret by HKDF under a use of their own, so evaluation's wrong
     keys are others. A near transform is as secret as the right one.
     """
@@ -45,6 +48,8 @@ class Unauthorised:
     right: Transform
     key: SecretKey
     refuse: RefuseParams
+    retired: Transform | None = None
+    retired_share: float = 1.0
 
     def draw(self, number: int) -> Draw:
         """The ``number``-th draw, from 0."""
@@ -53,7 +58,9 @@ class Unauthorised:
         rng = np.random.default_rng(int.from_bytes(self.key.derive(use)))
         kind, statistics = rng.random(2)
         shares, by_batch = self.refuse.shares, self.refuse.batch_statistics
-        if kind < shares.plain:
+        if self.retired is not None and rng.random() < self.retired_share:
+            transform = self.retired
+        elif kind < shares.plain:
             transform = identity()
         elif kind < shares.plain + shares.wrong or not shares.near:
             transform = self._other(use)
