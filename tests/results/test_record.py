@@ -21,6 +21,7 @@ TRAINING = {
     "lock": "np-4", "run_id": "a" * 32, "best_epoch": 11, "epochs": 12, "val_loss": 0.52,
     "val_miou": 0.61, "seconds": 14.2, "device": "cpu", "parameters": 60_000,
     "weights_sha256": "e" * 64, "key_id": "0123456789abcdef", "resumed_from": None,
+    "rotated_from": None,
 }  # fmt: skip
 
 
