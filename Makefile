@@ -71,6 +71,9 @@ benchmarks: env ## measure speed on this machine, and render the pages that show
 	python -m benchmarks.busy
 	python -m benchmarks.access_control
 	python -m benchmarks.pipeline
+	python -m benchmarks.serving
+	python -m benchmarks.refusal
+	python -m benchmarks.rotation
 	python -m benchmarks.tables
 
 protocol: env ## the paper's table on PROFILE's images (camvid-small: no GPU), resumed where it stopped

@@ -43,6 +43,7 @@ from benchmarks.serving_client import client_rows
 from benchmarks.serving_hostile import tell
 from benchmarks.serving_package import ENVELOPES, NUMBERS, write_case
 from benchmarks.serving_processes import Bare, free_port, load, serving
+from benchmarks.serving_startup import startup_rows
 from seglock.files import read_json, write_json
 
 BATCH = 8
@@ -188,6 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = kept(
         given.folder, "client", lambda _: client_rows(sorted({case.side for case in cases}))
     )
+    found += kept(given.folder, "startup", lambda _: startup_rows())
     rows += [Row(**row) for row in found]
     show_rows("serving", rows)
     settings = {"cases": [asdict(case) for case in cases], "batch": BATCH, "hostile": told}

@@ -30,7 +30,7 @@ def client_rows(sides: Iterable[int]) -> list[dict[str, Any]]:
     key = demonstration_key()
     rows = list[Row]()
     with tempfile.TemporaryDirectory() as folder:
-        photo = _photo(Path(folder))
+        photo = write_photo(Path(folder))
         for side in sides:
             image = np.asarray(open_image(photo).resize((side, side))).transpose(2, 0, 1)
             image = np.ascontiguousarray(image)
@@ -61,7 +61,7 @@ def _alternating(*works: Callable[[], object]) -> list[float]:
     return [median(times) for times in seen]
 
 
-def _photo(folder: Path) -> Path:
+def write_photo(folder: Path) -> Path:
     """A JPEG as cameras make them: smooth places, edges and some noise."""
     draw = np.random.default_rng(0)
     coarse = Image.fromarray(draw.integers(0, 256, (12, 16, 3), dtype=np.uint8))

@@ -11,7 +11,7 @@ import torch
 
 from seglock import __version__
 from seglock.config import ModelParams
-from seglock.keys import PublicRecord, demonstration_key
+from seglock.keys import PublicRecord, SecretKey, demonstration_key
 from seglock.models import build_model
 from seglock.serving.description import Description
 from seglock.serving.envelope import Envelope, encode
@@ -24,15 +24,21 @@ _CLASSES = ("background", "square", "disc", "triangle", "ring", "cross", "star")
 _BODIES = 8
 
 
-def write_case(folder: Path, side: int, name: str, width: int, *, onnx: bool) -> Path:
+def write_case(
+    folder: Path, side: int, name: str, width: int, *, onnx: bool, key: SecretKey | None = None
+) -> Path:
     """A package of a network in ``folder``, and beside it bodies of random images: as envelopes,
-    and as the nested numbers that `mlflow models serve` takes. Written once."""
+    and as the nested numbers that `mlflow models serve` takes. Written once.
+
+    key: default: the demonstration key.
+    """
     if folder.is_dir():
         return folder
-    lock = compose(STEPS, key=demonstration_key())
+    key = key or demonstration_key()
+    lock = compose(STEPS, key=key)
     about = Description(
         seglock=__version__, lock="benchmark", steps=STEPS,
-        key=dataclasses.asdict(PublicRecord.of(demonstration_key())),
+        key=dataclasses.asdict(PublicRecord.of(key)),
         network={"name": name, "width": width, "norm": "batch"}, classes=_CLASSES,
         image_side=side, dtype="uint8", divisor=lock.max_value, mean=INPUT_MEAN, std=INPUT_STD,
         data_digest="none", weights_sha256="none",

@@ -23,6 +23,7 @@ from seglock.keys.secret_access import reveal
 from seglock.serving.files import ARTIFACTS, WEIGHTS
 from seglock.serving.runtime import open_runtime
 from seglock.transforms import compose
+from tests.audit.test_needles import leaks
 from tests.client.servers import relayed
 from tests.serving.server.asking import served
 from tests.serving.tiny import describe, tiny_package
@@ -127,7 +128,8 @@ def test_a_server_gives_the_same_and_is_sent_nothing_plain_no_key_and_no_plan(
     body = bytes(sent).partition(b"image/png")[2].partition(b"\r\n\r\n")[2]
     assert found(body, sealed)  # the search does find what was sent
     assert b"street-of-mine" not in sent
-    for spelled in (plain.tobytes(), reveal(KEY)):
+    planted = [*(form for _, form in leaks(transform, 1 << 32))][:1]
+    for spelled in (plain.tobytes(), reveal(KEY), *planted):
         for form in (spelled, spelled.hex().encode(), base64.b64encode(spelled)):
             assert found(bytes(sent) + b"\n" + form, [*secret, *open_image])
 

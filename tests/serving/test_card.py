@@ -8,10 +8,11 @@ import pytest
 
 from seglock.results.attack import AttackResult
 from seglock.results.evaluation import Evaluation, Floors, KeyScores, Score, Scores
+from seglock.results.standing import LockLimits
 from seglock.serving.card import judge, model_card, tags
 from tests.serving.tiny import describe
 
-LIMITS = {"max_drop": 0.02, "max_regained": 0.05}
+LIMITS = LockLimits(drop=0.02, regained=0.05)
 
 
 def evaluated(owner: float, thief: float | None) -> Evaluation:
@@ -46,8 +47,8 @@ def attack(tier: str, miou: float, **more: Any) -> AttackResult:
     [
         (0.01, 0.2, (), True, "drop is 0.0100, within the limit of 0.02"),
         (0.03, 0.2, (), False, "drop is 0.0300, over the limit of 0.02"),
-        (0.01, 0.3, (), False, r"regains 0.2000 \(plain images and wrong keys\), over the limit"),
-        (0.01, 0.2, (attack("T0", 0.7),), False, r"regains 1.0000 \(`some-t0`\), over the limit"),
+        (0.01, 0.3, (), False, r"regains 0.2000 \(plain\), over the limit"),
+        (0.01, 0.2, (attack("T0", 0.7),), False, r"regains 1.0000 \(some-t0\), over the limit"),
         (0.01, 0.2, (attack("T2", 0.7),), True, "within the limit of 0.05"),
     ],
 )
@@ -55,21 +56,21 @@ def test_a_lock_keeps_both_limits_or_says_which_not(
     drop: float, thief: float, attacks: tuple[AttackResult, ...], keeps: bool, said: str
 ) -> None:
     owner = 0.7
-    standing = judge(evaluated(owner, thief), evaluated(owner + drop, None), attacks, **LIMITS)
+    standing = judge(evaluated(owner, thief), evaluated(owner + drop, None), attacks, LIMITS)
     assert standing.keeps is keeps
     with pytest.raises(AssertionError, match=said):
         raise AssertionError(str(standing))
 
 
 def test_without_a_baseline_nothing_is_kept() -> None:
-    standing = judge(evaluated(0.7, 0.2), None, (), **LIMITS)
+    standing = judge(evaluated(0.7, 0.2), None, (), LIMITS)
     assert not standing.keeps
     assert "no baseline was evaluated" in str(standing)
 
 
 def test_the_card_names_the_strongest_thief_of_each_tier() -> None:
     found, attacks = evaluated(0.7, 0.2), [attack("T0", 0.3), attack("T2", 0.7), attack("T2", 0.5)]
-    standing = judge(found, found, attacks, **LIMITS)
+    standing = judge(found, found, attacks, LIMITS)
     card = model_card(describe(), found, attacks, standing)
     assert "(T2, `some-t2`) | 0.7000 | 1.0000 |" in card
     assert "(T0, `some-t0`) | 0.3000 | 0.2000 |" in card

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from seglock import files
-from seglock.config import load_params
+from seglock.config import load_params, set_lock_key
 from seglock.errors import ConfigError, EvaluationError
 from seglock.results.training import Training
 from seglock.stages import rotate
@@ -29,6 +29,10 @@ def judged(old: float, others: tuple[float, ...]) -> Any:
     return judge
 
 
+def stopped(*args: Any) -> Any:
+    raise KeyboardInterrupt
+
+
 def test_key_and_network_change_together(
     project: Path, tracker: MemoryTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,6 +49,11 @@ def test_key_and_network_change_together(
     monkeypatch.setenv("DVC_ROOT", str(project))
     monkeypatch.setattr("seglock.tracking.open_run", lambda *args, **kwargs: MemoryTracker(RUN))
     monkeypatch.setattr(rotate, "judge_rotation", judged(0.1, (0.1, 0.4)))
+    monkeypatch.setattr(rotate, "set_lock_key", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        rotate.rotate_lock("np-2", project, epochs=1)
+    monkeypatch.setattr(rotate, "set_lock_key", set_lock_key)
+    monkeypatch.setattr(rotate, "train_on", stopped)  # it is not done again
     done = rotate.rotate_lock("np-2", project, epochs=1)
     assert (done.old_key, done.new_key, done.epochs, done.retired) == ("main", "main-2", 1, ())
     new = open_lock("np-2", load_params(params), project)

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from seglock.address import tracking_uri
+from seglock.audit.sources import mlflow_folders, mlflow_pieces
 from seglock.config import TrackingParams
 from seglock.errors import ModelError
 from seglock.tracking import open_run
 from seglock.tracking.registry import EXPIRES, Registry, Version, check_open, parse_address
 
 TAGS = {"seglock.lock": "np-2"}
+
+
+def test_what_a_logged_model_holds_is_what_the_audit_reads(tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "notes.bin").write_bytes(b"planted in a logged model")
+    params = TrackingParams(timeout_seconds=60.0)
+    with open_run(params, name="np-2", tags={}, root=tmp_path) as tracker:
+        run_id = tracker.run_id
+    registry = Registry(tmp_path, params)
+    registry.register(package, "seglock-np-2", run_id=run_id, description="why", tags=TAGS)
+    folders, elsewhere = mlflow_folders(tmp_path, tracking_uri(tmp_path))
+    pieces = dict(mlflow_pieces(tmp_path, folders, None))
+    (where,) = [name for name, held in pieces.items() if b"planted in a logged model" in held]
+    assert re.fullmatch(r"mlruns/.*models/m-[0-9a-f]*/artifacts/notes.bin", where)
+    assert elsewhere == []
 
 
 def test_a_version_is_fetched_until_it_is_retired(tmp_path: Path) -> None:
@@ -33,9 +52,13 @@ def test_a_version_is_fetched_until_it_is_retired(tmp_path: Path) -> None:
     assert registry.current("seglock-np-2", "champion") == first
     folder = registry.fetch("models:/seglock-np-2@champion")
     assert (folder / "artifacts" / "description.json").read_text() == "{}"
-    registry.retire(first, "its key was replaced", second)
+    registry.retire(first, "its key was replaced")
     assert registry.current("seglock-np-2", "champion") is None
-    with pytest.raises(ModelError, match="a retired version: its key was replaced; use version 2"):
+    assert registry.versions("seglock-np-2") == (second,)
+    with pytest.raises(ModelError, match="its key was replaced; ask its owner for the one"):
+        registry.fetch(first.address)
+    registry.register(package, "seglock-np-2", run_id=run_id, description="why", tags=TAGS)
+    with pytest.raises(ModelError, match="a retired version: its key was replaced; use version 3"):
         registry.fetch(first.address)
     for gone in ("models:/seglock-np-2@champion", "models:/seglock-np-2/7", "models:/other/1"):
         with pytest.raises(ModelError, match="must be in the registry"):

@@ -30,4 +30,5 @@ def rotate_command(
     for address in done.retired:
         typer.echo(f"retired {address}")
     typer.echo("back the new key up; the old network stays open to the old key")
-    typer.echo(f"`dvc commit --force train@{lock}` has DVC take it, `dvc repro` judges it")
+    typer.echo(f"`dvc commit --force train@{lock}` has DVC take it, `dvc repro` judges it;")
+    typer.echo(f"`seglock package --lock {lock}` registers the version that replaces the old ones")

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from seglock.results.attack import AttackResult, BeyondScratch, Tier, beyond_scratch, regained
 from seglock.steps import SEARCHABLE_BITS
+
+if TYPE_CHECKING:
+    from seglock.config import SearchParams
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,11 @@ class LockLimits:
     regained: float = 0.05
     beyond: float = 0.02
     bits: float = SEARCHABLE_BITS
+
+    @classmethod
+    def of(cls, search: SearchParams) -> Self:
+        """The user's own limits."""
+        return cls(drop=search.max_drop, regained=search.max_regained, bits=search.min_key_bits)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seglock.results.attack import TIERS, beyond_scratch
+from seglock.results.standing import broken, strongest, tried
 
 if TYPE_CHECKING:
     from seglock.results.attack import AttackResult
     from seglock.results.evaluation import Evaluation
+    from seglock.results.standing import LockLimits
     from seglock.serving.description import Description
 
 
@@ -29,35 +31,35 @@ def judge(
     evaluation: Evaluation,
     baseline: Evaluation | None,
     attacks: Sequence[AttackResult],
-    *,
-    max_drop: float,
-    max_regained: float,
+    limits: LockLimits,
 ) -> Standing:
     """The owner's drop from the baseline, and what a thief with the model alone regains (T0, as
     far as such attacks were run), beside the limits."""
-    scores, reasons = evaluation.scores, list[str]()
-    if baseline is None:
-        reasons.append("The drop is not known: no baseline was evaluated.")
-        keeps = False
-    else:
-        drop = baseline.scores.owner_miou - scores.owner_miou
-        keeps = drop <= max_drop
-        reasons.append(f"The owner's drop is {drop:.4f}, {_beside(drop, max_drop)}.")
-    tried = {"plain images and wrong keys": scores.regained}
-    tried |= {f"`{one.attack}`": one.regained for one in attacks if one.tier == "T0"}
-    known = {name: value for name, value in tried.items() if value is not None}
-    if not known:
-        return Standing(False, (*reasons, "What a thief regains is not known."))
-    most = max(known, key=lambda name: known[name])
-    reasons.append(
-        f"A thief with the model alone regains {known[most]:.4f} ({most}), "
-        f"{_beside(known[most], max_regained)}."
+    scores = evaluation.scores
+    drop = baseline.scores.owner_miou - scores.owner_miou if baseline else None
+    known = tried(
+        plain=scores.plain.miou if scores.plain else None,
+        plain_bn=scores.plain_bn.miou if scores.plain_bn else None,
+        wrong=scores.incorrect.p95 if scores.incorrect else None,
+        owner=scores.owner_miou,
+        floor=scores.floors.floor,
     )
-    return Standing(keeps and known[most] <= max_regained, tuple(reasons))
+    thief = strongest("T0", attacks, known)
+    faults = broken(drop=drop, bits=None, t0=thief, beyond=None, limits=limits)
+    reasons = (
+        "The drop is not known: no baseline was evaluated."
+        if drop is None
+        else f"The owner's drop is {drop:.4f}, {_beside('drop' in faults, limits.drop)}.",
+        "What a thief regains is not known."
+        if thief is None or thief.regained is None
+        else f"A thief with the model alone regains {thief.regained:.4f} ({thief.name}), "
+        f"{_beside('T0' in faults, limits.regained)}.",
+    )
+    return Standing(not faults and drop is not None and thief is not None, reasons)
 
 
-def _beside(value: float, limit: float) -> str:
-    return f"{'within' if value <= limit else 'over'} the limit of {limit:g}"
+def _beside(over: bool, limit: float) -> str:
+    return f"{'over' if over else 'within'} the limit of {limit:g}"
 
 
 def model_card(
@@ -110,9 +112,8 @@ def _figures(
     rows: list[tuple[str, float, float | None]] = [("the key's owner", scores.owner_miou, None)]
     rows += _tried(evaluation)
     for tier in TIERS:
-        if own := [one for one in attacks if one.tier == tier]:
-            best = max(own, key=lambda one: one.miou)
-            who = f"a thief with {TIERS[tier]} ({tier}, `{best.attack}`)"
+        if best := strongest(tier, attacks):
+            who = f"a thief with {TIERS[tier]} ({tier}, `{best.name}`)"
             rows.append((who, best.miou, best.regained))
     table = ["| who | mean IoU | regained |", "| --- | --: | --: |"]
     for who, miou, share in rows:

@@ -13,6 +13,7 @@ from seglock.config import BASELINE, Params, load_params
 from seglock.errors import ReportError
 from seglock.results.attack import read_attacks
 from seglock.results.evaluation import EVALUATIONS, Evaluation
+from seglock.results.standing import LockLimits
 from seglock.stages.locks import WEIGHTS, OpenLock, open_lock, read_training
 from seglock.stages.outputs import sole_writer
 from seglock.stages.trained_run import trained_run
@@ -73,13 +74,8 @@ def package_opened(
     data = PreparedData.open(root / "data" / "prepared")
     about = describe(lock, params, training, data)
     attacks = read_attacks(root, [lock.name])
-    standing = judge(
-        evaluation,
-        _baseline(params, root),
-        attacks,
-        max_drop=params.search.max_drop,
-        max_regained=params.search.max_regained,
-    )
+    limits = LockLimits.of(params.search)
+    standing = judge(evaluation, _baseline(params, root), attacks, limits)
     network = load_model(
         root / "data" / "models" / lock.name / WEIGHTS, params.model, data.num_classes
     )

@@ -54,11 +54,7 @@ def write_report(root: Path) -> dict[str, Any]:
     if study:
         require_same_data(study, results[0].evaluation.dataset_digest)
     attacks = read_attacks(root, params.locks)
-    search = params.search
-    limits = LockLimits(
-        drop=search.max_drop, regained=search.max_regained, bits=search.min_key_bits
-    )
-    summary = summarise(results, study, attacks, limits)
+    summary = summarise(results, study, attacks, LockLimits.of(params.search))
     with (
         sole_writer(root, "reports"),
         tempfile.TemporaryDirectory(prefix="seglock-report-") as scratch,

@@ -62,29 +62,35 @@ def rotate_lock(
     if name == BASELINE:
         raise ConfigError("a lock to rotate must have a key", got=BASELINE, fix="name another")
     old = open_lock(name, params, root)
-    training = read_training(old, root)
     work = root / ROTATIONS / f"{name}-{old.key_id}"
     files.private_folder(work)
     key_name = _new_key(old.params.key, work)
     tell(f"{name}: from key {old.params.key} to key {key_name}; work in {work}")
-    count = epochs or math.ceil(SHARE * params.train.epochs)
-    new, changed = under(old, key_name, params, count)
-    model = train_on(new, changed, root, work, training)
-    found = judge_rotation(old, new, changed, root, model)
-    owner, (stale, *others) = found[0], found[1].miou
+    new, changed = under(old, key_name, params, epochs or math.ceil(SHARE * params.train.epochs))
+    judged = work / "judged.json"
+    if not judged.exists():
+        model = train_on(new, changed, root, work, read_training(old, root))
+        owner, scores = judge_rotation(old, new, changed, root, model)
+        files.write_json(judged, _judged(name, changed.train.epochs, owner, scores))
+    figures = files.read_json(judged)
+    with files.replacing_folder(root / MODELS / name) as out:
+        shutil.copytree(work / "model", out, dirs_exist_ok=True)
+    retired = _retire(name, params, f"key {old.key_id} was replaced by key {new.key_id}")
+    set_lock_key(root / "params.yaml", name, key_name)  # a stop before this, and all is done again
+    publish_keys(load_params(root / "params.yaml"), root / "data" / "keys")
+    shutil.rmtree(work)
+    return Rotation(name, old.params.key, key_name, retired=retired, **figures)
+
+
+def _judged(name: str, epochs: int, owner: float, scores: KeyScores) -> dict[str, float]:
+    stale, *others = scores.miou
     if stale > max(others):
         raise EvaluationError(
             f"the old key of {name} must get no more than {len(others)} other wrong ones",
-            got=f"{stale:.4f} of {max(others):.4f} after {count} epochs",
-            fix=f"run `seglock rotate --lock {name} --epochs {2 * count}`; nothing was replaced",
+            got=f"{stale:.4f} of {max(others):.4f} after {epochs} epochs",
+            fix=f"run `seglock rotate --lock {name} --epochs {2 * epochs}`; nothing was replaced",
         )
-    with files.replacing_folder(root / MODELS / name) as out:
-        shutil.copytree(model, out, dirs_exist_ok=True)
-    set_lock_key(root / "params.yaml", name, key_name)
-    publish_keys(load_params(root / "params.yaml"), root / "data" / "keys")
-    retired = _retire(name, params, f"key {old.key_id} was replaced by key {new.key_id}")
-    shutil.rmtree(work)
-    return Rotation(name, old.params.key, key_name, count, owner, stale, max(others), retired)
+    return {"epochs": epochs, "owner": owner, "old": stale, "wrong": max(others)}
 
 
 def under(old: OpenLock, key: str, params: Params, epochs: int) -> tuple[OpenLock, Params]:

@@ -16,7 +16,7 @@ from seglock.errors import ModelError
 from seglock.tracking.store import UNKNOWN, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from seglock.config import TrackingParams
 
@@ -57,7 +57,10 @@ class Registry:
         description: str,
         tags: Mapping[str, str],
     ) -> Version:
-        """Log a package's folder as a model of a run, and make it the next version of ``name``."""
+        """Log a package's folder as a model of a run, and make it the next version of ``name``.
+
+        It replaces the retired versions that nothing has replaced, and they say so.
+        """
         with self._store.calls() as client:
             run = client.get_run(run_id)
             model = client.create_logged_model(
@@ -75,6 +78,9 @@ class Registry:
                 description=description,
                 model_id=model.model_id,
             )
+            for one in _versions(client, name):
+                if RETIRED in one.tags and REPLACED_BY not in one.tags:
+                    client.set_model_version_tag(name, one.version, REPLACED_BY, made.version)
         return Version(name, str(made.version))
 
     def point(self, alias: str, version: Version) -> None:
@@ -93,19 +99,13 @@ class Registry:
     def versions(self, name: str) -> tuple[Version, ...]:
         """The versions of a model that are in use, oldest first; none where there is no model."""
         with self._store.calls() as client:
-            found = [
-                one
-                for one in client.search_model_versions(f"name = '{name}'")
-                if RETIRED not in one.tags
-            ]
+            found = [one for one in _versions(client, name) if RETIRED not in one.tags]
         return tuple(Version(name, str(n)) for n in sorted(int(one.version) for one in found))
 
-    def retire(self, version: Version, why: str, replaced_by: Version | None = None) -> None:
+    def retire(self, version: Version, why: str) -> None:
         """Mark a version as retired: nobody opens it from here on; its aliases are taken away."""
-        tags = {RETIRED: why} | ({REPLACED_BY: replaced_by.number} if replaced_by else {})
         with self._store.calls() as client:
-            for tag, value in tags.items():
-                client.set_model_version_tag(version.name, version.number, tag, value)
+            client.set_model_version_tag(version.name, version.number, RETIRED, why)
             aliases = dict(client.get_registered_model(version.name).aliases)
             for alias, number in aliases.items():
                 if str(number) == version.number:
@@ -167,6 +167,11 @@ def check_open(address: str, tags: Mapping[str, str], now: datetime | None = Non
             got=f"a version with {EXPIRES}={until}",
             fix="ask its owner for a later one, or, as its owner, change that tag",
         )
+
+
+def _versions(client: Any, name: str) -> Iterable[Any]:
+    found: Iterable[Any] = client.search_model_versions(f"name = '{name}'")
+    return found
 
 
 def _found(client: Any, address: str, name: str, number: str | None, alias: str | None) -> Any:
