@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo services test test-fast check lint types imports tests test-gpu benchmarks protocol lock clean
+.PHONY: help env demo services test test-fast check lint types imports docs tests test-gpu benchmarks protocol lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,10 +37,10 @@ demo: env ## run the whole pipeline of params.yaml (minutes on two cores), then 
 services: ## install the database server that some tests start (Debian, as root; skipped elsewhere)
 	@.ci/services
 
-test: env check ## lint, then types, import rules and the tests side by side
+test: env check ## lint, then types, import rules, the docs site and the tests side by side
 
 check: lint
-	@$(MAKE) --no-print-directory -j 2 types imports tests
+	@$(MAKE) --no-print-directory -j 2 types imports docs tests
 
 lint:
 	ruff format --check .
@@ -51,6 +51,12 @@ types:
 
 imports:
 	lint-imports
+
+# A warning is an error, and so is a page that asks another host for what it shows.
+docs: env ## build the docs site into .seglock/site
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	@! grep -rlE '<(script|img|iframe)[^>]* src="(https?:)?//|<link[^>]* href="(https?:)?//' --include='*.html' .seglock/site || \
+	  { echo "these pages ask another host for what they show"; exit 2; }
 
 # Processes of one thread each, a file of tests being one piece of work; three more than there are cores, since tests also
 # wait for servers and for what they have killed. Fast ones do not wait: there each process more only imports once more.

@@ -166,7 +166,7 @@ def test_an_address_that_is_not_ours_is_one_message(host: str) -> None:
 
 def test_the_extra_is_named_where_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "seglock.stages.serve.find_spec", lambda name: None if name == "fastapi" else True
+        "seglock.stages.extras.find_spec", lambda name: None if name == "fastapi" else True
     )
     with pytest.raises(ConfigError, match=r"no fastapi; install it with `pip install 'seglock\["):
         serve("nothing")

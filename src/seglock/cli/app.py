@@ -15,6 +15,7 @@ from seglock.cli.encrypt import decrypt_command, encrypt_command
 from seglock.cli.init import init_command
 from seglock.cli.lock import evaluate_command, train_command
 from seglock.cli.package import package_command
+from seglock.cli.playground import playground_command
 from seglock.cli.predict import predict_command
 from seglock.cli.preview import preview_command
 from seglock.cli.report import report_command
@@ -68,6 +69,7 @@ app.command("encrypt", rich_help_panel=USE)(encrypt_command)
 app.command("decrypt", rich_help_panel=USE)(decrypt_command)
 app.command("serve", rich_help_panel=USE)(serve_command)
 app.command("package", rich_help_panel=USE)(package_command)
+app.command("playground", rich_help_panel=USE)(playground_command)
 app.command("rotate", rich_help_panel=USE)(rotate_command)
 app.add_typer(profile.app, name="profile", rich_help_panel=LOOK)
 app.command("doctor", rich_help_panel=LOOK)(doctor_command)

@@ -47,12 +47,15 @@ class MaskScores:
     def add(self, name: str, classes: NDArray[np.uint8]) -> None:
         """Count a predicted mask (H, W). Raises DataError where the true one is missing, of
         another size, or has other classes."""
+        self.add_mask(self._folder / f"{name}.png", classes)
+
+    def add_mask(self, path: Path, classes: NDArray[np.uint8]) -> None:
+        """The same where the true mask is ``path``."""
         import torch
 
         from seglock.errors import EvaluationError
         from seglock.evaluation import confusion_matrix
 
-        path = self._folder / f"{name}.png"
         target = self._table[np.asarray(open_mask(path))]
         try:
             made, true = (torch.from_numpy(mask.copy())[None] for mask in (classes, target))
@@ -62,10 +65,17 @@ class MaskScores:
         self._matrix += counts.numpy()
         self._images += 1
 
+    @property
+    def mean_iou(self) -> float:
+        """Over all that was added; nan where no class occurs."""
+        from seglock.evaluation import mean_iou
+
+        return mean_iou(self._matrix)
+
     def write(self, out: Path) -> list[str]:
         """Write scores.json, confusion.csv (rows: true class, pixels) and confusion.png; returns
         what to say of them."""
-        from seglock.evaluation import iou_per_class, mean_iou
+        from seglock.evaluation import iou_per_class
         from seglock.report.confusion import draw_confusion
 
         if not self._images:
@@ -74,7 +84,7 @@ class MaskScores:
             name: None if np.isnan(iou) else float(iou)
             for name, iou in zip(self._names, iou_per_class(self._matrix), strict=True)
         }
-        mean = mean_iou(self._matrix)
+        mean = self.mean_iou
         score = None if np.isnan(mean) else mean
         files.write_json(
             out / "scores.json", {"images": self._images, "mean_iou": score, "iou": each}

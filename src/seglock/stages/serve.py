@@ -12,6 +12,7 @@ from seglock.address import is_loopback, project_root
 from seglock.errors import ConfigError
 from seglock.foreign import read_plain
 from seglock.serving.files import ARTIFACTS, ONNX, WEIGHTS, artifact
+from seglock.stages.extras import require_extra
 from seglock.threads import available_cores, share_cores, visible_cards
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ TOKEN_VARIABLE = "SEGLOCK_SERVE_TOKEN"  # noqa: S105 - its name
 _SHORTEST = 16
 _MOST_THREADS = 8
 _LARGE = 32 << 20  # bytes of weights
-_NEEDED = ("fastapi", "uvicorn", "prometheus_client")
 
 
 def serve_model(
@@ -38,7 +38,7 @@ def serve_model(
 
     Raises ConfigError, BusyError (the port), ModelError and TrackingError (the model).
     """
-    _require_extra()
+    require_extra("seglock serve", "serve", "fastapi", "uvicorn", "prometheus_client")
     token = read_token(token_file)
     from seglock.serving.runtime import open_runtime
     from seglock.serving.server.app import Server
@@ -125,12 +125,3 @@ def read_token(file: Path | None) -> Token | None:
             fix="make one with `python -c 'import secrets; print(secrets.token_urlsafe())'`",
         )
     return Token(text)
-
-
-def _require_extra() -> None:
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            "seglock serve needs the extra `serve`", got=f"no {', '.join(missing)}",
-            fix="install it with `pip install 'seglock[serve]'`",
-        )  # fmt: skip

@@ -59,7 +59,8 @@ def compose(
         steps: names ``METHOD-BLOCK[-fPERCENT]`` or Steps, all with one block side: any SHF and
             NP, then at most one FFX, then SHF only. No steps: `identity`.
         key: the secret key; None only where there are no steps.
-        ffx_password, ffx_divisor: as for `build_transform`.
+        ffx_password: as for `build_transform`.
+        ffx_divisor: as for `build_transform`.
 
     Raises:
         ConfigError: a step's name that cannot be read.

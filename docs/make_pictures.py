@@ -1,15 +1,18 @@
-"""Draw docs/picture.png, the picture of README's first screen, from a finished `make demo`.
+"""Draw docs/picture.png, the picture of README's first screen, and those of docs/concepts, from a
+finished `make demo`.
 
-    python docs/make_picture.py [LOCK] [--picture N]
+    python docs/make_pictures.py [LOCK] [--picture N]
 
-Upper row: a test image, and what encrypting makes of it (with the public demonstration key). Lower
-row: the ground truth, and the lock's predictions with its key, without one, and with a wrong one.
-Without results the lower row is left out and the image is a synthetic one.
+docs/picture.png, upper row: a test image, and what encrypting makes of it (with the public
+demonstration key). Lower row: the ground truth, and the lock's predictions with its key, without
+one, and with a wrong one. Without results the lower row is left out, the image is a synthetic one,
+and of docs/concepts the methods alone are drawn.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,12 +25,15 @@ from seglock.report.gallery import (
     add_row,
     as_picture,
     demonstrate,
+    draw_predictions,
     draw_scene,
+    draw_transforms,
     figure_size,
     row_width,
     show,
     tile_dpi,
 )
+from seglock.report.lockfigure import draw_lock_figure
 from seglock.report.style import LIGHT, canvas, colour_mask
 
 if TYPE_CHECKING:
@@ -35,7 +41,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "docs" / "picture.png"
-LARGEST = 300_000
+CONCEPTS = ROOT / "docs" / "concepts"
+REFUSING = "np-8-refuse"
+LARGEST = 300 << 10
 BLOCK = 4
 SIDE = 64
 
@@ -96,8 +104,31 @@ def draw_answers(row: list[Axes], result: LockResult, picture: int) -> None:
     show(row[3], colour_mask(pictures.incorrect[picture]), "Wrong key", scores.incorrect.mean)
 
 
+def draw_concepts(root: Path, result: LockResult | None, picture: int) -> list[Path]:
+    """What method, floor and refusal mean; returns the files."""
+    CONCEPTS.mkdir(exist_ok=True)
+    methods, floor, refusal = (CONCEPTS / f"{name}.png" for name in ("methods", "floor", "refusal"))
+    draw_transforms(result.pictures.images[picture] if result else draw_scene(SIDE), methods)
+    methods.write_bytes(small(methods.read_bytes()))
+    refusing = read_lock(root, REFUSING)
+    if result is None or refusing is None:
+        return [methods]
+    draw_lock_figure(result.evaluation, floor)
+    draw_predictions([result, refusing], refusal, picture=picture)
+    return [methods, floor, refusal]
+
+
+def small(png: bytes) -> bytes:
+    """The same picture in 256 colours, which is a third of the bytes."""
+    from PIL import Image
+
+    with io.BytesIO() as out:
+        Image.open(io.BytesIO(png)).convert("RGB").quantize(256).save(out, "PNG", optimize=True)
+        return out.getvalue()
+
+
 def main() -> None:
-    """Draw, and refuse a picture that is too large for a front page."""
+    """Draw, and refuse a picture that is too large for a page."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
     parser.add_argument("lock", nargs="?", default="shf-4")
     parser.add_argument("--picture", type=int, default=0, help="which of the kept test images")
@@ -105,8 +136,9 @@ def main() -> None:
     arguments = parser.parse_args()
     result = read_lock(arguments.root, arguments.lock)
     draw(result, arguments.picture)
-    if OUT.stat().st_size > LARGEST:
-        sys.exit(f"{OUT} must be at most {LARGEST} bytes, got {OUT.stat().st_size}")
+    for path in (OUT, *draw_concepts(arguments.root, result, arguments.picture)):
+        if path.stat().st_size > LARGEST:
+            sys.exit(f"{path} must be at most {LARGEST} bytes, got {path.stat().st_size}")
     what = "both rows" if result else "the upper row alone: run `make demo` for the lower one"
     sys.stdout.write(f"wrote {OUT}, {OUT.stat().st_size} bytes, {what}\n")
 
