@@ -149,8 +149,9 @@ def holds(document: Document, rows: Sequence[Row]) -> str:
     found = [
         limit
         for row in rows
+        for line in [most_beyond(attacks_on(row))]
         for limit in broken(
-            drop=drop, bits=bits, t0=thief_of(row, "T0"), beyond=most_beyond(attacks_on(row))
+            drop=drop, bits=bits, t0=thief_of(row, "T0"), beyond=line.beyond if line else None
         )
     ]
     return "yes" if not found else f"no: {', '.join(dict.fromkeys(found))}"

@@ -92,14 +92,10 @@ def test_the_result_fits_80_columns_and_has_every_figure(found: dict[str, Any]) 
     assert found["called"] == "show"
     outcome = found["outcome"]
     for trial in map(outcome.trial, outcome.front):
-        (row,) = [
-            line
-            for line in output.splitlines()
-            if line.split()[-1:] == [str(trial.number)] and f"{trial.owner_miou:.4f}" in line
-        ]
+        (row,) = [line for line in output.splitlines() if f"{trial.owner_miou:.4f} " in line][:1]
         for value in (trial.drop, trial.unauthorised, trial.regained):
             assert f"{value:.4f}" in row
-        assert f"{trial.key_space_bits:.2f}" in row
+        assert row.split()[-1] == str(int(trial.key_space_bits))
         assert (" * " in row) == (trial.number == outcome.recommendation.trial)
     sentence = " ".join(output.split())
     assert "This lock was tried under one key only" in sentence
@@ -142,6 +138,23 @@ def test_where_none_is_recommended_the_nearest_is_shown(found: dict[str, Any]) -
     assert "--apply" not in output
 
 
+def test_each_lock_has_its_means_its_keys_and_how_far_they_are_apart(
+    found: dict[str, Any],
+) -> None:
+    outcome = make_outcome(search={"max_drop": 0.0})
+    named = outcome.trials[outcome.recommendation.chosen or 0]
+    other = named.model_copy(update={"number": 99, "owner_miou": 0.5, "regained": 0.3})
+    trials = (*outcome.trials, other)
+    found["outcome"] = outcome.model_copy(update={"trials": trials, "front": ()})
+    output = invoke("--show").output
+    (row,) = [line for line in output.splitlines() if " * " in line]  # named, not on the front
+    assert f"2 {(named.owner_miou + 0.5) / 2:.4f}" in " ".join(row.split())
+    spread = output.splitlines()[output.splitlines().index(row) + 1]
+    assert f"±{(named.owner_miou - 0.5) / 2:.4f}" in spread
+    assert f"±{abs(named.regained - 0.3) / 2:.4f}" in spread
+    assert "Of a lock with several keys: means, ± half of their range." in output
+
+
 def test_an_empty_study_says_how_to_begin(found: dict[str, Any]) -> None:
     found["outcome"] = make_outcome(count=0)
     assert "`seglock search --trials 12` does" in invoke("--show").output
@@ -178,6 +191,20 @@ def test_a_lock_that_refuses_is_named_and_applied_as_one(
 def test_the_least_key_space_is_an_option(found: dict[str, Any]) -> None:
     invoke("--min-key-bits", "128", "--show")
     assert found["overrides"] == {"min_key_bits": 128.0}
+
+
+def test_apply_takes_the_study_as_it_stands_and_runs_nothing(
+    found: dict[str, Any], tmp_path: Path
+) -> None:
+    found["outcome"] = make_outcome(search={"trials": 30})
+    output = " ".join(invoke("--apply").output.split())
+    assert found["called"] == "show"
+    assert "Unfinished: 10 trials are to come; `seglock search` goes on." in output
+    assert "Added to params.yaml under locks: np-2_shf-2" in output
+    assert "seglock search --apply" not in output
+    found["outcome"] = make_outcome(count=0, search={"trials": 9})
+    with pytest.raises(ConfigError, match=r"goes on with the study \(0 of 9 trials\)"):
+        invoke("--apply")
 
 
 def test_apply_is_refused_with_the_reason(found: dict[str, Any], tmp_path: Path) -> None:

@@ -179,7 +179,11 @@ def test_the_keys_that_the_chosen_lock_was_tried_under_are_counted(make_project:
     assert keys_sentence(Study.check(make_study(count=0))) is None
     root = make_project({"baseline": []}, pictures=0)
     add_study(root, values)
-    assert write_report(root)["search"]["recommendation"]["keys_tried"] == sentence
+    search = write_report(root)["search"]
+    assert search["recommendation"]["keys_tried"] == sentence
+    (lock,) = [one for one in search["locks"] if one["keys"] == 3]
+    assert lock["regained"] == pytest.approx({"mean": 0.12, "least": 0.1, "most": 0.14})
+    assert (lock["text"], lock["broken"]) == ("np-2 + shf-2", [])
     assert sentence in " ".join(read_page(root).text.split())
 
 

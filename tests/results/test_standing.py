@@ -6,8 +6,18 @@ from typing import Any
 
 import pytest
 
-from seglock.results.attack import AttackResult, BeyondScratch
-from seglock.results.standing import Thief, broken, held_against, most_beyond, strongest, tried
+from seglock.results.attack import AttackResult
+from seglock.results.standing import (
+    LockLimits,
+    Standing,
+    Thief,
+    broken,
+    held_against,
+    most_beyond,
+    strongest,
+    tried,
+)
+from tests.search.records import make_trial
 
 
 def attack(name: str, tier: str, miou: float, **more: Any) -> AttackResult:
@@ -64,13 +74,38 @@ def test_each_limit_is_told_when_it_is_broken(
     change: dict[str, Any], limits: tuple[str, ...]
 ) -> None:
     kept: dict[str, Any] = {
-        "drop": 0.01, "bits": 64.0, "t0": Thief("plain", 0.2, 0.05), "beyond": beyond(0.02),
+        "drop": 0.01, "bits": 64.0, "t0": Thief("plain", 0.2, 0.05), "beyond": 0.02,
     }  # fmt: skip
     assert broken(**{**kept, **change}) == limits
-    assert broken(**{**kept, "beyond": beyond(0.021)}) == ("T1",)
+    assert broken(**{**kept, "beyond": 0.021}) == ("T1",)
 
 
-def beyond(value: float) -> BeyondScratch:
-    return BeyondScratch(
-        labelled=10, share=None, attack="a", miou=0.5, scratch_miou=0.4, beyond=value, regained=None
-    )
+ATTACKS = {
+    "adapt": {"tier": "T0", "miou": 0.14, "regained": 0.1},
+    "finetune": {"tier": "T1", "miou": 0.3, "regained": 0.5, "scratch_miou": 0.25},
+    "hill-climb": {"tier": "T1", "miou": 0.26, "regained": 0.4},
+}
+
+
+def test_a_trial_is_judged_as_a_lock_of_the_pipeline() -> None:
+    trial = make_trial(0, 0.5, 0.3, strongest="finetune", strongest_tier="T1", attacks=ATTACKS)
+    found = Standing.of_trial(trial, LockLimits(drop=0.1, regained=0.5, bits=64))
+    assert {tier: thief.name for tier, thief in found.thieves.items()} == {
+        "T0": "adapt", "T1": "finetune"
+    }  # fmt: skip
+    assert found.beyond == pytest.approx(0.05)
+    assert (found.broken, found.held, found.verdict) == (("T1",), "T1", "broken: T1")
+    # A thief whom the study asked for counts as one of T0 does.
+    pairs = {"pairs": {"tier": "T2", "miou": 0.5, "regained": 1.0}}
+    limits = LockLimits(drop=0.1, regained=0.05, beyond=0.06, bits=64)
+    told = Standing.of_trial(trial.model_copy(update={"attacks": ATTACKS | pairs}), limits)
+    assert told.broken == ("T0", "T1", "T2")
+
+
+def test_a_trial_that_nobody_attacked_is_not_said_to_hold() -> None:
+    limits = LockLimits(drop=0.1, regained=0.05, bits=64)
+    quiet = make_trial(0, 0.5, 0.1, plain=0.1, plain_bn=0.09, incorrect_p95=0.05)
+    assert Standing.of_trial(quiet, limits).verdict == "not attacked"
+    loud = make_trial(0, 0.5, 0.2, plain=0.1, plain_bn=0.2, incorrect_p95=0.05)
+    assert Standing.of_trial(loud, limits).thieves["T0"].name == "plain BN"
+    assert Standing.of_trial(loud, limits).verdict == "broken: T0"

@@ -96,6 +96,14 @@ def test_a_lock_tried_with_several_keys_is_ranked_by_its_mean() -> None:
     assert "means of 2 keys" in found.reason
 
 
+def test_a_mean_within_the_limits_is_not_called_too_much_without_the_key_that_is() -> None:
+    found = recommend([trial(0, 0.01, 0.01), trial(1, 0.03, 0.01)], BASELINES, LIMITS)
+    assert found.status == "none"
+    assert "a drop of 0.0200 (limit 0.0250)" in found.reason
+    assert "means of 2 keys" in found.reason
+    assert found.reason.endswith("; of its 2 keys 1 breaks a limit")
+
+
 def test_one_lock_with_two_recipes_is_two_choices() -> None:
     records = [trial(0, 0.01, 0.01, lr=0.1), trial(1, 0.5, 0.5, lr=0.4)]
 

@@ -66,7 +66,12 @@ def search_command(
         ),
     ] = None,
     apply: Annotated[
-        bool, _result("--apply", help="Write the recommended lock into params.yaml.")
+        bool,
+        _result(
+            "--apply",
+            help="Write the lock that the study recommends as it stands into params.yaml; "
+            "run nothing.",
+        ),
     ] = False,
     show: Annotated[bool, _result("--show", help="Show the study as it is; run nothing.")] = False,
 ) -> None:
@@ -86,16 +91,16 @@ def search_command(
     if thief is not None:
         overrides["thief.tier"] = None if thief == "none" else thief
     root = Path.cwd()
-    if show:
+    if show or apply:
         outcome = show_study(root, overrides=overrides)
     else:
         give_way(partial(typer.echo, err=True))
         with watch() as observer:
             outcome = run_study(root, overrides=overrides, ray=ray, observer=observer)
-    if os.environ.get("DVC_STAGE") and not show:
+    if os.environ.get("DVC_STAGE") and not (show or apply):
         typer.echo(_line(outcome))  # one of many stages: the report shows the rest
     else:
-        _print_study(outcome, root)
+        _print_study(outcome, root, last=not apply)
     if apply:
         _apply(outcome, overrides, root)
 
@@ -109,7 +114,7 @@ def _line(study: Study) -> str:
     return f"search: {len(study.trials)} trials; {verdict[:1].lower()}{verdict[1:]}"
 
 
-def _print_study(study: Study, root: Path) -> None:
+def _print_study(study: Study, root: Path, *, last: bool = True) -> None:
     from seglock.report.numbers import duration
     from seglock.report.searchsummary import advice_sentence, keys_sentence, objective_sentence
 
@@ -122,8 +127,7 @@ def _print_study(study: Study, root: Path) -> None:
     if not study.trials:
         _say("Nothing was tried yet; `seglock search --trials 12` does.")
         return
-    if study.front:
-        _print_front(study)
+    _print_locks(study)
     baseline = study.baseline
     if baseline:
         _say(
@@ -134,29 +138,48 @@ def _print_study(study: Study, root: Path) -> None:
     if objective := objective_sentence(study):
         _say(objective)
     typer.echo("")
+    if (missing := study.asked - len(study.trials)) > 0:
+        _say(f"Unfinished: {missing} trials are to come; `seglock search` goes on.")
     _say(advice_sentence(study))
     if tried := keys_sentence(study):
         _say(tried)
     typer.echo("")
     typer.echo(f"Outputs     {root / 'data' / 'search'}")
     typer.echo(f"Dashboard   {dashboard_command(study.storage)}")
-    if study.recommendation.status == "recommended":
+    if last and study.recommendation.status == "recommended":
         typer.echo("Next        seglock search --apply, then `dvc repro` trains it in full")
 
 
-def _print_front(study: Study) -> None:
-    """The front, the owner's best first; the recommended lock has a star."""
-    from seglock.report.method_style import lock_text
-    from seglock.report.numbers import bits, four
+def _print_locks(study: Study) -> None:
+    """The locks of the front and the one that is named, which has a star; the owner's best first.
 
+    Of several keys the means, and half of what lies between the least and the most of them.
+    """
+    from seglock.report.method_style import lock_text
+    from seglock.report.numbers import four
+    from seglock.results.standing import LockLimits
+    from seglock.results.tried import Spread, tried_locks
+
+    def told(figure: Spread) -> str:
+        return four(figure.mean) + (f"\n±{figure.half:.4f}" if figure.half else "")
+
+    limits, chosen = LockLimits.of(study.limits), study.recommendation.chosen
+    shown = [
+        lock
+        for lock in tried_locks(study.trials)
+        if {trial.number for trial in lock.trials} & {*study.front, chosen}
+    ]
     rows = []
-    for trial in filter(None, map(study.trial, study.front)):
-        star = " *" if trial.number == study.recommendation.trial else ""
-        figures = (trial.owner_miou, trial.drop, trial.unauthorised, trial.regained)
-        last = (bits(trial.key_space_bits), str(trial.number))
-        rows.append((lock_text(trial.lock) + star, *map(four, figures), *last))
-    columns = ("Owner", "Drop", "Unauthorised", "Regained", "Bits", "Trial")
-    print_table(["Front"], columns, rows)
+    for lock in sorted(shown, key=lambda lock: -lock.owner.mean):
+        star = " *" if chosen in [trial.number for trial in lock.trials] else ""
+        figures = (lock.owner, lock.drop, lock.unauthorised, lock.regained)
+        words = (lock_text(lock.first.lock) + star, lock.verdict(limits), str(len(lock.trials)))
+        rows.append((*words, *map(told, figures), f"{int(lock.first.key_space_bits or 0)}"))
+    if rows:
+        columns = ("Keys", "Owner", "Drop", "Unauth.", "Regained", "Bits")
+        print_table(["Lock", "Holds?"], columns, rows)
+    if any(len(lock.trials) > 1 for lock in shown):
+        _say("Of a lock with several keys: means, ± half of their range.")
 
 
 def _say(text: str) -> None:

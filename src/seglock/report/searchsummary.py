@@ -7,8 +7,10 @@ from typing import Any
 
 from seglock.report.method_style import lock_text
 from seglock.report.numbers import four
+from seglock.results.standing import LockLimits
 from seglock.results.study import Study
 from seglock.results.trial import TrialRecord
+from seglock.results.tried import TriedLock, tried_locks
 
 _FRONT = ("number", "lock", "steps", "owner_miou", "drop", "unauthorised", "regained")
 _VERDICTS = {
@@ -44,6 +46,7 @@ def summarise_study(study: Study, locks: Mapping[str, Mapping[str, Any]]) -> dic
         if baseline
         else None,
         "front": [_row(found.trial) for found in reversed(study.front_trials)],
+        "locks": [_lock(lock, study) for lock in tried_locks(study.trials)],
         "hypervolume": {
             name: volume.values[-1][1] if volume.values else None
             for name, volume in (("floor", volumes.floor), ("baseline", volumes.baseline))
@@ -68,6 +71,21 @@ def _row(trial: TrialRecord) -> dict[str, Any]:
         "text": lock_text(trial.lock),
         "key_space_bits": trial.key_space_bits,
         "run_id": trial.run_id,
+    }
+
+
+def _lock(lock: TriedLock, study: Study) -> dict[str, Any]:
+    """A lock over its keys: of each figure the mean, the least and the most."""
+    limits = LockLimits.of(study.limits)
+    figures = ("owner", "drop", "unauthorised", "regained")
+    return {
+        "text": lock_text(lock.first.lock),
+        "trials": [trial.number for trial in lock.trials],
+        "keys": len(lock.trials),
+        **{name: getattr(lock, name)._asdict() for name in figures},
+        "key_space_bits": lock.first.key_space_bits,
+        "broken": list(lock.broken(limits)),
+        "verdict": lock.verdict(limits),
     }
 
 

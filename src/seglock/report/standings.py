@@ -16,6 +16,7 @@ from seglock.results.standing import (
     most_beyond,
     strongest,
     tried,
+    verdict,
 )
 
 Figures = Mapping[str, Any]
@@ -63,7 +64,7 @@ def _standing(
         drop=figures["drop"],
         bits=figures["key_space_bits"],
         t0=thieves["T0"],
-        beyond=beyond,
+        beyond=beyond.beyond if beyond else None,
         limits=limits,
     )
     own, plain = figures["seconds"], baseline["seconds"] if baseline else None
@@ -89,12 +90,7 @@ def holds_text(standing: Figures) -> str:
     >>> holds_text({"broken": [], "held_against": "T1"})
     'holds to T1'
     """
-    if by := [fault for fault in standing["broken"] if fault != "drop"]:
-        return f"broken: {', '.join(by)}"
-    if standing["broken"]:
-        return "drop too large"
-    last = standing["held_against"]
-    return f"holds to {last}" if last else "not attacked"
+    return verdict(standing["broken"], standing.get("held_against"))
 
 
 def thief_text(standing: Figures, tier: str) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from seglock.results.standing import LockLimits, Standing
+
 if TYPE_CHECKING:
     from seglock.config import SearchParams
     from seglock.results.trial import BaselineRecord, Objectives, TrialRecord
@@ -103,8 +105,7 @@ def beyond_limits(
 
 
 def within_limits(trial: TrialRecord, search: SearchParams) -> bool:
-    """Whether a complete trial keeps ``max_drop``, ``max_regained`` and ``min_key_bits``."""
-    if trial.objectives is None or trial.drop is None:
+    """Whether a complete trial breaks none of the limits that ``search`` sets."""
+    if trial.objectives is None:
         return False
-    beyond = beyond_limits(trial.drop, trial.regained, trial.key_space_bits, search)
-    return max(beyond.values()) <= 0
+    return not Standing.of_trial(trial, LockLimits.of(search)).broken

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import Field, computed_field
 
+from seglock.results.attack import Tier
 from seglock.results.record import Record, RunId
 
 State = Literal["complete", "stopped", "failed"]
@@ -84,7 +85,7 @@ class TrialRecord(Record):
     regained: float | None = None
     refused: float | None = None
     strongest: str | None = None
-    strongest_tier: str | None = None
+    strongest_tier: Tier | None = None
     attacks: dict[str, dict[str, Any]] | None = None
     floor: float | None = None
     key_id: str | None = None

@@ -35,11 +35,15 @@ def apply_recommendation(outcome: Study, params: Params, root: Path) -> Applied:
     Raises ConfigError, with the study's reason, where it recommends none.
     """
     advice = outcome.recommendation
+    counted = len(outcome.trials)
+    fix = "change search.max_drop, max_regained or min_key_bits, or raise search.trials"
+    if counted < outcome.asked:
+        fix = f"`seglock search` goes on with the study ({counted} of {outcome.asked} trials)"
     if advice.status != "recommended" or advice.lock is None or advice.steps is None:
         raise ConfigError(
             "a lock can be applied when the study recommends one",
             got=f"{advice.status}: {advice.reason}",
-            fix="change search.max_drop, max_regained or min_key_bits, or raise search.trials",
+            fix=fix,
         )
     trial = outcome.trial(advice.trial)
     assert trial is not None
