@@ -9,7 +9,7 @@ import pytest
 from seglock.results.attack import AttackResult
 from seglock.results.standing import (
     LockLimits,
-    Standing,
+    LockStanding,
     Thief,
     broken,
     held_against,
@@ -89,7 +89,7 @@ ATTACKS = {
 
 def test_a_trial_is_judged_as_a_lock_of_the_pipeline() -> None:
     trial = make_trial(0, 0.5, 0.3, strongest="finetune", strongest_tier="T1", attacks=ATTACKS)
-    found = Standing.of_trial(trial, LockLimits(drop=0.1, regained=0.5, bits=64))
+    found = LockStanding.of_trial(trial, LockLimits(drop=0.1, regained=0.5, bits=64))
     assert {tier: thief.name for tier, thief in found.thieves.items()} == {
         "T0": "adapt", "T1": "finetune"
     }  # fmt: skip
@@ -98,14 +98,14 @@ def test_a_trial_is_judged_as_a_lock_of_the_pipeline() -> None:
     # A thief whom the study asked for counts as one of T0 does.
     pairs = {"pairs": {"tier": "T2", "miou": 0.5, "regained": 1.0}}
     limits = LockLimits(drop=0.1, regained=0.05, beyond=0.06, bits=64)
-    told = Standing.of_trial(trial.model_copy(update={"attacks": ATTACKS | pairs}), limits)
+    told = LockStanding.of_trial(trial.model_copy(update={"attacks": ATTACKS | pairs}), limits)
     assert told.broken == ("T0", "T1", "T2")
 
 
 def test_a_trial_that_nobody_attacked_is_not_said_to_hold() -> None:
     limits = LockLimits(drop=0.1, regained=0.05, bits=64)
     quiet = make_trial(0, 0.5, 0.1, plain=0.1, plain_bn=0.09, incorrect_p95=0.05)
-    assert Standing.of_trial(quiet, limits).verdict == "not attacked"
+    assert LockStanding.of_trial(quiet, limits).verdict == "not attacked"
     loud = make_trial(0, 0.5, 0.2, plain=0.1, plain_bn=0.2, incorrect_p95=0.05)
-    assert Standing.of_trial(loud, limits).thieves["T0"].name == "plain BN"
-    assert Standing.of_trial(loud, limits).verdict == "broken: T0"
+    assert LockStanding.of_trial(loud, limits).thieves["T0"].name == "plain BN"
+    assert LockStanding.of_trial(loud, limits).verdict == "broken: T0"

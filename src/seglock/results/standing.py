@@ -133,7 +133,7 @@ def verdict(faults: Collection[str], held: str | None) -> str:
 
 
 @dataclass(frozen=True)
-class Standing:
+class LockStanding:
     """One lock, or one key of it: its strongest thieves, what T1 has beyond training from scratch,
     the limits that it breaks, and the last tier that it was tried against."""
 

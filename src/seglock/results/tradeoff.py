@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from seglock.results.standing import LockLimits, Standing
+from seglock.results.standing import LockLimits, LockStanding
 
 if TYPE_CHECKING:
     from seglock.config import SearchParams
@@ -108,4 +108,4 @@ def within_limits(trial: TrialRecord, search: SearchParams) -> bool:
     """Whether a complete trial breaks none of the limits that ``search`` sets."""
     if trial.objectives is None:
         return False
-    return not Standing.of_trial(trial, LockLimits.of(search)).broken
+    return not LockStanding.of_trial(trial, LockLimits.of(search)).broken

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from seglock.results.standing import LockLimits, Standing, verdict
+from seglock.results.standing import LockLimits, LockStanding, verdict
 from seglock.results.tradeoff import measured
 from seglock.results.trial import TrialRecord
 
@@ -70,13 +70,13 @@ class TriedLock:
 
     def broken(self, limits: LockLimits) -> tuple[str, ...]:
         """Which limits any of its keys breaks; ``behind`` where one was stopped for that."""
-        faults = [f for trial in self.trials for f in Standing.of_trial(trial, limits).broken]
+        faults = [f for trial in self.trials for f in LockStanding.of_trial(trial, limits).broken]
         return tuple(dict.fromkeys([*faults, *(["behind"] if self.behind else [])]))
 
     def verdict(self, limits: LockLimits) -> str:
         """Whether it holds, as far as its worst key was tried, in a few words."""
         faults = [fault for fault in self.broken(limits) if fault != "behind"]
-        held = Standing.of_trial(self.first, limits).held
+        held = LockStanding.of_trial(self.first, limits).held
         if self.behind and not faults:
             return "a key was behind"
         return verdict(faults, held)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from seglock.results.standing import LockLimits, Standing
+from seglock.results.standing import LockLimits, LockStanding
 from seglock.results.study import Nearest, Recommendation, Status
 from seglock.results.tradeoff import beyond_limits
 from seglock.results.trial import baseline_for
@@ -112,7 +112,7 @@ def _none(
 def _why_not(choice: TriedLock, search: SearchParams) -> str:
     """What a key of it breaks, where the means keep the limits."""
     limits, count = LockLimits.of(search), len(choice.trials)
-    failing = [t for t in choice.trials if Standing.of_trial(t, limits).broken]
+    failing = [t for t in choice.trials if LockStanding.of_trial(t, limits).broken]
     text = ""
     if count > 1:
         text = f"; of its {count} keys {len(failing) or 'none'} breaks a limit"
