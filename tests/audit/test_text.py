@@ -168,3 +168,9 @@ def test_larger_numbers_become_little_endian_words(values: list[int]) -> None:
 )
 def test_odd_numbers_are_no_fault(written: str) -> None:
     assert spelled(written.encode())
+
+
+@given(st.text(alphabet="-+.eE0x9 ,", max_size=60))
+@settings(deadline=None, max_examples=100)
+def test_whatever_looks_like_a_number_is_no_fault(written: str) -> None:
+    assert spelled(f"1 2 3 4 -e9 {written} 5".encode())

@@ -36,7 +36,8 @@ _ALONE = re.compile(  # signs and string prefixes that stand between parts of a 
 _LARGE = re.compile(rb"(?<!\w)[0-9]{60,80}(?!\w)")
 _NUMBER = re.compile(  # begins with a set of characters, which the search is fast for
     rb"[-0-9](?<![\w.)\]]-)(?<![\w.][0-9])(?:(?<=0)[xX][0-9a-fA-F]{1,16}|[0-9]{0,20}"
-    rb"(?:\.[0-9]{0,30})?(?:[eE][-+]?[0-9]{1,3})?(?<=[0-9.])(?<!-\.))(?![\w.])"
+    rb"(?:\.[0-9]{0,30})?(?:(?:(?<=[0-9])|(?<=[0-9]\.))[eE][-+]?[0-9]{1,3})?(?<=[0-9.])(?<!-\.))"
+    rb"(?![\w.])"
 )
 _WORDS = ((b"True", b"1"), (b"False", b"0"), (b"true", b"1"), (b"false", b"0"),
           (b"TRUE", b"1"), (b"FALSE", b"0"))  # fmt: skip
