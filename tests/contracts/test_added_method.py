@@ -1,6 +1,6 @@
 """A method is added by its file and its entry: nothing in attacks, key space, evaluation or audit.
 
-Two of them are, as CONTRIBUTING says, and every attack is run on locks of them.
+Two of them are, as docs/how-to/method.md says, and every attack is run on locks of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Two methods that a newcomer might add: one file, as CONTRIBUTING has it. Their tables stay below
+"""Two methods that a newcomer might add: one file, as the docs have it. Their tables stay below
 256 and are neither x nor 255 - x; that of ``rev`` everyone knows, that of ``xor`` the key decides.
 """
 
