@@ -164,7 +164,8 @@ def test_larger_numbers_become_little_endian_words(values: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["9" * 5000, "1e999 " * 20, "-. " * 20, "0x " * 20, "1.5e9 " * 9]
+    "written",
+    ["9" * 5000, "1e999 " * 20, "-. " * 20, "0x " * 20, "1.5e9 " * 9, "-e38 -.e5 0.e1 9 " * 9],
 )
 def test_odd_numbers_are_no_fault(written: str) -> None:
     assert spelled(written.encode())

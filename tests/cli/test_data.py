@@ -14,6 +14,7 @@ data:
   val_split: 2
   image_side: 16
   synthetic: {train: 8, test: 4, side: 32}
+train: {batch_size: 6}
 locks:
   baseline: {steps: []}
 """

@@ -121,3 +121,30 @@ def test_what_no_number_or_date_can_be_read_from_is_one_message(tmp_path: Path, 
     path.write_text(text)
     with pytest.raises(ConfigError, match="must be readable YAML"):
         read_yaml(path)
+
+
+def test_a_share_may_be_written_in_percent() -> None:
+    values = deepcopy(FULL)
+    values["search"] |= {"max_drop": "2.9%", "max_regained": "5 %"}
+    values["search"]["space"]["fraction"] = ["published", "75%"]
+    values["train"]["flip"] = "50%"
+    values["attack"]["labelled"] = ["12.5%", 25]
+    read = check_params(values)
+    assert (read.search.max_drop, read.search.max_regained) == (0.029, 0.05)
+    assert (read.search.space.fraction, read.train.flip) == (["published", 75], 0.5)
+    assert read.attack.labelled == [12.5, 25.0]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (2, "must be less than or equal to 1, got 2; write 2% for so many percent"),
+        ("x%", "must be a valid number, got 'x%'"),
+        ("-1%", "must be greater than or equal to 0"),
+        ("nan%", "must be a finite number"),
+    ],
+)
+def test_a_share_that_is_none_is_refused(value: object, said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        override(check_params(FULL), "search", {"max_drop": value})
+    assert said in str(refused.value)

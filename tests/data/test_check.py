@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 import unicodedata
 
@@ -145,8 +146,24 @@ def test_a_class_absent_from_a_split_is_a_note(voc) -> None:
 
 def test_voc_s_own_names_are_said_to_be_taken(voc) -> None:
     (voc.root / "classes.txt").unlink()
-    first, *_ = check_dataset(voc.root).notes
-    assert first == "no classes.txt: labels are read as the 21 classes of PASCAL VOC"
+    shutil.rmtree(voc.root / "ImageSets")
+    (voc.root / "ImageSets/Segmentation").mkdir(parents=True)
+    voc.fill({"train": ["2007_000032"]})
+    found = check_dataset(voc.root)
+    said = "no classes.txt, and the ids are PASCAL VOC's: labels are read as its 21 classes"
+    assert (found.problems, found.notes) == ([], [said])
+
+
+def test_labels_without_names_are_listed(voc) -> None:
+    (voc.root / "classes.txt").unlink()
+    voc.mask("a4", np.array([[0, 38] * 10] * 12, dtype=np.uint8))
+    found = check_dataset(voc.root)
+    (problem,) = found.problems
+    assert found.classes == ()
+    assert problem.message.endswith(
+        "got no such file; write one class a line, in the order of the masks' indices; "
+        "its masks have the labels 0 to 2, 38, and 255, which is void"
+    )
 
 
 def test_ids_that_become_one_are_refused(voc) -> None:

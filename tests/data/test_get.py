@@ -48,6 +48,14 @@ def test_copies_only_what_the_splits_need(voc, params, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["folder", "tar"])
+def test_labels_without_names_are_not_taken_for_pascals(voc, params, tmp_path: Path, how) -> None:
+    (voc.root / "classes.txt").unlink()
+    source = voc.root if how == "folder" else _tar(voc.root, tmp_path / "voc.tar")
+    with pytest.raises(DataError, match=r"got no such file.*its masks have the labels 0 to 2, and"):
+        get_dataset(params.model_copy(update={"source": str(source)}), tmp_path / "raw")
+
+
+@pytest.mark.parametrize("how", ["folder", "tar"])
 def test_what_is_copied_has_the_names_that_were_read(voc, params, tmp_path: Path, how) -> None:
     name = "caf\u00e9"
     voc.image(unicodedata.normalize("NFD", name))

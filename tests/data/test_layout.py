@@ -52,9 +52,11 @@ def test_refuses_none_and_several(new_voc, tmp_path: Path) -> None:
 
 def test_class_names(voc) -> None:
     (voc.root / "classes.txt").unlink()
-    assert read_classes(voc.root) == VOC_CLASSES
-    assert len(VOC_CLASSES) == 21
-    assert VOC_CLASSES.index("cat") == 8
+    for read in (read_classes, lambda root: VocFolder(root).classes):
+        with pytest.raises(
+            DataError, match=r"classes\.txt must name the classes, got no such file"
+        ):
+            read(voc.root)
     for text, problem in (
         ("cat\ndog\ncat", "cat twice"),
         ("one", "1 names"),
@@ -66,6 +68,18 @@ def test_class_names(voc) -> None:
         (voc.root / "classes.txt").write_text(text)
         with pytest.raises(DataError, match=problem):
             read_classes(voc.root)
+
+
+def test_only_photos_of_pascal_voc_have_its_classes_unsaid(voc) -> None:
+    (voc.root / "classes.txt").unlink()
+    voc.list("train", ["2007_000032", "2011_003276"])
+    assert not VocFolder(voc.root).is_pascal  # another list has other images
+    voc.list("val", ["2008_000002"])
+    assert VocFolder(voc.root).classes == VOC_CLASSES
+    assert len(VOC_CLASSES) == 21
+    assert VOC_CLASSES.index("cat") == 8
+    voc.classes(["background", "cat"])
+    assert VocFolder(voc.root).classes == ("background", "cat")
 
 
 def test_class_names_are_read_as_people_save_them(voc) -> None:

@@ -160,7 +160,7 @@ def test_empty_splits_are_refused(params, raw, tmp_path) -> None:
 
 
 def test_missing_raw_folder_says_what_to_run(params, tmp_path) -> None:
-    with pytest.raises(DataError, match="no such folder; run seglock data get"):
+    with pytest.raises(DataError, match="no such folder; run `dvc repro prepare`"):
         prepare_dataset(params, tmp_path / "raw", tmp_path / "out")
 
 
@@ -235,7 +235,9 @@ class TestOpening:
     @pytest.mark.parametrize("name", ["train_images.npy", "test_masks.npy", "prepared.json"])
     def test_missing_files(self, out, name) -> None:
         (out / name).unlink()
-        with pytest.raises(DataError, match=f"{name} must exist, got no such file; run seglock"):
+        with pytest.raises(
+            DataError, match=f"{name} must exist, got no such file; run `dvc repro prepare`"
+        ):
             PreparedData.open(out)
 
     @pytest.mark.parametrize("name", ["train_images.npy", "val_masks.npy"])

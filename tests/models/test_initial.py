@@ -183,8 +183,12 @@ def test_offline_says_which_file_to_bring(
         raise urllib.error.URLError("Name or service not known")
 
     monkeypatch.setattr(torch.hub, "urlopen", offline)
+    told: list[str] = []
     with pytest.raises(ModelError) as caught:
-        fetch_weights(params("coco", "fcn_resnet50"), tmp_path / "out", progress=False)
+        fetch_weights(params("coco", "fcn_resnet50"), tmp_path / "out", tell=told.append)
+    (line,) = told
+    assert line.startswith("downloading fcn_resnet50_coco-1167a1af.pth from https://download.")
+    assert line.endswith("/models: 135 MB")
     text = str(caught.value)
     assert "https://download.pytorch.org/models/fcn_resnet50_coco-1167a1af.pth" in text
     assert "Name or service not known" in text
@@ -195,9 +199,7 @@ def test_offline_says_which_file_to_bring(
 def test_a_damaged_download_is_refused(tmp_path: Path, hub: Path) -> None:
     (hub / "mobilenet_v3_large-8738ca79.pth").write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(ModelError, match="must be downloaded from https"):
-        fetch_weights(
-            params("imagenet", "lraspp_mobilenet_v3_large"), tmp_path / "out", progress=False
-        )
+        fetch_weights(params("imagenet", "lraspp_mobilenet_v3_large"), tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -215,7 +217,7 @@ def test_imagenet_weights_become_the_backbone(
     torch.manual_seed(5)
     published = getattr(torchvision.models, classifier)(weights=None).state_dict()
     torch.save(published, hub / file)
-    fetch_weights(params("imagenet", name), tmp_path / "out", progress=False)
+    fetch_weights(params("imagenet", name), tmp_path / "out")
     assert read_json(tmp_path / "out" / "weights.json")["file"] == file
     torch.manual_seed(6)
     model = build_model(params("none", name), 5)
@@ -235,7 +237,7 @@ def test_coco_weights_keep_what_fits(tmp_path: Path, hub: Path) -> None:
     torch.manual_seed(5)
     published = build_model(params("none", name), 21)
     torch.save(published.state_dict(), hub / "lraspp_mobilenet_v3_large-d234d4ea.pth")
-    fetch_weights(params("coco", name), tmp_path / "out", progress=False)
+    fetch_weights(params("coco", name), tmp_path / "out")
     assert len(read_weights(tmp_path / "out" / "weights.safetensors")) == len(
         published.state_dict()
     )

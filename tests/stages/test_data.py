@@ -6,10 +6,11 @@ import pytest
 from typer.testing import CliRunner
 
 from seglock.cli.data import app
-from seglock.config import DataParams, LockParams, Params, SyntheticParams
+from seglock.config import DataParams, LockParams, Params, SyntheticParams, TrainParams
 from seglock.data import PreparedData, check_dataset
-from seglock.errors import DataError
+from seglock.errors import DataError, TrainingError
 from seglock.stages import data
+from seglock.stages.disk import training_images
 
 
 @pytest.fixture
@@ -18,6 +19,7 @@ def params() -> Params:
     return Params(
         data=DataParams(val_split=2, image_side=16, synthetic=synthetic),
         locks={"baseline": LockParams(steps=[])},
+        train=TrainParams(batch_size=6),
     )
 
 
@@ -31,8 +33,27 @@ def test_get_then_prepare_under_the_root(params: Params, tmp_path: Path) -> None
 
 
 def test_prepare_without_get(params: Params, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="run seglock data get"):
+    with pytest.raises(DataError, match="run `dvc repro prepare`"):
         data.prepare(params, tmp_path)
+
+
+def test_too_few_images_for_a_batch_are_told_before_anything_is_made(
+    params: Params, tmp_path: Path
+) -> None:
+    raw = data.get(params, tmp_path)
+    recipe = {"train": TrainParams(batch_size=7)}
+    short = params.model_copy(update=recipe)
+    with pytest.raises(TrainingError, match=r"got 6 training images.*lower train.batch_size to 6"):
+        data.prepare(short, tmp_path)
+    assert not (tmp_path / "data/prepared").exists()
+    assert any("train.batch_size=7" in note for note in data.check(raw, params=short).notes)
+    assert not any("batch" in note for note in data.check(raw, params=params).notes)
+    assert any("train 4 of 16" in note for note in data.check(raw).notes)  # for a new project
+    doctor = [training_images(short.data, root) for root in (tmp_path, tmp_path / "nowhere")]
+    assert doctor == [6, 6]
+    own = short.data.model_copy(update={"dataset": "mine", "source": "nowhere"})
+    assert training_images(own, tmp_path) == 6
+    assert training_images(own, tmp_path / "nowhere") is None
 
 
 def test_check_counts_and_finds(params: Params, tmp_path: Path) -> None:

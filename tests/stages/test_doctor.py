@@ -134,6 +134,16 @@ def test_a_store_that_does_not_answer(project: Path, monkeypatch: pytest.MonkeyP
     assert "pass" not in found.text
 
 
+def test_too_few_images_for_a_batch(project: Path) -> None:
+    change(project, train={"batch_size": 513})
+    (found,) = wrong(project)
+    assert (found.topic, found.text) == (
+        "batch",
+        "an epoch must have at least one batch, got 512 training images, train.batch_size=513, "
+        "train.drop_last=true",
+    )
+
+
 def test_a_dataset_that_is_not_there(project: Path, tmp_path: Path) -> None:
     change(project, data={"dataset": "mine", "source": str(tmp_path / "nowhere")})
     (found,) = wrong(project)

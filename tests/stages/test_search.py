@@ -160,7 +160,7 @@ def test_overrides_are_checked_by_the_same_rules(tmp_path: Path) -> None:
 
 def test_without_data_the_stage_to_run_is_named(tmp_path: Path) -> None:
     write_params(tmp_path)
-    with pytest.raises(DataError, match="run seglock data prepare"):
+    with pytest.raises(DataError, match="run `dvc repro prepare`"):
         run_study(tmp_path)
 
 

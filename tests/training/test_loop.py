@@ -123,7 +123,9 @@ def test_the_last_partial_batch_is_used_or_dropped(tmp_path: Path) -> None:
 
 
 def test_more_images_a_batch_than_there_are_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"12 training images, batch_size=13.*drop_last: false"):
+    with pytest.raises(
+        TrainingError, match=r"12 training images, train\.batch_size=13.*drop_last: false"
+    ):
         run(tmp_path, batch_size=13)
 
 
@@ -225,8 +227,18 @@ def test_progress_is_a_bar_on_a_terminal(
     train(small_job(tmp_path), tracker=MemoryTracker())
     shown = capsys.readouterr().err
     assert "━" in shown
-    assert "9/9" in shown
     assert "epoch 3/3" in shown
+    assert "100%" in shown
+
+
+def test_in_a_pipe_progress_is_a_line_an_epoch_with_the_time_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(small_job(tmp_path), tracker=MemoryTracker())
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split("  ")[1] for line in told] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert all("  mIoU 0." in line for line in told)
+    assert told[-1].endswith("  0:00:00 left")
 
 
 def test_all_arrays_may_be_memory_mapped(tmp_path: Path) -> None:

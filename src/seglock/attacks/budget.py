@@ -101,4 +101,4 @@ class Meter:
         if self._whole is not None:
             self._whole.spend(queries)
         if self._progress is not None:
-            self._progress(min(self.queries, self.budget.queries), self.budget.queries)
+            self._progress(int(self.share * self.budget.queries), self.budget.queries)

@@ -4,6 +4,7 @@ May read git, DVC's cache, MLflow's files and the records of a project's runs; w
 shows no secret. Besides the key room only ``needles`` opens ``seglock.keys.secret_access``.
 """
 
-from seglock.audit.report import AuditReport, Leak, search_project
+from seglock.audit.exposed import exposures
+from seglock.audit.report import AuditReport, Leak, Progress, search_project
 
-__all__ = ["AuditReport", "Leak", "search_project"]
+__all__ = ["AuditReport", "Leak", "Progress", "exposures", "search_project"]

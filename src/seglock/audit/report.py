@@ -39,9 +39,12 @@ from typing import TYPE_CHECKING
 
 from seglock.audit.exposed import Exposure, exposures
 from seglock.audit.sources import (
+    RECORDS,
     Piece,
     dvc_pieces,
+    files_size,
     git_pieces,
+    git_size,
     is_git,
     mlflow_folders,
     mlflow_pieces,
@@ -52,6 +55,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from seglock.audit.needles import Needle
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with what is being searched, how many bytes were, and about how many there are."""
 
 
 @dataclass(frozen=True)
@@ -94,16 +100,14 @@ def search_project(
     report: AuditReport,
     *,
     scales: tuple[int, ...] = (255,),
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Look for ``needles`` in every place of the project at ``root``, and enter it in ``report``.
 
     ``scales`` are the maxima by which encrypted values may have been divided.
     """
     look = _Look(needles, scales)
-    for place, pieces in _places(root, report):
-        if progress:
-            progress(place)
+    for place, size, pieces in _places(root, report):
         searched = Searched(place)
         found: dict[tuple[str, str, str], str] = {}
         for where, data in pieces:
@@ -111,6 +115,8 @@ def search_project(
             searched.size += len(data)
             for what, owner, how in look(data):
                 found.setdefault((where, what, owner), how)
+            if progress:
+                progress(f"searching {place}", searched.size, size)
         report.searched.append(searched)
         for (where, what, owner), how in found.items():
             spelled = f"{what} in {how}" if how else what
@@ -152,19 +158,21 @@ class _Look:
         return "git"
 
 
-def _places(root: Path, report: AuditReport) -> Iterator[tuple[str, Iterator[Piece]]]:
+def _places(root: Path, report: AuditReport) -> Iterator[tuple[str, int, Iterator[Piece]]]:
+    """Each place, about how many bytes are in it, and these."""
     from seglock.address import sqlite_file, tracking_uri
 
     if is_git(root):
-        yield "git", git_pieces(root)
+        yield "git", git_size(root), git_pieces(root)
     else:
         report.skipped.append("git: no repository here")
     if (root / ".dvc").is_dir():
-        yield "dvc", dvc_pieces(root, report.skipped)
+        yield "dvc", files_size(root / ".dvc" / "cache"), dvc_pieces(root, report.skipped)
     else:
         report.skipped.append("dvc: no repository here")
     uri = tracking_uri(root)
     folders, elsewhere = mlflow_folders(root, uri)
     report.skipped += [f"mlflow: {place}" for place in elsewhere]
-    yield "mlflow", mlflow_pieces(root, folders, sqlite_file(uri))
-    yield "records", record_pieces(root)
+    yield "mlflow", files_size(*folders), mlflow_pieces(root, folders, sqlite_file(uri))
+    kept = [root / ".seglock" / room for room in RECORDS]
+    yield "records", files_size(*kept), record_pieces(root)

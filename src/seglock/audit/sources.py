@@ -28,6 +28,7 @@ from seglock.errors import SeglockError
 Piece = tuple[str, bytes]
 WHOLE = 1 << 28  # files up to this size are read whole, and decoded
 OVERLAP = 1 << 20  # more than the windows of one strip can span
+RECORDS = ("runs", "search")
 _HISTORY = ("log", "--all", "--reflog", "-m", "--no-renames", "--name-only", "--format=", "-z")
 NAMES: dict[str, tuple[str, ...]] = {
     "git names of refs": ("for-each-ref", "--format=%(refname)"),
@@ -86,6 +87,21 @@ def git_pieces(root: Path) -> Iterator[Piece]:
         for name in _git(root, "ls-files", "-z", *kind).split("\0"):
             if name:
                 yield from file_pieces(root / name, name)
+
+
+def git_size(root: Path) -> int:
+    """About how many bytes ``git_pieces`` yields: of all objects, and of the files as they are."""
+    sizes = _git(root, "cat-file", "--batch-all-objects", "--batch-check=%(objectsize)")
+    names = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    paths = [root / name for name in names if name]
+    here = sum(path.stat().st_size for path in paths if path.is_file())
+    return sum(map(int, sizes.split())) + here
+
+
+def files_size(*folders: Path) -> int:
+    """How many bytes are in the files of folders."""
+    paths = {path for folder in folders for path in folder.rglob("*")}
+    return sum(path.stat().st_size for path in paths if path.is_file())
 
 
 def _git_objects(root: Path, names: dict[str, str]) -> Iterator[Piece]:
@@ -248,7 +264,7 @@ def _cells(database: Path) -> Iterator[tuple[str, bytes]]:
 
 def record_pieces(root: Path) -> Iterator[Piece]:
     """What is on record of runs, and what studies keep of their trials."""
-    for room in ("runs", "search"):
+    for room in RECORDS:
         for path in sorted((root / ".seglock" / room).rglob("*")):
             if path.is_file():
                 yield from file_pieces(path, str(path.relative_to(root)))

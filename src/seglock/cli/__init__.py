@@ -12,7 +12,6 @@ from typing import NoReturn
 
 from seglock.errors import SeglockError, is_homeless
 
-INTERRUPTED = 130
 _FREE = "free some space and run again"
 _MAY = "let this user write there, or work in a folder of the user's own"
 _REFUSED = {
@@ -29,7 +28,7 @@ def main() -> NoReturn:
         take_keys()
     from seglock.cli.app import app
     from seglock.cli.project import enter_project
-    from seglock.cli.terminal import make_output_safe
+    from seglock.cli.terminal import INTERRUPTED, STOPPED, make_output_safe
 
     make_output_safe()
     try:
@@ -41,7 +40,7 @@ def main() -> NoReturn:
     except SeglockError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _fail("stopped; run the same command again to continue", INTERRUPTED)
+        _fail(STOPPED, INTERRUPTED)
     except BrokenPipeError:
         # The reader (head, less) is gone; give Python's own flush at exit nowhere to complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

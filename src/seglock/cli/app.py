@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from seglock import __version__
 from seglock.cli import data, key, profile, track, weights
@@ -22,13 +23,77 @@ from seglock.cli.report import report_command
 from seglock.cli.rotate import rotate_command
 from seglock.cli.search import search_command
 from seglock.cli.serve import serve_command
+from seglock.cli.terminal import INTERRUPTED, STOPPED
 
 PIPELINE = "The pipeline's stages (dvc repro runs them)"
 USE = "Use a locked model"
 LOOK = "Look and check"
 
+_ALL = "`dvc repro` runs the whole pipeline of params.yaml"
+_REPORT = "`seglock report --show` prints the table and says where the report and the runs are"
+ELSEWHERE = {
+    "all": _ALL,
+    "attacks": "`seglock attack LOCK` plays all attacks of params.yaml, --attack NAME one",
+    "config": "params.yaml is the configuration, `seglock profile list` shows complete others",
+    "dashboard": _REPORT,
+    "demo": f"{_ALL}, a demonstration as it is checked in",
+    "download": "`seglock data get` gets the dataset, `seglock weights get` initial weights",
+    "eval": "`seglock evaluate LOCK` measures who gets what",
+    "export": "`seglock key export NAME` is for keys, `seglock package LOCK` for models",
+    "experiment": "`dvc exp run -S train.epochs=20` runs the pipeline with a changed value",
+    "generate-key": "`seglock key new NAME` makes a key; `dvc repro` makes those it needs",
+    "infer": "`seglock predict PHOTOS --model MODEL --key NAME` predicts photos",
+    "keygen": "`seglock key new NAME` makes a key; `dvc repro` makes those it needs",
+    "keys": "`seglock key list` shows the keys of this machine",
+    "lock": "name a lock under locks: in params.yaml, then `dvc repro` trains and judges it",
+    "locks": _REPORT,
+    "mlflow": _REPORT,
+    "new": "`seglock init DIR` makes a project, `seglock key new NAME` a key",
+    "optimize": "`seglock search` looks for the best lock",
+    "params": "params.yaml is the configuration, `seglock profile diff` shows your changes in it",
+    "pipeline": _ALL,
+    "profiles": "`seglock profile list` shows the profiles",
+    "recommend": "`seglock search` looks for the best lock and recommends one",
+    "repro": _ALL,
+    "results": _REPORT,
+    "run": _ALL,
+    "setup": "`seglock init DIR` makes a project, `seglock doctor` says what it lacks",
+    "show": _REPORT,
+    "status": "`dvc status` says what is to be done, `seglock doctor` what is wrong",
+    "study": "`seglock search` runs the study, `seglock search --show` shows it",
+    "sweep": "`seglock search` looks for the best lock",
+    "test": "`seglock evaluate LOCK` measures who gets what, `seglock doctor` looks at the machine",
+    "train-all": "`dvc repro` trains all locks and judges them, `seglock train LOCK...` some",
+    "tune": "`seglock search` looks for the best lock",
+    "ui": "`seglock playground` tries a model in the browser, `mlflow ui` shows the runs "
+    "(`seglock report --show` has the whole line)",
+    "validate": "`seglock data check FOLDER` checks a dataset, `seglock doctor` the project",
+    "version": "`seglock --version` says which this is",
+}
+"""What people try first and is none of the commands, each with what does it."""
+
+
+class Commands(TyperGroup):
+    """The commands, and for names of ``ELSEWHERE`` which other one it is."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """As usual; Ctrl-C is one message, and what is done stays."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo(f"seglock: {STOPPED}", err=True)
+            raise SystemExit(INTERRUPTED) from None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As usual, but for a name that another command goes by."""
+        if args[0] not in self.commands and args[0] in ELSEWHERE:
+            ctx.fail(f"No such command {args[0]!r}; {ELSEWHERE[args[0]]}.")
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
     name="seglock",
+    cls=Commands,
     no_args_is_help=True,
     # A traceback that shows local variables could show a key.
     pretty_exceptions_enable=False,

@@ -1,4 +1,4 @@
-"""``seglock attack``: play the thief of one lock."""
+"""``seglock attack``: play the thief of a lock."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seglock.cli.lock import LockName
-from seglock.cli.terminal import print_table, progress_bars
+from seglock.cli.lock import LockOption, Locks, lock_names, stages_of
+from seglock.cli.project import made_by
+from seglock.cli.terminal import number, print_table, progress_bars
 from seglock.threads import give_way
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 
 def attack_command(
-    lock: LockName,
+    locks: Locks = None,
+    lock: LockOption = None,
     attack: Annotated[
         list[str] | None,
         typer.Option("--attack", "-a", help="Run this one only; may be given more than once."),
@@ -34,29 +36,35 @@ def attack_command(
         typer.Option(help="Seconds of each attack; whichever of the two comes first ends it."),
     ] = None,
     labelled: Annotated[
-        list[float] | None,
-        typer.Option(help="Percent of labelled images a thief may use; may be given repeatedly."),
+        list[str] | None,
+        typer.Option(
+            metavar="PERCENT",
+            help="Percent of labelled images a thief may use, 10 or 10%; may be given repeatedly.",
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="What the attacks draw from.")] = None,
 ) -> None:
-    """Attack one lock, and say what a thief of each tier gets; goes on after what is finished."""
+    """Attack locks, and say what a thief of each tier gets; goes on after what is finished."""
+    names = lock_names(locks, lock)
     give_way(partial(typer.echo, err=True))
     from seglock.stages.attack import attack_lock
 
-    given = {"queries": queries, "seconds": seconds, "labelled": labelled, "seed": seed}
+    shares = [number(share) for share in labelled] if labelled else None
+    given = {"queries": queries, "seconds": seconds, "labelled": shares, "seed": seed}
     overrides = {name: value for name, value in given.items() if value is not None}
-    with progress_bars() as progress:
-        results = attack_lock(
-            lock, Path.cwd(), only=attack or [], overrides=overrides, progress=progress
+    for name in names:
+        with made_by(stages_of("attack", [name])), progress_bars() as progress:
+            results = attack_lock(
+                name, Path.cwd(), only=attack or [], overrides=overrides, progress=progress
+            )
+        if not results:
+            typer.echo(f"attack {name}: no attack of params.yaml applies to it")
+            continue
+        _print_results(results)
+        typer.echo(
+            f"Results in data/attacks/{name}, exact figures, which are yours alone, in "
+            f".seglock/attacks/exact/{name}. A failure is a failure within its budget."
         )
-    if not results:
-        typer.echo(f"attack {lock}: no attack of params.yaml applies to it")
-        return
-    _print_results(results)
-    typer.echo(
-        f"Results in data/attacks/{lock}, exact figures, which are yours alone, in "
-        f".seglock/attacks/exact/{lock}. A failure is a failure within its budget."
-    )
 
 
 def _print_results(results: Sequence[AttackResult]) -> None:

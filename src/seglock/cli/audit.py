@@ -26,12 +26,15 @@ def audit_command() -> None:
     then.
     """
     from seglock.address import project_root
+    from seglock.cli.terminal import progress_bars
     from seglock.stages.audit import run_audit
 
-    report = run_audit(project_root(), progress=lambda place: typer.echo(f"searching {place} …"))
-    keys = "key" if len(report.keys) == 1 else "keys"
-    typer.echo(f"looked for {len(report.keys)} {keys}: {', '.join(report.keys) or 'none'}")
-    typer.echo(f"and for {report.images} images encrypted under them")
+    with progress_bars() as progress:
+        report = run_audit(project_root(), progress=progress, tell=typer.echo)
+    if report.keys:
+        keys = "key" if len(report.keys) == 1 else "keys"
+        typer.echo(f"looked for {len(report.keys)} {keys}: {', '.join(report.keys)}")
+        typer.echo(f"and for {report.images} images encrypted under them")
     for searched in report.searched:
         typer.echo(f"  {searched.place:<9}{searched.files:>8} items {searched.size:>16,} bytes")
     for skipped in report.skipped:
@@ -49,6 +52,6 @@ def audit_command() -> None:
     if report.findings or report.exposures:
         raise typer.Exit(1)
     if report.proves_nothing:
-        typer.echo("none of this project's keys is at hand, so nothing was looked for: no proof")
+        typer.echo("none of this project's keys was looked for: no proof")
         raise typer.Exit(1)
     typer.echo("nothing found" if report.keys else "no lock has a key, so there is nothing to find")

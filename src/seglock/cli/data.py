@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seglock.cli.lock import LockName
-from seglock.cli.terminal import progress_bars
+from seglock.cli.lock import LockOption, Locks, lock_names, stages_of
+from seglock.cli.project import made_by
+from seglock.cli.terminal import AsJson, print_json, progress_bars
+
+if TYPE_CHECKING:
+    from seglock.config import Params
+    from seglock.data import Findings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,7 +43,7 @@ def prepare_command() -> None:
     from seglock.stages import data
 
     params = load_params()
-    with progress_bars() as progress:
+    with made_by("prepare"), progress_bars() as progress:
         prepared = data.prepare(params, Path(), progress=progress)
     counts = ", ".join(
         f"{split.name} {len(split)}" for split in (prepared.train, prepared.val, prepared.test)
@@ -56,6 +62,7 @@ def check_command(
         list[str] | None,
         typer.Option(help="A list to check; may be repeated. Otherwise train, val and test."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Report every problem of a dataset at once; exit code 2 if there is any. Notes are none."""
     from seglock.cli.project import given
@@ -63,7 +70,10 @@ def check_command(
     from seglock.stages import data
 
     with progress_bars() as progress:
-        result = data.check(given(path), splits=split, progress=progress)
+        result = data.check(given(path), splits=split, progress=progress, params=_project())
+    if as_json:
+        print_json(_as_plain(result))
+        raise typer.Exit(2 if result.problems else 0)
     _echo_notes(result.notes)
     require_sound(result.problems, result.folder)
     counts = ", ".join(f"{name} {count}" for name, count in result.images.items())
@@ -71,12 +81,35 @@ def check_command(
 
 
 @app.command("encrypt")
-def encrypt_command(lock: LockName) -> None:
+def encrypt_command(locks: Locks = None, lock: LockOption = None) -> None:
     """Write the test split as the key's owner would submit it to data/encrypted/LOCK."""
     from seglock.stages.encrypt import encrypt_split
 
-    folder = encrypt_split(lock, Path.cwd())
-    typer.echo(f"lock {lock}: {folder.relative_to(Path.cwd())}")
+    for name in lock_names(locks, lock):
+        with made_by(stages_of("encrypt", [name])):
+            folder = encrypt_split(name, Path.cwd())
+        typer.echo(f"lock {name}: {folder.relative_to(Path.cwd())}")
+
+
+def _project() -> Params | None:
+    """The params of the project that the command works on, if it is in one that has sound ones."""
+    from seglock.config import load_params
+    from seglock.errors import ConfigError
+
+    with contextlib.suppress(ConfigError):
+        return load_params()
+    return None
+
+
+def _as_plain(found: Findings) -> dict[str, object]:
+    problems = [vars(problem) for problem in found.problems]
+    return {
+        "folder": found.folder,
+        "classes": found.classes,
+        "images": found.images,
+        "problems": problems,
+        "notes": found.notes,
+    }
 
 
 def _echo_notes(notes: Sequence[str]) -> None:

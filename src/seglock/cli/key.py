@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from seglock.cli.terminal import AsJson, print_json
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -27,33 +29,40 @@ def new_command(name: Name) -> None:
 
 
 @app.command("list")
-def list_command() -> None:
+def list_command(as_json: AsJson = False) -> None:
     """List the keys of the key store by name, id and time."""
     from seglock.errors import KeyRefusedError
     from seglock.keys import KeyStore
 
     store = KeyStore()
-    if unfinished := store.check():
-        typer.echo(f"removed {unfinished} unfinished, which a `seglock key new` that died left")
+    unfinished = store.check()
     names = store.names()
-    typer.echo(f"{len(names)} {'key' if len(names) == 1 else 'keys'} in {store.folder}")
-    width = max(map(len, names), default=0)
+    found: list[dict[str, str]] = []
     for name in names:
         try:
             record = store.record(name)
-            about = f"{record.id}  {record.created}"
+            found.append({"name": name, "id": record.id, "created": record.created})
         except KeyRefusedError as error:
-            about = str(error)
-        typer.echo(f"{name:<{width}}  {about}")
+            found.append({"name": name, "refused": str(error)})
+    if as_json:
+        print_json(found)
+        return
+    if unfinished:
+        typer.echo(f"removed {unfinished} unfinished, which a `seglock key new` that died left")
+    typer.echo(f"{len(names)} {'key' if len(names) == 1 else 'keys'} in {store.folder}")
+    width = max(map(len, names), default=0)
+    for key in found:
+        typer.echo(f"{key['name']:<{width}}  {'  '.join([*key.values()][1:])}")
     if not names:
         typer.echo("make one with `seglock key new NAME`; `dvc repro` makes those it needs")
 
 
 @app.command("show")
-def show_command(name: Name) -> None:
-    """Show a key's public record, which may be given to anyone."""
+def show_command(name: Name, as_json: AsJson = False) -> None:
+    """Show a key's public record, which is JSON and may be given to anyone."""
     from seglock.keys import KeyStore
 
+    del as_json
     typer.echo(KeyStore().record(name).to_bytes().decode(), nl=False)
 
 
@@ -64,6 +73,7 @@ def verify_command(
         Path | None,
         typer.Option(help="A record file; data/keys/NAME.json if there is one, else the store's."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check the secret against its public record; exit code 3 if it is refused."""
     from seglock.cli.project import given
@@ -72,7 +82,11 @@ def verify_command(
     published = Path("data/keys") / f"{name}.json"
     source = (record and given(record)) or (published if published.is_file() else None)
     key = load_key(name, record=PublicRecord.from_file(source) if source else None)
-    typer.echo(f"key {name}, id {key.id}, is the one in {source or 'the key store'}")
+    place = source or "the key store"
+    if as_json:
+        print_json({"name": name, "id": key.id, "record": place})
+        return
+    typer.echo(f"key {name}, id {key.id}, is the one in {place}")
 
 
 @app.command("publish")

@@ -1,39 +1,66 @@
-"""``seglock train`` and ``seglock evaluate``: locks of params.yaml."""
+"""What commands on locks have in common; ``seglock train`` and ``seglock evaluate``."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from seglock.cli.project import made_by
+from seglock.cli.terminal import progress_bars, told_once
 from seglock.threads import give_way
 
-LockName = Annotated[
-    str, typer.Option("--lock", "-l", help="A lock's name under locks: in params.yaml.")
+Locks = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="LOCK...", help="Names under locks: in params.yaml."),
 ]
-LockNames = Annotated[
-    list[str],
-    typer.Option(
-        "--lock",
-        "-l",
-        help="A lock's name under locks: in params.yaml; given repeatedly, torch starts once.",
-    ),
-]
+LockOption = Annotated[list[str] | None, typer.Option("--lock", "-l", help="LOCK as an option.")]
 
 
-def train_command(lock: LockNames) -> None:
-    """Train a lock's model on images encrypted with its key; resumes where it was stopped."""
+def lock_names(
+    locks: Sequence[str] | None, options: Sequence[str] | None, *, needed: bool = True
+) -> list[str]:
+    """The locks that a command names, as arguments or options, each once; ConfigError for none
+    where it is ``needed``."""
+    from seglock.config import load_params
+    from seglock.errors import ConfigError
+
+    names = list(dict.fromkeys([*(locks or ()), *(options or ())]))
+    if names or not needed:
+        return names
+    known = ", ".join(load_params().locks)
+    raise ConfigError("a lock must be named", got="none", fix=f"params.yaml has {known}")
+
+
+def stages_of(stage: str, locks: Sequence[str]) -> str:
+    """The pipeline's stages of locks, as words of a `dvc repro`."""
+    return " ".join(f"{stage}@{lock}" for lock in locks)
+
+
+def train_command(locks: Locks = None, lock: LockOption = None) -> None:
+    """Train locks' models on images encrypted with their keys; resumes where it was stopped.
+
+    Several locks in one command load torch once.
+    """
+    names = lock_names(locks, lock)
     give_way(partial(typer.echo, err=True))
     from seglock.stages.train import train_locks
 
-    train_locks(lock, Path.cwd())
+    with made_by(stages_of("train", names)):
+        train_locks(names, Path.cwd(), tell=told_once)
 
 
-def evaluate_command(lock: LockNames) -> None:
-    """Measure mean IoU with the right key, without encryption, and with wrong keys."""
+def evaluate_command(locks: Locks = None, lock: LockOption = None) -> None:
+    """Measure mean IoU with the right key, without encryption, and with wrong keys.
+
+    Several locks in one command load torch once.
+    """
+    names = lock_names(locks, lock)
     give_way(partial(typer.echo, err=True))
     from seglock.stages.evaluate import evaluate_locks
 
-    evaluate_locks(lock, Path.cwd())
+    with made_by(stages_of("evaluate", names)), progress_bars() as progress:
+        evaluate_locks(names, Path.cwd(), progress=progress, tell=typer.echo)

@@ -7,12 +7,18 @@ from typing import Annotated
 
 import typer
 
+from seglock.cli.lock import LockOption, lock_names, stages_of
+from seglock.cli.project import made_by
+
 
 def package_command(
-    lock: Annotated[
+    locks: Annotated[
         list[str] | None,
-        typer.Option("--lock", "-l", help="A lock's name; default: those of package.register."),
+        typer.Argument(
+            metavar="LOCK...", help="Names of locks; default: those of package.register."
+        ),
     ] = None,
+    lock: LockOption = None,
     onnx: Annotated[
         bool, typer.Option("--onnx", help="Also as ONNX, which clients and servers open fast.")
     ] = False,
@@ -23,7 +29,14 @@ def package_command(
     """Write data/packages/LOCK: weights, description and card, served by MLflow as it is."""
     from seglock.stages.package import CHAMPION, package_locks
 
-    for packaged in package_locks(lock, Path.cwd(), onnx=onnx, register=register):
+    names = lock_names(locks, lock, needed=False)
+    with made_by(stages_of("evaluate", names) or "package"):
+        made = package_locks(names or None, Path.cwd(), onnx=onnx, register=register)
+    if not made:
+        typer.echo(
+            "package.register in params.yaml names no lock; `seglock package LOCK` packages one"
+        )
+    for packaged in made:
         typer.echo(f"{packaged.folder}: {packaged.standing}")
         if packaged.version:
             alias = f", the {CHAMPION}" if packaged.standing.keeps else f", not the {CHAMPION}"

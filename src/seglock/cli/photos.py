@@ -14,7 +14,6 @@ from seglock.cli.terminal import progress_bars
 if TYPE_CHECKING:
     from seglock.stages.encrypt_images import Work
 
-_INTERRUPTED = 130
 Given = Annotated[
     list[Path], typer.Argument(help="Photos, or folders of them.", show_default=False)
 ]
@@ -44,24 +43,16 @@ def token() -> str | None:
 
 
 def follow(work: Work, what: str) -> None:
-    """Do the work: a bar on a terminal, a line a file elsewhere; exit code 1 if any file failed.
-
-    Ctrl-C is one message and exit code 130: what is done stays, whole.
-    """
+    """Do the work: a bar on a terminal, a line a file elsewhere; exit code 1 if any file failed."""
     lines = not sys.stdout.isatty()
     failed: list[str] = []
-    try:
-        with progress_bars() as progress:
-            for number, told in enumerate(work.results(), 1):
-                if told.failed:
-                    failed.append(told.line)
-                elif lines:
-                    typer.echo(told.line)
-                if progress is not None:
-                    progress(what, number, len(work.photos))
-    except KeyboardInterrupt:
-        typer.echo("seglock: stopped; run the same command again to continue", err=True)
-        raise SystemExit(_INTERRUPTED) from None
+    with progress_bars() as progress:
+        for number, told in enumerate(work.results(), 1):
+            if told.failed:
+                failed.append(told.line)
+            elif lines:
+                typer.echo(told.line)
+            progress(what, number, len(work.photos))
     for line in failed:
         typer.echo(f"seglock: {line}", err=True)
     for line in work.finish():

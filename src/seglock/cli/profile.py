@@ -7,15 +7,21 @@ from typing import Annotated
 
 import typer
 
+from seglock.cli.terminal import AsJson, print_json
+
 app = typer.Typer(no_args_is_help=True, help="Alternatives to params.yaml.")
 
 
 @app.command("list")
-def list_command() -> None:
+def list_command(as_json: AsJson = False) -> None:
     """List the profiles, and which one params.yaml is."""
     from seglock.stages.profile import list_profiles
 
-    for profile in list_profiles(Path.cwd()):
+    profiles = list_profiles(Path.cwd())
+    if as_json:
+        print_json([vars(profile) for profile in profiles])
+        return
+    for profile in profiles:
         marker = "*" if profile.in_use else " "
         typer.echo(f"{marker} {profile.name:<14} {profile.summary}")
 
@@ -40,6 +46,7 @@ def diff_command(
     name: Annotated[
         str | None, typer.Argument(help="A profile's name, see `seglock profile list`.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show what a profile would change in params.yaml.
 
@@ -48,6 +55,9 @@ def diff_command(
     from seglock.stages.profile import diff_profile
 
     changes = diff_profile(Path.cwd(), name)
+    if as_json:
+        print_json([vars(change) for change in changes])
+        return
     for change in changes:
         typer.echo(f"{change.name}: {change.before} -> {change.after}")
     if not changes:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from seglock.errors import ConfigError
+from seglock.errors import ConfigError, SeglockError, StorageError
 
 PARAMS = "params.yaml"
 _MARKS = (PARAMS, "dvc.yaml", ".dvc", ".git", "profiles")
@@ -41,3 +43,17 @@ def shown(path: Path) -> str:
     path = path.absolute()
     started = _started or Path.cwd()
     return str(path.relative_to(started) if path.is_relative_to(started) else path)
+
+
+@contextlib.contextmanager
+def made_by(stages: str) -> Iterator[None]:
+    """What the block finds missing of the pipeline's files is made by one command, ``dvc repro``
+    of ``stages``, which its error names."""
+    try:
+        yield
+    except SeglockError as error:
+        missing = isinstance(error.__cause__, FileNotFoundError)
+        if missing and not isinstance(error, ConfigError | StorageError):
+            command = f"dvc repro {stages}".strip()
+            error.fix = f"run `{command}`, which makes all that it needs"
+        raise

@@ -10,14 +10,15 @@ from typing import Annotated
 
 import typer
 
-from seglock.cli.project import shown
-from seglock.cli.terminal import print_table
+from seglock.cli.project import made_by, shown
+from seglock.cli.terminal import AsJson, print_json, print_table
 
 
 def report_command(
     show: Annotated[
         bool, typer.Option("--show", help="Print the last report's table; render nothing.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Render data/reports from the result files, print the table, and say where to look."""
     from seglock.report.findings import refusals, weak_keys
@@ -26,7 +27,11 @@ def report_command(
     from seglock.stages.report import PAGE, REPORT_FOLDER, mlflow_ui, read_report, write_report
 
     root = Path.cwd()
-    summary = read_report(root) if show else write_report(root)
+    with made_by(""):
+        summary = read_report(root) if show else write_report(root)
+    if as_json:
+        print_json(summary)
+        return
     if not show and os.environ.get("DVC_STAGE"):  # one of many stages: leave the last word to DVC
         typer.echo(
             f"report: {root / REPORT_FOLDER / PAGE}; `seglock report --show` prints its table"

@@ -6,14 +6,15 @@ import contextlib
 import os
 import re
 import shlex
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seglock.cli.project import shown
-from seglock.cli.terminal import print_table
+from seglock.cli.project import made_by, shown
+from seglock.cli.terminal import AsJson, number, print_json, print_table
 from seglock.threads import give_way
 
 if TYPE_CHECKING:
@@ -37,9 +38,13 @@ def search_command(
             help="baseline or none; median, successive_halving, hyperband with objective scalar."
         ),
     ] = None,
-    max_drop: Annotated[float | None, _study(help="What the owner may lose, in mean IoU.")] = None,
+    max_drop: Annotated[
+        str | None,
+        _study(metavar="SHARE", help="What the owner may lose, in mean IoU: 2% or 0.02."),
+    ] = None,
     max_regained: Annotated[
-        float | None, _study(help="What others may regain of the owner's lead, 0 to 1.")
+        str | None,
+        _study(metavar="SHARE", help="What others may regain of the owner's lead: 5% or 0.05."),
     ] = None,
     min_key_bits: Annotated[
         float | None, _study(help="log2 of the plans that its keys must give, at least.")
@@ -74,6 +79,7 @@ def search_command(
         ),
     ] = False,
     show: Annotated[bool, _result("--show", help="Show the study as it is; run nothing.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Search the trade-off between the owner's accuracy and everyone else's; recommend a lock.
 
@@ -84,25 +90,30 @@ def search_command(
 
     given = {
         "trials": trials, "study": study, "sampler": sampler, "pruner": pruner, "workers": workers,
-        "max_drop": max_drop, "max_regained": max_regained, "min_key_bits": min_key_bits,
-        "storage": storage,
+        "min_key_bits": min_key_bits, "storage": storage,
     }  # fmt: skip
     overrides: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    for name, share in (("max_drop", max_drop), ("max_regained", max_regained)):
+        if share is not None:
+            overrides[name] = number(share)
     if thief is not None:
         overrides["thief.tier"] = None if thief == "none" else thief
     root = Path.cwd()
     if show or apply:
-        outcome = show_study(root, overrides=overrides)
+        with made_by("search"):
+            outcome = show_study(root, overrides=overrides)
     else:
         give_way(partial(typer.echo, err=True))
-        with watch() as observer:
+        with made_by("search"), watch() as observer:
             outcome = run_study(root, overrides=overrides, ray=ray, observer=observer)
-    if os.environ.get("DVC_STAGE") and not (show or apply):
+    if as_json:
+        print_json(outcome.document())
+    elif os.environ.get("DVC_STAGE") and not (show or apply):
         typer.echo(_line(outcome))  # one of many stages: the report shows the rest
     else:
         _print_study(outcome, root, last=not apply)
     if apply:
-        _apply(outcome, overrides, root)
+        _apply(outcome, overrides, root, say=partial(_say, err=as_json))
 
 
 def _line(study: Study) -> str:
@@ -182,10 +193,11 @@ def _print_locks(study: Study) -> None:
         _say("Of a lock with several keys: means, ± half of their range.")
 
 
-def _say(text: str) -> None:
+def _say(text: str, *, err: bool = False) -> None:
     import textwrap
 
-    typer.echo(textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False))
+    filled = textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+    typer.echo(filled, err=err)
 
 
 def dashboard_command(storage: str) -> str:
@@ -216,7 +228,7 @@ def dashboard_command(storage: str) -> str:
     return f"{before}optuna-dashboard {quoted}"
 
 
-def _apply(study: Study, overrides: dict[str, Any], root: Path) -> None:
+def _apply(study: Study, overrides: dict[str, Any], root: Path, say: Callable[[str], None]) -> None:
     from seglock.stages.apply import apply_recommendation
     from seglock.stages.search import search_params
 
@@ -224,8 +236,8 @@ def _apply(study: Study, overrides: dict[str, Any], root: Path) -> None:
     refuse = f", refuse: {applied.refuse:g}" if applied.refuse else ""
     shown = f"{applied.name}: {{steps: [{', '.join(applied.steps)}]{refuse}}}"
     if applied.added:
-        _say(f"Added to params.yaml under locks: {shown}. `dvc repro` trains it.")
+        say(f"Added to params.yaml under locks: {shown}. `dvc repro` trains it.")
     else:
-        _say(f"params.yaml has this lock already: {shown}. Nothing was changed.")
+        say(f"params.yaml has this lock already: {shown}. Nothing was changed.")
     for name, now, tried in applied.recipe:
-        _say(f"The trial had {name} {tried:g}; params.yaml keeps {now:g}.")
+        say(f"The trial had {name} {tried:g}; params.yaml keeps {now:g}.")

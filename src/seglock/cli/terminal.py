@@ -1,13 +1,24 @@
-"""What a terminal, a pipe or a log file cannot show, or no longer reads, never ends a command."""
+"""What a terminal, a pipe or a log file is shown: tables, bars or lines, JSON. What they cannot
+show, or no longer read, never ends a command."""
 
 from __future__ import annotations
 
 import codecs
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+INTERRUPTED, STOPPED = 130, "stopped; run the same command again to continue"
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 _PLAIN = {
     "\N{EN DASH}": "-", "\N{EM DASH}": "-", "\N{HORIZONTAL ELLIPSIS}": "...",
@@ -76,24 +87,75 @@ def print_table(
     console.print(table)
 
 
+def number(text: str) -> float | str:
+    """What an option's text stands for; one with a % is for params.yaml's rules to read.
+
+    >>> number("0.02"), number("2%")
+    (0.02, '2%')
+    """
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def told_once(message: str) -> None:
+    """Print a line; of the processes that ``torchrun`` starts, the first one does."""
+    if os.environ.get("RANK", "0") == "0":
+        typer.echo(message)
+
+
+def print_json(value: Any) -> None:
+    """Print what a command found as JSON; paths and what else it lacks as text."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))
+
+
 @contextlib.contextmanager
-def progress_bars() -> Iterator[Callable[[str, int, int | None], None] | None]:
-    """A bar for each thing that is done, on a terminal only."""
+def progress_bars() -> Iterator[Callable[[str, int, int | None], None]]:
+    """Bars with the time left for what is done; in a pipe lines, where something takes long."""
     if not sys.stderr.isatty():
-        yield None
+        from seglock.progress import ProgressLines
+
+        yield ProgressLines()
         return
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
+    bar = _Bar()
+    try:
+        yield bar
+    finally:
+        bar.stop()
 
-    with Progress(console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[str, TaskID] = {}
 
-        def show(what: str, done: int, total: int | None) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
+class _Bar:
+    """A bar for one thing at a time, with the time left; it goes when that is done."""
 
-        yield show
+    def __init__(self) -> None:
+        self._what = ""
+        self._shown: Progress | None = None
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        if what != self._what:
+            self.stop()
+            self._what = what
+        if self._shown is None:
+            from rich.console import Console
+            from rich.progress import Progress
+
+            # What a library takes for standard output now, it may still write to at the end.
+            self._shown = Progress(
+                console=Console(stderr=True), transient=True,
+                redirect_stdout=False, redirect_stderr=False,
+            )  # fmt: skip
+            self._task = self._shown.add_task(what)
+            self._shown.start()
+        self._shown.update(self._task, completed=done, total=total)
+        if done == total:
+            self.stop()
+
+    def stop(self) -> None:
+        """Take it off the terminal."""
+        if self._shown is not None:
+            self._shown.stop()
+            self._shown = None
 
 
 def _encodable(error: UnicodeError) -> tuple[str, int]:

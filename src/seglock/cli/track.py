@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from seglock.cli.terminal import AsJson, print_json
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -35,6 +37,7 @@ def list_command(
     everything: Annotated[
         bool, typer.Option("--all", help="Also list the runs that are complete in MLflow.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the runs that MLflow does not have all of."""
     from datetime import datetime
@@ -44,6 +47,10 @@ def list_command(
 
     runs, earlier = list_runs(project_root()), earlier_runs(project_root())
     shown = [run for run in runs if everything or not run.complete]
+    if as_json:
+        named = ("run_id", "name", "status", "complete", "started", "ended", "store", "experiment")
+        print_json([{name: getattr(run, name) for name in named} for run in shown])
+        return
     for run in shown:
         began = datetime.fromtimestamp(run.started / 1000).astimezone()
         state = "complete" if run.complete else "incomplete"

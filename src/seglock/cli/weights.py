@@ -6,6 +6,9 @@ from pathlib import Path
 
 import typer
 
+from seglock.cli.project import made_by
+from seglock.cli.terminal import told_once
+
 app = typer.Typer(no_args_is_help=True, help="Initial weights, versioned like the data.")
 
 
@@ -20,4 +23,6 @@ def get_command() -> None:
     from seglock.config import load_params
     from seglock.stages.weights import get_weights
 
-    get_weights(load_params(), Path.cwd())
+    params = load_params()
+    with made_by("weights"):
+        get_weights(params, Path.cwd(), tell=told_once)

@@ -10,7 +10,7 @@ from seglock.config.load import (
 )
 from seglock.config.profile import load_profile, merge_profile, merge_values
 from seglock.config.refusal import RefusedShares, RefuseParams
-from seglock.config.rules import BASELINE
+from seglock.config.rules import BASELINE, require_batch
 from seglock.config.schema import (
     NETWORKS,
     AttackParams,
@@ -62,5 +62,6 @@ __all__ = [
     "merge_profile",
     "merge_values",
     "override",
+    "require_batch",
     "set_lock_key",
 ]

@@ -139,6 +139,8 @@ def _describe(detail: ErrorDetails) -> list[str]:
     text += shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}… ({len(shown)} characters)"
     if kind == "finite_number" and detail["input"] == math.inf:
         text += "; write one so large that it sets no limit"
+    if kind == "less_than_equal" and detail["ctx"]["le"] == 1 and detail["input"] <= 100:
+        text += f"; write {detail['input']:g}% for so many percent"
     if kind == "literal_error":
         expected = detail["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         close = difflib.get_close_matches(str(got), expected, n=1)

@@ -9,10 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from seglock.config.rules import as_fault
-from seglock.config.section import Count, PositiveInt, Section
+from seglock.config.section import Count, PositiveInt, Section, Share
 
 Target = Literal["constant", "prior", "mutual_information"]
-Share = Annotated[float, Field(ge=0, le=1)]
 MOST_WEIGHT = 10
 Weight = Annotated[float, Field(ge=0, le=MOST_WEIGHT)]
 

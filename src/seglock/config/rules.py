@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from seglock.errors import ConfigError, SeglockError, nearest_name
+from seglock.errors import ConfigError, SeglockError, TrainingError, nearest_name
 from seglock.steps import (
     Step,
     check_block_divides,
@@ -142,6 +142,23 @@ def train_faults(train: Values) -> list[str]:
         fix = "set train.nesterov: false, or a momentum"
         faults.append(as_fault("train.nesterov needs train.momentum above 0", 0, fix))
     return faults
+
+
+def require_batch(train: Values, images: int) -> None:
+    """Raise TrainingError where an epoch over so many training images would have no batch.
+
+    >>> require_batch({"batch_size": 4, "drop_last": True}, 4)
+    """
+    size = train["batch_size"]
+    if images < (size if train["drop_last"] else 1):
+        raise TrainingError(
+            "an epoch must have at least one batch",
+            got=f"{images} training images, train.batch_size={size}, "
+            f"train.drop_last={str(train['drop_last']).lower()}",
+            fix=f"lower train.batch_size to {images} or less, or set train.drop_last: false"
+            if images
+            else "name some in the train list",
+        )
 
 
 def singles(train: Values, images: int) -> str | None:

@@ -36,6 +36,7 @@ from seglock.config.section import (
     Seconds,
     Section,
     Seed,
+    Share,
     without,
 )
 from seglock.methods import FfxPassword
@@ -51,7 +52,6 @@ def _check_step(name: str) -> str:
 
 DeviceName = Annotated[str, AfterValidator(without(device_faults))]
 StepName = Annotated[str, AfterValidator(_check_step)]
-Share = Annotated[float, Field(ge=0, le=1)]
 Auto = Literal["auto"] | bool
 
 

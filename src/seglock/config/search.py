@@ -34,13 +34,26 @@ from seglock.config.section import (
     Seconds,
     Section,
     Seed,
+    Share,
+    percent,
     without,
 )
 from seglock.methods import METHODS, FfxPassword
 from seglock.steps import SEARCHABLE_BITS
 
+
+def _whole(value: Any) -> Any:
+    """``75%`` as 75."""
+    found = percent(value)
+    return int(found) if found is not value and found.is_integer() else value
+
+
 Pattern = Annotated[str, AfterValidator(without(pattern_faults))]
-Fraction = Annotated[int | Literal["published"], BeforeValidator(without(fraction_faults))]
+Fraction = Annotated[
+    int | Literal["published"],
+    BeforeValidator(without(fraction_faults)),
+    BeforeValidator(_whole),  # the last one is asked first
+]
 Enqueue = Annotated[list[str] | Literal["published"], BeforeValidator(without(enqueue_faults))]
 Attacks = Annotated[list[str] | Literal["all"], BeforeValidator(without(thief_faults))]
 
@@ -142,11 +155,11 @@ class SearchParams(Section):
     thief: ThiefParams = ThiefParams()
     baseline_seeds: PositiveInt = 3
     confirm: Count = 2
-    max_drop: NotNegative = 0.02
-    max_regained: NotNegative = 0.15
+    max_drop: Share = 0.02
+    max_regained: Share = 0.15
     min_key_bits: Annotated[float, Field(ge=0, le=256)] = float(SEARCHABLE_BITS)
     pruner: Literal["baseline", "none", "median", "successive_halving", "hyperband"] = "baseline"
-    margin: NotNegative = 0.15
+    margin: Share = 0.15
     warmup_epochs: Count = 3
     workers: PositiveInt = 1
     retries: Count = 2

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from seglock.foreign import is_name
 
@@ -44,6 +45,26 @@ def without(faults: Callable[[Any], list[str]]) -> Callable[[Any], Any]:
         return value
 
     return check
+
+
+def percent(value: Any) -> Any:
+    """``10%`` as 10.0, which is how shares in percent are written; else the value as it is."""
+    if isinstance(value, str) and value.endswith("%"):
+        try:
+            return float(Decimal(value[:-1]))
+        except InvalidOperation:
+            pass
+    return value
+
+
+def share(value: Any) -> Any:
+    """``2.9%`` as 0.029, which is how other shares are written; else the value as it is.
+
+    >>> share("2.9%"), share(0.02), share("2.9")
+    (0.029, 0.02, '2.9')
+    """
+    in_percent = percent(value)
+    return value if in_percent is value else float(Decimal(value[:-1]) / 100)
 
 
 def _check_name(name: str) -> str:
@@ -86,7 +107,9 @@ PositiveInt = Annotated[int, Field(ge=1, le=LARGEST)]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-Percent = Annotated[float, Field(gt=0, le=100)]
+Percent = Annotated[float, BeforeValidator(percent), Field(gt=0, le=100)]
+Share = Annotated[float, BeforeValidator(share), Field(ge=0, le=1)]
+"""0 to 1, or as ``2%``."""
 Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 ListName = Annotated[str, AfterValidator(_check_list)]

@@ -13,6 +13,7 @@ from seglock.data.prepare import prepare_dataset
 from seglock.data.prepared import PreparedData, Split
 from seglock.data.problems import Problem, require_sound
 from seglock.data.remarks import class_notes
+from seglock.data.splits import train_count
 from seglock.data.synthetic import write_synthetic
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "open_encrypted",
     "prepare_dataset",
     "require_sound",
+    "train_count",
     "write_encrypted",
     "write_synthetic",
 ]

@@ -16,7 +16,7 @@ from seglock.data.layout import CLASSES_FILE, VOID, VocFolder, find_voc_folder
 from seglock.data.names import IMAGE_SUFFIXES, IMAGES, MASK_SUFFIXES, MASKS, is_id
 from seglock.data.pictures import STORED_SIZE, open_image, open_mask
 from seglock.data.problems import Problem
-from seglock.data.remarks import Pixels, Remarks, class_problems, count_labels
+from seglock.data.remarks import Pixels, Remarks, class_problems, count_labels, labels_seen
 from seglock.data.splits import SPLITS
 from seglock.errors import DataError
 
@@ -70,12 +70,15 @@ def check_dataset(
     problems: list[Problem] = []
     notes: list[str] = []
     classes: tuple[str, ...] = ()
+    fault = ""
     try:
         classes = folder.classes
     except DataError as error:
-        problems.append(Problem("classes", CLASSES_FILE, str(error)))
-    if not (folder.root / CLASSES_FILE).exists():
-        notes.append(f"no {CLASSES_FILE}: labels are read as the 21 classes of PASCAL VOC")
+        fault = str(error)
+    if folder.is_pascal:
+        notes.append(
+            f"no {CLASSES_FILE}, and the ids are PASCAL VOC's: labels are read as its 21 classes"
+        )
     lists = folder.lists
     splits = splits or [name for name in SPLITS if name in lists] or lists
     members, images = _check_lists(folder, splits, problems)
@@ -86,6 +89,8 @@ def check_dataset(
         problems += remarks.problems
         if classes:
             problems += class_problems(remarks.pixels, classes)
+    if fault:
+        problems.insert(0, Problem("classes", CLASSES_FILE, fault + labels_seen(remarks.pixels)))
     notes += remarks.notes()
     return Findings(folder.root, classes, images, problems, notes, remarks.pixels)
 

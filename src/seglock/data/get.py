@@ -117,7 +117,9 @@ def _copy(source: VocFolder, lists: list[str], folder: Path, progress: Progress 
 
     So nothing points to the user's files, and no list to a place on the user's machine.
     """
-    require_sound(check_dataset(source.root, splits=lists, pixels=False).problems, source.root)
+    named = source.is_pascal or (source.root / CLASSES_FILE).exists()
+    found = check_dataset(source.root, splits=lists, pixels=not named, progress=progress)
+    require_sound(found.problems, source.root)
     for place in (IMAGES, MASKS, LISTS):
         (folder / place).mkdir(parents=True, exist_ok=True)
     write_text(folder / CLASSES_FILE, "\n".join(source.classes) + "\n")

@@ -3,11 +3,13 @@
 ROOT/JPEGImages/ID.jpg|jpeg|png|bmp|webp  8-bit images
 ROOT/SegmentationClass/ID.png            palette or grey masks of class indices, 255 = void
 ROOT/ImageSets/Segmentation/SPLIT.txt    one id a line
-ROOT/classes.txt                         one name a line in index order; the 21 VOC names without it
+ROOT/classes.txt                         one name a line, in index order; PASCAL VOC itself has none
 """
 
 from __future__ import annotations
 
+import contextlib
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 _MOST_TEXT = 16 << 20
+_PASCAL_ID = re.compile(r"20\d\d_\d{6}")
 VOID = 255
 LISTS = "ImageSets/Segmentation"
 CLASSES_FILE = "classes.txt"
@@ -54,8 +57,21 @@ class VocFolder:
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """Class names in index order, from classes.txt or else the 21 of PASCAL VOC."""
-        return read_classes(self.root)
+        """Class names in index order, from classes.txt, or else PASCAL VOC's for photos of it.
+
+        Raises DataError for a file that is missing, or does not name classes.
+        """
+        return VOC_CLASSES if self.is_pascal else read_classes(self.root)
+
+    @cached_property
+    def is_pascal(self) -> bool:
+        """Whether all ids are those of PASCAL VOC, and no classes.txt says what its labels mean."""
+        if (self.root / CLASSES_FILE).exists():
+            return False
+        with contextlib.suppress(DataError):
+            ids = [name for split in self.lists for name in self.ids(split)]
+            return bool(ids) and all(map(_PASCAL_ID.fullmatch, ids))
+        return False
 
     @property
     def lists(self) -> list[str]:
@@ -151,12 +167,13 @@ def only_place(path: Path, fitting: Callable[[str], list[str]]) -> str:
 
 
 def read_classes(root: Path) -> tuple[str, ...]:
-    """Class names in index order from ``root/classes.txt``; without that file, VOC's 21."""
+    """Class names in index order from ``root/classes.txt``."""
     path = Path(root) / CLASSES_FILE
+    fix = "write one class a line, in the order of the masks' indices"
     try:
         text = _read_text(path, Path(root))
-    except FileNotFoundError:
-        return VOC_CLASSES
+    except FileNotFoundError as error:
+        raise DataError(f"{path} must name the classes", got="no such file", fix=fix) from error
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
     names = tuple(composed(line.strip()) for line in text.rstrip().split("\n") if text.strip())
@@ -165,7 +182,7 @@ def read_classes(root: Path) -> tuple[str, ...]:
         raise DataError(
             f"{path} must name 2 to {VOID} different classes",
             got=fault or f"{len(names)} names",
-            fix="write one class a line, in the order of the masks' indices",
+            fix=fix,
         )
     return names
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,13 +35,19 @@ _CHUNK = 64
 
 
 def prepare_dataset(
-    params: DataParams, raw: Path, out: Path, *, progress: Progress | None = None
+    params: DataParams,
+    raw: Path,
+    out: Path,
+    *,
+    progress: Progress | None = None,
+    enough: Callable[[int], None] | None = None,
 ) -> PreparedData:
     """Check, select, split and resize a raw folder into the arrays of ``PreparedData``.
 
     Images are resized bilinearly, masks by the nearest pixel. All problems of the dataset are
     reported in one DataError before anything is written, and so is a split with fewer than two
-    classes at this size: every model would score 1.0 there.
+    classes at this size: every model would score 1.0 there. ``enough`` is asked before that
+    whether so many training images will do; what it raises ends it.
 
     >>> import tempfile
     >>> from seglock.config import DataParams, SyntheticParams
@@ -74,6 +80,8 @@ def prepare_dataset(
     classes, table = select_classes(folder.classes, params.classes)
     notes += selection_notes(folder.classes, classes)
     splits = choose_splits(params, raw)
+    if enough:
+        enough(len(splits["train"]))
     with replacing_folder(out) as target:
         pixels = {
             name: _write_split(target, name, members, params.image_side, table, progress)
@@ -112,7 +120,7 @@ def resize_pair(member: Member, side: int, table: bytes) -> tuple[np.ndarray, np
 def _raw_folder(raw: Path) -> VocFolder:
     if not raw.is_dir():
         raise DataError(
-            f"{raw} must hold the raw dataset", got="no such folder", fix="run seglock data get"
+            f"{raw} must hold the raw dataset", got="no such folder", fix="run `dvc repro prepare`"
         )
     return VocFolder(raw)
 

@@ -16,7 +16,7 @@ from seglock.files import read_object, sha256_file
 
 PREPARED_FILE = "prepared.json"
 ARRAYS = tuple(f"{split}_{kind}.npy" for split in SPLITS for kind in ("images", "masks"))
-_FIX = "run seglock data prepare"
+_FIX = "run `dvc repro prepare`"
 _FIELDS = {
     "dataset": str, "classes": list, "image_side": int, "digest": str, "ids": dict, "files": dict
 }  # fmt: skip

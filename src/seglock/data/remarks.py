@@ -10,7 +10,7 @@ import numpy as np
 from seglock.data.layout import VOID
 from seglock.data.problems import Problem
 
-_SHOWN = 5
+_SHOWN, _SHOWN_RUNS = 5, 12
 Pixels = Mapping[str, np.ndarray]
 """For each split how many pixels each of the 256 labels has, (256,) int64."""
 
@@ -40,6 +40,25 @@ def class_problems(pixels: Pixels, classes: Sequence[str]) -> list[Problem]:
             )
             problems.append(Problem("fewer than two classes", split, message))
     return problems
+
+
+def labels_seen(pixels: Pixels) -> str:
+    """Which labels the masks have, for whoever has to name them.
+
+    >>> pixels = np.zeros(256, np.int64)
+    >>> pixels[[0, 1, 2, 7, 255]] = 30, 5, 5, 1, 12
+    >>> labels_seen({"train": pixels})
+    '; its masks have the labels 0 to 2, 7, and 255, which is void'
+    """
+    seen = np.flatnonzero(sum(pixels.values(), np.zeros(256, np.int64)))
+    labels = seen[seen != VOID]
+    if not len(labels):
+        return ""
+    runs = np.split(labels, np.flatnonzero(np.diff(labels) > 1) + 1)
+    shown = [f"{run[0]} to {run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs]
+    some = ", ".join(shown[:_SHOWN_RUNS]) + ", ..." * (len(shown) > _SHOWN_RUNS)
+    void = f", and {VOID}, which is void" * (VOID in seen)
+    return f"; its masks have the labels {some}{void}"
 
 
 def class_notes(pixels: Pixels, classes: Sequence[str]) -> list[str]:

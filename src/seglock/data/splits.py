@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +51,18 @@ def used_lists(params: DataParams) -> list[str]:
     """Names of the lists that a configuration reads; each serves one split only."""
     named = [params.val_split] if isinstance(params.val_split, str) else []
     return [params.train_split, *named, params.test_split]
+
+
+def train_count(params: DataParams, images: Mapping[str, int]) -> int | None:
+    """How many images remain to train on, of lists that name so many; None where they do not tell.
+
+    >>> from seglock.config import DataParams
+    >>> train_count(DataParams(val_split=64), {"train": 640, "val": 128})
+    576
+    """
+    held = params.val_split if isinstance(params.val_split, int) else 0
+    named = images.get(params.train_split)
+    return None if named is None or params.extra_source else named - held
 
 
 def choose_splits(params: DataParams, raw: Path) -> dict[str, list[Member]]:

@@ -7,7 +7,8 @@ loads that folder into one.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,11 @@ def weights_file(source: str, root: Path) -> Path | None:
 
 
 def fetch_weights(
-    params: ModelParams, out: Path, *, file: Path | None = None, progress: bool = True
+    params: ModelParams,
+    out: Path,
+    *,
+    file: Path | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> None:
     """Write the initial weights that ``params.initial_weights`` names into the folder ``out``.
 
@@ -48,6 +53,8 @@ def fetch_weights(
     the whole network, 21 classes) come through torchvision's loader and torch's download cache.
     ``file`` is the trained baseline's, for the source ``baseline``, or what the name of a file
     stands for; it is told by that name.
+
+    tell: hears what is downloaded, from where, and how much it is.
 
     Raises ModelError when weights cannot be downloaded, or when a file is missing, damaged or not
     safetensors.
@@ -61,7 +68,7 @@ def fetch_weights(
         target.unlink(missing_ok=True)
     else:
         if kind in PUBLISHED:
-            about["file"], tensors = _published(params.name, kind, progress)
+            about["file"], tensors = _published(params.name, kind, tell)
         else:
             named = Path(source)
             path = _given_file(source, file or (None if kind == BASELINE else named))
@@ -96,16 +103,22 @@ def _given_file(source: str, path: Path | None) -> Path:
     return path
 
 
-def _published(name: str, kind: str, progress: bool) -> tuple[str, dict[str, Tensor]]:
+def _published(
+    name: str, kind: str, tell: Callable[[str], None] | None
+) -> tuple[str, dict[str, Tensor]]:
     from torchvision.models import get_weight
 
     network = REGISTRY[name]
     weights_name = network.imagenet if kind == "imagenet" else network.coco
     assert weights_name is not None  # params.yaml names what the network has
     weights = get_weight(weights_name)
-    file = str(weights.url).rsplit("/", 1)[-1]
+    place, _, file = str(weights.url).rpartition("/")
+    if tell and not (_cache() / file).is_file():
+        tell(f"downloading {file} from {place}: {weights.meta['_file_size']:.0f} MB")
     with _download_errors(str(weights.url), file):
-        state = weights.get_state_dict(progress=progress, check_hash=True, weights_only=True)
+        state = weights.get_state_dict(
+            progress=sys.stderr.isatty(), check_hash=True, weights_only=True
+        )
     tensors = _as_backbone(state, network) if kind == "imagenet" else dict(state)
     return file, tensors
 
@@ -123,18 +136,22 @@ def _as_backbone(state: dict[str, Tensor], network: Network) -> dict[str, Tensor
 def _download_errors(url: str, file: str) -> Iterator[None]:
     import pickle
 
-    from torch import hub
-
-    cache = Path(hub.get_dir()) / "checkpoints"
     try:
         yield
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
         raise ModelError(
             f"published weights must be downloaded from {url}",
             got=" ".join(str(error).split()) or type(error).__name__,
-            fix=f"go online, or bring that file from elsewhere and put it at {cache / file}, "
+            fix=f"go online, or bring that file from elsewhere and put it at {_cache() / file}, "
             "or set model.initial_weights to a safetensors file you have",
         ) from error
+
+
+def _cache() -> Path:
+    """Where torch keeps what it has downloaded."""
+    from torch import hub
+
+    return Path(hub.get_dir()) / "checkpoints"
 
 
 def load_initial_weights(model: nn.Module, folder: Path) -> list[str]:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seglock.audit import AuditReport, search_project
+from seglock.audit import AuditReport, Progress, exposures, search_project
 from seglock.config import PARAMS_FILE, Params, load_params
-from seglock.errors import SeglockError
+from seglock.errors import SeglockError, as_command
 from seglock.keys import demonstration_key
 from seglock.stages.locks import OpenLock
 
@@ -20,10 +20,16 @@ if TYPE_CHECKING:
 IMAGES = 128  # of each split, evenly spread
 
 
-def run_audit(root: Path, progress: Callable[[str], None] | None = None) -> AuditReport:
+def run_audit(
+    root: Path,
+    progress: Progress | None = None,
+    tell: Callable[[str], None] = print,
+) -> AuditReport:
     """All leaks of the project at ``root`` that ``seglock.audit.report`` can find.
 
-    ``progress`` is told each place before it is searched.
+    Without any key there is nothing to look for: only what others can read is told then.
+
+    tell: is told at once what is looked for, and where the project's keys are not among it.
     """
     root = Path(root).resolve()
     report = AuditReport()
@@ -31,10 +37,26 @@ def run_audit(root: Path, progress: Callable[[str], None] | None = None) -> Audi
     wanted = _key_names(root, params)
     keys = _load_keys(wanted, report)
     report.proves_nothing = bool(wanted) and wanted.isdisjoint(keys)
-    needles, scales = _what_to_find(root, params, keys, report)
     report.keys = sorted(f"{name} ({key.id})" for name, key in keys.items())
+    if report.proves_nothing:
+        tell(_without(wanted))
+    if not keys:
+        report.exposures += exposures(root)
+        return report
+    tell(f"looking for {', '.join(report.keys)}, and what equals them")
+    needles, scales = _what_to_find(root, params, keys, report)
     search_project(root, needles, report, scales=scales, progress=progress)
     return report
+
+
+def _without(wanted: set[str]) -> str:
+    name = min(wanted)
+    one = f"key {name} is" if len(wanted) == 1 else f"keys {', '.join(sorted(wanted))} are"
+    return (
+        f"this project's {one} not at hand, so nothing of it can be looked for; audit where it is, "
+        f"or bring it here: {as_command('seglock', 'key', 'export', name, '--out', 'FILE')} there, "
+        "then `seglock key import FILE`"
+    )
 
 
 def _params(root: Path, report: AuditReport) -> Params | None:

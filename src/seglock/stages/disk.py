@@ -1,7 +1,9 @@
-"""How much disk a configuration needs. Counting only: nothing is downloaded or encrypted."""
+"""How much disk a configuration needs, and how many images it has to train on. Counting only:
+nothing is downloaded or encrypted."""
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from seglock.config import DataParams, ModelParams, Params
@@ -94,6 +96,23 @@ def _images(params: DataParams, root: Path) -> tuple[int, int, int]:
         count = sum(VOC2012_IMAGES.values())
         return count, VOC2012_IMAGES["val"], count * VOC2012_RAW
     return _count_folder(params, root)
+
+
+def training_images(params: DataParams, root: Path) -> int | None:
+    """How many images there are to train on, by the lists of a folder or of data/raw; None where
+    that cannot be told yet."""
+    from seglock.data import find_voc_folder, train_count
+    from seglock.data.sources import resolve_source
+    from seglock.errors import SeglockError
+
+    if params.dataset == "synthetic":
+        return train_count(params, {params.train_split: params.synthetic.train})
+    raw, images = root / "data" / "raw", {}
+    with contextlib.suppress(SeglockError, OSError):
+        source = raw if raw.is_dir() else root / resolve_source(params.source or "")
+        folder = find_voc_folder(source)
+        images = {params.train_split: len(folder.ids(params.train_split))}
+    return train_count(params, images)
 
 
 def _count_folder(params: DataParams, root: Path) -> tuple[int, int, int]:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.filesize import decimal
 
-from seglock.config import PARAMS_FILE, DataParams, Params, load_params
+from seglock.config import PARAMS_FILE, DataParams, Params, load_params, require_batch
 from seglock.errors import SeglockError, as_command
-from seglock.stages.disk import estimate_disk
+from seglock.stages.disk import estimate_disk, training_images
 from seglock.variables import as_written
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def doctor(root: Path) -> list[Check]:
     if params is not None:
         given = params
         looks["dataset"] = lambda: _dataset(root, given.data)
+        looks["batch"] = lambda: _batch(root, given)
         looks["checkpoints"] = lambda: _checkpoints(root)
         looks["disk"] = lambda: _disk(root, given)
     for topic, look in looks.items():
@@ -258,6 +259,13 @@ def _source_problem(root: Path, source: str) -> tuple[str | None, str]:
             check = as_command("seglock", "data", "check", path)
             return f"{len(problems)} problems", f"run {check}"
     return None, ""
+
+
+def _batch(root: Path, params: Params) -> Iterator[Check]:
+    images = training_images(params.data, root)
+    if images is not None:
+        require_batch(dict(params.train), images)
+        yield Check("batch", "ok", f"{images} images to train on, {params.train.batch_size} a step")
 
 
 def _disk(root: Path, params: Params) -> Iterator[Check]:

@@ -7,6 +7,7 @@ result files are written before the run is told of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +25,20 @@ if TYPE_CHECKING:
     from seglock.evaluation import AccessResult
     from seglock.results.pictures import Pictures
 
+Progress = Callable[[str, int, int | None], None]
 
-def evaluate_locks(locks: Iterable[str], root: Path) -> list[Evaluation]:
+
+def evaluate_locks(
+    locks: Iterable[str],
+    root: Path,
+    *,
+    progress: Progress | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> list[Evaluation]:
     """Judge locks one after another; returns what each data/evaluations/LOCK/evaluation.json says.
 
     Reads data/prepared, data/models/LOCK, the lock's encrypted test split and its key.
+    tell: gets a line before and after each.
 
     Raises KeyRefusedError, before anything heavy, when the secret is missing, does not match its
     record, or is not the one the model was trained under; ModelError when the weights are
@@ -36,12 +46,26 @@ def evaluate_locks(locks: Iterable[str], root: Path) -> list[Evaluation]:
     server cannot be reached.
     """
     params = load_params(root / "params.yaml")
-    opened = [open_lock(name, params, root) for name in locks]
-    return [evaluate_opened(lock, params, root) for lock in opened]
+    found = []
+    for lock in [open_lock(name, params, root) for name in locks]:
+        if tell:
+            keys = (
+                f"with {params.evaluate.wrong_keys} wrong keys" if lock.key else "which has no key"
+            )
+            tell(f"{lock.name}: judged {keys}")
+        found.append(evaluate_opened(lock, params, root, progress=progress))
+        if tell:
+            tell(f"{lock.name}: {_in_short(found[-1].scores)}")
+    return found
 
 
 def evaluate_opened(
-    lock: OpenLock, params: Params, root: Path, *, tracked: bool = True
+    lock: OpenLock,
+    params: Params,
+    root: Path,
+    *,
+    tracked: bool = True,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """The same for one lock with its key; what is not ``tracked`` is told to no run."""
     training = read_training(lock, root)
@@ -50,7 +74,7 @@ def evaluate_opened(
     from seglock.tracking import MemoryTracker
 
     data = PreparedData.open(root / "data" / "prepared")
-    measure = _prepare(lock, params, root, data)
+    measure = _prepare(lock, params, root, data, progress)
     with (
         sole_writer(root, "evaluations", lock.name),
         trained_run(lock.name, params, data, lock.record, training, root)
@@ -70,13 +94,12 @@ def evaluate_opened(
 
 
 def _prepare(
-    lock: OpenLock, params: Params, root: Path, data: PreparedData
+    lock: OpenLock, params: Params, root: Path, data: PreparedData, progress: Progress | None
 ) -> Callable[[], AccessResult]:
     """Open all that is measured, so that whatever is missing is found before a run begins."""
     from seglock.data import open_encrypted
     from seglock.evaluation import judge_lock
     from seglock.models import load_model, pick_device
-    from seglock.training.progress import bar
 
     encrypted = None
     if lock.key is not None:
@@ -89,22 +112,32 @@ def _prepare(
     model = load_model(weights, params.model, data.num_classes)
 
     def measure() -> AccessResult:
-        with bar("batches") as progress:
-            task = progress.add_task(f"evaluate {lock.name}")
-            return judge_lock(
-                model,
-                data,
-                params,
-                test=data.test,
-                unlabelled=data.val.images,
-                transform=transform,
-                wrong=wrong,
-                encrypted=encrypted,
-                pictures=params.evaluate.pictures,
-                progress=lambda done, total: progress.update(task, completed=done, total=total),
-            )
+        return judge_lock(
+            model,
+            data,
+            params,
+            test=data.test,
+            unlabelled=data.val.images,
+            transform=transform,
+            wrong=wrong,
+            encrypted=encrypted,
+            pictures=params.evaluate.pictures,
+            progress=progress and partial(progress, f"evaluating {lock.name}"),
+        )
 
     return measure
+
+
+def _in_short(scores: Scores) -> str:
+    from seglock.report.numbers import four
+
+    if scores.incorrect is None or scores.plain_bn is None:
+        return f"mean IoU {four(scores.owner_miou)}"
+    return (
+        f"mean IoU {four(scores.owner_miou)} with its key, {four(scores.plain.miou)} without, "
+        f"{four(scores.plain_bn.miou)} with new statistics, {four(scores.incorrect.mean)} with "
+        f"wrong keys ({four(scores.incorrect.max)} at most)"
+    )
 
 
 def _evaluation(

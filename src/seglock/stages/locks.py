@@ -115,9 +115,12 @@ def read_training(lock: OpenLock, root: Path) -> Training:
             else f"train it again with dvc repro train@{lock.name}",
         )
     path = folder / WEIGHTS
-    if not path.is_file():
-        raise ModelError(f"{path} must exist", got="no such file", fix=f"{fix}, or dvc pull it")
-    if files.sha256_file(path) != training.weights_sha256:
+    try:
+        found = files.sha256_file(path)
+    except FileNotFoundError as error:
+        pull = f"{fix}, or dvc pull it"
+        raise ModelError(f"{path} must exist", got="no such file", fix=pull) from error
+    if found != training.weights_sha256:
         raise ModelError(
             f"{path} must be the weights that training.json tells of",
             got="other bytes",

@@ -75,7 +75,7 @@ def own_profile(found: Findings, *, taken: Collection[str], gpu: bool) -> OwnDat
     ``taken``: names that other profiles have. Raises DataError where there are too few images or
     no list to test on.
     """
-    val, test, train = _lists(found)
+    val, test, train = require_enough(found)
     base, most, seen = _BASES[gpu]
     side = _side(found, most)
     epochs = min(60 if not gpu else 200, max(20, seen // train))
@@ -99,8 +99,11 @@ def own_profile(found: Findings, *, taken: Collection[str], gpu: bool) -> OwnDat
     return OwnData(name, _PROFILE.format(title=title, **values), notes)
 
 
-def _lists(found: Findings) -> tuple[int | str, str, int]:
-    """Where validation images come from, the list to test on, and how many remain to train on."""
+def require_enough(found: Findings) -> tuple[int | str, str, int]:
+    """Where validation images come from, the list to test on, and how many remain to train on.
+
+    Raises DataError where there are too few of either.
+    """
     have = found.images
     test = next((name for name in ("test", "val") if name in have), None)
     if "train" not in have or test is None:

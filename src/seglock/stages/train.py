@@ -12,12 +12,12 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seglock import __version__, files
-from seglock.config import BASELINE, LockParams, Params, load_params
+from seglock.config import BASELINE, LockParams, Params, load_params, require_batch
 from seglock.keys import DERIVATION_VERSION
 from seglock.results.training import Training, write_history
 from seglock.stages.locks import WEIGHTS, OpenLock, open_lock
@@ -32,21 +32,24 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _DIGEST_SIZE = 16
+Tell = Callable[[str], None] | None
 
 
-def train_locks(locks: Iterable[str], root: Path) -> None:
+def train_locks(locks: Iterable[str], root: Path, *, tell: Tell = None) -> None:
     """Train locks one after another and write data/models/LOCK of each.
 
     One that was stopped goes on where it was. Several in one process pay for torch once. Under
     ``torchrun`` every process calls this, and the first one writes and tracks. Ctrl-C and SIGTERM
     end it with exit code 130; the checkpoint stays.
 
+    tell: gets a line before and after each.
+
     Raises KeyRefusedError, for any of the locks, before anything else is loaded, TrackingError
     when the tracking server cannot be reached, BusyError when another process trains the same lock.
     """
     params = load_params(root / "params.yaml")
     for lock in [open_lock(name, params, root) for name in locks]:
-        train_opened(lock, params, root)
+        train_opened(lock, params, root, tell=tell)
 
 
 def train_opened(
@@ -58,6 +61,7 @@ def train_opened(
     weights: Path | None = None,
     out: Path | None = None,
     rotated_from: str | None = None,
+    tell: Tell = None,
 ) -> None:
     """The same for one lock with its key; what is not ``tracked`` is told to no run.
 
@@ -66,11 +70,17 @@ def train_opened(
     """
     from seglock.address import project_root
     from seglock.data import PreparedData
+
+    data = PreparedData.open(root / "data" / "prepared")
+    recipe, count, side = params.train, len(data.train), data.image_side
+    require_batch(dict(recipe), count)
+    if tell:
+        tell(f"{lock.name}: {count} images of {side}x{side}, {recipe.epochs} epochs")
+
     from seglock.tracking import MemoryTracker
     from seglock.training import checkpoint_folder, rank_of, require_variance, train
 
-    data = PreparedData.open(root / "data" / "prepared")
-    require_variance(params, len(data.train))  # before a run is begun
+    require_variance(params, count)  # before a run is begun
     weights = weights or root / "data" / "weights"
     digest = training_digest(params, lock.params, data.digest, weights, lock.key_id)
     folder = checkpoint_folder(project_root(), lock.name, digest)
@@ -90,6 +100,13 @@ def train_opened(
             _write(target, lock, tracker, result, rotated_from)
             tracker.close()
             shutil.rmtree(folder)
+    if tell:
+        from seglock.report.numbers import duration, four
+
+        tell(
+            f"{lock.name}: validation mean IoU {four(result.val_miou)}, of epoch "
+            f"{result.best_epoch}; trained for {duration(result.seconds)}"
+        )
 
 
 def train_plain(params: Params, root: Path, out: Path) -> Path:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seglock.config.rules import require_batch
 from seglock.data.arrays import read_ahead
-from seglock.errors import TrainingError
 
 if TYPE_CHECKING:
     from seglock.config import TrainParams
@@ -30,14 +30,9 @@ def epoch_batches(count: int, recipe: TrainParams, epoch: int) -> list[np.ndarra
     Returns int64 arrays of ``recipe.batch_size`` numbers; the last may be shorter unless
     ``recipe.drop_last``. Raises TrainingError if there would be none.
     """
+    require_batch(dict(recipe), count)
     size = recipe.batch_size
     steps = count // size if recipe.drop_last else -(-count // size)
-    if steps == 0:
-        raise TrainingError(
-            "an epoch must have at least one batch",
-            got=f"{count} training images, batch_size={size}, drop_last={recipe.drop_last}",
-            fix="lower train.batch_size or set train.drop_last: false",
-        )
     order = np.random.default_rng([recipe.seed % 2**64, epoch]).permutation(count)
     return [order[step * size : (step + 1) * size] for step in range(steps)]
 
