@@ -34,7 +34,7 @@ demo: env ## run the whole pipeline of params.yaml (minutes on two cores), then 
 	dvc repro
 	@seglock report --show
 
-services: ## install the database server that some tests start (Debian, as root; skipped elsewhere)
+services: ## install the database server and browser that some tests start (Debian, as root; skipped elsewhere)
 	@.ci/services
 
 test: env check ## lint, then types, import rules, the docs site and the tests side by side

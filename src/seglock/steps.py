@@ -94,6 +94,21 @@ def parse_step(name: object) -> Step:
     return Step(method, block, percent)
 
 
+def lock_text(name: str) -> str:
+    """A lock's name as people read and type it: the steps of a composition joined by a plus, then
+    the weight of its refusal. A name that is not made of steps stays as its user gave it.
+
+    >>> lock_text("np-4-f25_shf-4-f25"), lock_text("np-8_refuse-0-05"), lock_text("my_lock")
+    ('np-4-f25+shf-4-f25', 'np-8 refuse 0.05', 'my_lock')
+    """
+    steps, _, weight = name.partition("_refuse-")
+    found = [_STEP.fullmatch(part) for part in steps.split("_")]
+    if not all(match and match["method"] in METHODS for match in found):
+        return name
+    text = steps.replace("_", "+")
+    return f"{text} refuse {weight.replace('-', '.')}" if weight else text
+
+
 def check_sequence(steps: Iterable[Step]) -> None:
     """Check that steps, applied from left to right, stay inside the one formula.
 

@@ -84,7 +84,7 @@ def test_whose_figure_the_objective_is(found: dict[str, Any]) -> None:
     found["outcome"] = outcome.model_copy(update={"about": about})
     output = " ".join(invoke("--show").output.split())
     assert "strongest attack up to T1, 200 queries, 2 s each" in output
-    assert "for np-2 + shf-2 it is hill-climb (T1)" in output
+    assert "for np-2+shf-2 it is hill-climb (T1)" in output
 
 
 def test_the_result_fits_80_columns_and_has_every_figure(found: dict[str, Any]) -> None:
@@ -101,7 +101,7 @@ def test_the_result_fits_80_columns_and_has_every_figure(found: dict[str, Any]) 
     assert "This lock was tried under one key only" in sentence
     assert "; this command took 2 min 51 s" in sentence
     reason = outcome.recommendation.reason
-    assert f"Recommended: np-2 + shf-2. {reason[0].upper()}{reason[1:]}." in sentence
+    assert f"Recommended: np-2+shf-2. {reason[0].upper()}{reason[1:]}." in sentence
     assert "optuna-dashboard sqlite:///.seglock/search/tradeoff-1a2b3c4d/study.db" in output
     assert "16 complete, 3 stopped, 1 failed" in output
     for line in output.splitlines():
@@ -163,7 +163,7 @@ def test_an_empty_study_says_how_to_begin(found: dict[str, Any]) -> None:
 def test_inside_dvc_it_is_one_line(found: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_STAGE", "search")
     output = invoke().output
-    assert output.startswith("search: 20 trials; recommended: np-2 + shf-2.")
+    assert output.startswith("search: 20 trials; recommended: np-2+shf-2.")
     assert output.count("\n") == 1
 
 
@@ -182,7 +182,7 @@ def test_a_lock_that_refuses_is_named_and_applied_as_one(
 ) -> None:
     found["outcome"] = make_outcome(refuse=0.1)
     output = " ".join(invoke("--show", "--apply").output.split())
-    assert "Recommended: np-2 + shf-2 refuse 0.1." in output
+    assert "Recommended: np-2+shf-2 refuse 0.1." in output
     assert "under locks: np-2_shf-2_refuse-0-1: {steps: [np-2, shf-2], refuse: 0.1}. `dvc" in output
     lock = load_params(tmp_path / "params.yaml").locks["np-2_shf-2_refuse-0-1"]
     assert lock.refuse == RefuseParams(weight=0.1)

@@ -160,22 +160,33 @@ def test_the_scores_are_json_as_agreed(make_split: MakeSplit) -> None:
         "floors", "correct", "plain", "plain_bn", "incorrect",
         "owner_miou", "unauthorised", "regained", "refused", "pictures",
     ]  # fmt: skip
-    assert set(scores["correct"]) == {"miou", "iou", "per_image_mean", "refused"}
+    assert set(scores["correct"]) == {
+        "miou", "iou", "per_image_mean", "refused", "confusion",
+    }  # fmt: skip
+    matrix = np.array(scores["plain"]["confusion"])
+    assert matrix.sum() == (test.masks != 255).sum()
+    assert iou.mean_iou(matrix) == scores["plain"]["miou"]
     assert set(scores["correct"]["iou"]) == set(CLASSES)
     assert scores["incorrect"]["keys"] == len(scores["incorrect"]["miou"]) == 3
     assert scores["pictures"][2]["plain"] is None
     assert scores["pictures"][0]["id"] == "test-0"
 
 
-def test_pictures_are_spread_and_scored_as_shown(make_split: MakeSplit) -> None:
+def test_pictures_are_spread_then_worst_and_best_and_scored_as_shown(make_split: MakeSplit) -> None:
     test = make_split(9)
     result = judge(test, ["shf-4"], pictures=3)
     pictures = result.pictures
-    assert pictures.ids.tolist() == ["test-1", "test-4", "test-7"]
-    assert np.array_equal(pictures.images, test.images[[1, 4, 7]])
-    assert np.array_equal(pictures.target, test.masks[[1, 4, 7]])
+    right = predict(network(), compose(["shf-4"], KEY), test.images)
+    ranking = np.argsort([reference(right[i], test.masks[i]) for i in range(9)])
+    rows = [1, 4, 7, *ranking[:2], *ranking[:-3:-1]]
+    assert [s.rank for s in result.scores.pictures] == [None] * 3 + ["worst"] * 2 + ["best"] * 2
+    assert pictures.ids.tolist() == [s.id for s in result.scores.pictures]
+    assert pictures.ids.tolist() == [f"test-{row}" for row in rows]
+    assert np.array_equal(pictures.images, test.images[rows])
+    assert np.array_equal(pictures.target, test.masks[rows])
+    assert np.array_equal(pictures.correct, right[rows])
     first_wrong = incorrect_transforms(["shf-4"], KEY, 3)[0]
-    shown = predict(network(), first_wrong, test.images[[1, 4, 7]])
+    shown = predict(network(), first_wrong, test.images[rows])
     assert np.array_equal(pictures.incorrect, shown)
     assert all(getattr(pictures, n).dtype == np.uint8 for n in ("plain", "correct", "incorrect"))
     for index, score in enumerate(result.scores.pictures):

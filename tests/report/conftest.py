@@ -20,7 +20,13 @@ def score(miou: float, classes: Sequence[str], rng: np.random.Generator) -> dict
     """One access's figures, the last class absent from the test split."""
     iou = {name: float(rng.uniform(0, 1)) for name in classes}
     iou[classes[-1]] = None  # type: ignore[assignment]
-    return {"miou": miou, "iou": iou, "per_image_mean": miou - 0.01, "refused": 0.75}
+    return {
+        "miou": miou,
+        "iou": iou,
+        "per_image_mean": miou - 0.01,
+        "refused": 0.75,
+        "confusion": None,
+    }
 
 
 def make_evaluation(
@@ -30,10 +36,11 @@ def make_evaluation(
     classes: Sequence[str] = CLASSES,
     keys: int = 20,
     pictures: int = 2,
+    ranked: bool = False,
     dataset: str = "synthetic",
     seed: int = 0,
 ) -> dict[str, Any]:
-    """evaluation.json of one lock as plain values."""
+    """evaluation.json of one lock as plain values; ``ranked``: with what newer versions keep."""
     rng = np.random.default_rng([seed, sum(map(ord, lock))])
     methods = [step.split("-")[0] for step in steps]
     block = int(steps[0].split("-")[1]) if steps else None
@@ -52,8 +59,10 @@ def make_evaluation(
         "regained": None,
         "refused": None,
         "pictures": [
-            {"id": f"picture-{i}", "correct": None, "plain": plain, "incorrect": None}
-            for i in range(pictures)
+            {"id": f"{rank or 'picture'}-{i}", "rank": rank, "correct": None, "plain": plain}
+            | {"incorrect": None}
+            for rank, count in [(None, pictures), *((r, 2 * ranked) for r in ("worst", "best"))]
+            for i in range(count)
         ],
     }
     if steps:
@@ -76,6 +85,11 @@ def make_evaluation(
             "regained": (max(plain + 0.02, p95) - 0.1102) / (owner - 0.1102),
             "refused": 0.25,
         }
+    if ranked:
+        for access in filter(None, (scores["correct"], scores["plain"])):
+            counts = rng.integers(0, 200, (len(classes), len(classes)))
+            access["confusion"] = (counts + 900 * np.eye(len(classes), dtype=int)).tolist()
+    if steps:
         for entry in scores["pictures"]:
             entry |= {"correct": owner, "incorrect": 0.0912}
     return {

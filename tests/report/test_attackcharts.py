@@ -142,7 +142,7 @@ def test_every_lock_has_its_panel(locks: list[str], tmp_path: Path, drawn: list[
     draw_shares(with_shares(results), tmp_path / "shares.png")
     draw_proximity(analyses_of(locks), tmp_path / "proximity.png", theme=DARK)
     for figure in drawn:
-        assert list(panels_of(figure)) == [lock.replace("_", " + ") for lock in locks]
+        assert list(panels_of(figure)) == [lock.replace("_", "+") for lock in locks]
         for axes in figure.axes:
             labels = [one.get_text() for one in axes.get_xticklabels()]
             boxes = [one.get_window_extent() for one in axes.get_xticklabels() if one.get_visible()]
@@ -166,7 +166,7 @@ def test_courses_have_a_column_a_method_and_every_lock_once(
             for one in axes[-len(columns) :]
             for text in one.get_legend().get_texts()
         ]
-        assert sorted(named) == sorted(lock.replace("_", " + ") for lock in locks)
+        assert sorted(named) == sorted(lock.replace("_", "+") for lock in locks)
         assert sum(len(one.lines) for one in axes) == 4 * len(locks)
 
 

@@ -94,7 +94,7 @@ def test_the_page_is_well_formed_and_needs_no_network(demo: Path) -> None:
     page = Page(text)
     assert text.startswith("<!DOCTYPE html>")
     assert len(page.ids) == len(set(page.ids))
-    assert sum(tag == "img" for tag in page.tags) == 4 + 1 + 3
+    assert sum(tag == "img" for tag in page.tags) == 4 + 1 + 3 + 1
     check_self_contained(page)
     style = text.split("<style>")[1].split("</style>")[0]
     assert "url(" not in style

@@ -144,7 +144,7 @@ def test_every_lock_of_the_front_is_named_once(drawn: Any) -> None:
     study = Study.check(make_study())
     named = [note.get_text() for axes in drawn(study).axes for note in notes(axes)]
     assert sorted(named) == sorted(
-        found.trial.lock.replace("_", " + ") for found in study.front_trials
+        found.trial.lock.replace("_", "+") for found in study.front_trials
     )
 
 

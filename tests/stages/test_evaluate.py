@@ -149,7 +149,8 @@ def test_correct_reads_the_encrypted_split(
 
     monkeypatch.setattr(Transform, "encrypted_to_input", spy)
     evaluate("np-2", project)
-    assert (torch.cat(seen).numpy() == open_encrypted(file)).all()
+    split = torch.cat(seen[:-1]).numpy()  # the last are those that the owner gets worst and best
+    assert (split == open_encrypted(file)).all()
 
 
 def test_the_curve_that_is_told_again_may_have_gaps_but_no_damage(project: Path) -> None:

@@ -21,7 +21,7 @@ def report_command(
     as_json: AsJson = False,
 ) -> None:
     """Render data/reports from the result files, print the table, and say where to look."""
-    from seglock.report.findings import refusals, weak_keys
+    from seglock.report.findings import refusals, seeds, unlearnt, weak_keys
     from seglock.report.page import LOCAL_UI
     from seglock.report.standings import HEADINGS, row, sentences
     from seglock.stages.report import PAGE, REPORT_FOLDER, mlflow_ui, read_report, write_report
@@ -42,8 +42,8 @@ def report_command(
     first = next(iter(locks.values()))
     typer.echo(f"Mean IoU on the test split of {summary['dataset']}. Floors, without any model:")
     typer.echo(f"{first['floor_constant']:.4f} (constant), {first['floor_prior']:.4f} (prior).")
-    notes = [f"Note: {sentence}" for sentence in refusals(summary)]
-    notes += [f"Weak: {sentence}" for sentence in weak_keys(summary)]
+    notes = [f"Note: {sentence}" for sentence in [*seeds(summary), *refusals(summary)]]
+    notes += [f"Weak: {sentence}" for sentence in [*unlearnt(summary), *weak_keys(summary)]]
     for sentence in (*sentences(told), *notes):
         typer.echo(textwrap.fill(sentence, 80, subsequent_indent="  ", break_on_hyphens=False))
     search = summary.get("search")  # a report of an earlier version has none

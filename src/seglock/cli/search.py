@@ -166,10 +166,10 @@ def _print_locks(study: Study) -> None:
 
     Of several keys the means, and half of what lies between the least and the most of them.
     """
-    from seglock.report.method_style import lock_text
     from seglock.report.numbers import four
     from seglock.results.standing import LockLimits
     from seglock.results.tried import Spread, tried_locks
+    from seglock.steps import lock_text
 
     def told(figure: Spread) -> str:
         return four(figure.mean) + (f"\n±{figure.half:.4f}" if figure.half else "")

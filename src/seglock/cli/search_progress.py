@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from seglock.search.observer import Observer, Totals
+from seglock.steps import lock_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
@@ -137,19 +138,12 @@ def running_text(running: dict[str, _Running], front: int) -> str:
     """What runs now and the front, in half a line."""
     jobs = list(running.values())
     if len(jobs) == 1:
-        lock = _shown(jobs[0].lock)
+        lock = lock_text(jobs[0].lock)
         short = lock if len(lock) <= _MOST_LOCK else lock[: _MOST_LOCK - 1] + "…"
         text = f"{short} epoch {jobs[0].epoch}/{jobs[0].epochs}"
     else:
         text = f"{len(jobs)} running"
     return f"{text}, front {front}"
-
-
-def _shown(lock: str) -> str:
-    """A lock's name as ``search.enqueue`` has it, which is shorter than in tables."""
-    from seglock.report.method_style import lock_text
-
-    return lock_text(lock).replace(" + ", "+")
 
 
 def trial_line(record: TrialRecord) -> str:
@@ -163,7 +157,7 @@ def trial_line(record: TrialRecord) -> str:
     """
     from seglock.report.numbers import four
 
-    name = f"trial {record.number} {_shown(record.lock)}"
+    name = f"trial {record.number} {lock_text(record.lock)}"
     if record.state == "complete":
         return (
             f"{name}: owner {four(record.owner_miou)}, unauthorised {four(record.unauthorised)}, "

@@ -33,6 +33,9 @@ Made = TypeVar("Made")
 KEYS_AT_ONCE = 4
 """Wrong keys whose plans are held together: each reading of the images serves so many."""
 
+EXTREMES = 2
+"""Worst images, and best ones, that are kept at most with their predictions."""
+
 
 def judge_lock(
     model: nn.Module,
@@ -58,7 +61,8 @@ def judge_lock(
     that ``incorrect_transforms`` may make it then.
     encrypted: the test images under ``transform``, (N, 3, H, W) uint8 or int16, or None to
     encrypt them here; the figures are the same.
-    pictures: how many images, spread evenly over the split, to keep with their predictions.
+    pictures: how many images, spread evenly over the split, to keep with their predictions; as many
+    of the owner's worst and best come along, ``EXTREMES`` each at most.
     progress: called with (passes done, passes in all) after each pass of a batch.
 
     Memory does not grow with the keys but by one confusion matrix each: ``KEYS_AT_ONCE`` wrong
@@ -91,6 +95,11 @@ def judge_lock(
                     images = owner.upload(encrypted[batch.rows])
                 tally.add(name, batch, predictor(predictor.inputs(to_input, images)))
                 count()
+        if rows := tally.keep_extremes(min(pictures, EXTREMES)):
+            for name, predictor, to_input in passes:
+                known = encrypted if name == "correct" else None
+                images = owner.upload((test.images if known is None else known)[rows])
+                tally.keep(name, rows, predictor(predictor.inputs(to_input, images)))
         _judge_wrong(owner, batches, wrong, keys, refusals, tally, count)
     share = refusals.item() / max(1, len(wrong) * len(test))
     return tally.result(floors, _key_scores(keys, share, transform))
@@ -118,7 +127,7 @@ def _judge_wrong(
                 keys[index] += batch.targets.matrices(prediction).sum(dim=0)
                 refusals += refused(prediction, tally.answer).sum()
                 if index == 0:
-                    tally.keep("incorrect", batch.rows, prediction)
+                    tally.keep("incorrect", batch.numbers, prediction)
                 count()
         number += len(some)
 

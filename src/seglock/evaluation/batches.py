@@ -28,6 +28,11 @@ class Batch:
     images: Tensor
     targets: Targets
 
+    @property
+    def numbers(self) -> range:
+        """Which images of the split these are."""
+        return range(self.rows.start, self.rows.stop)
+
 
 class Batches:
     """The split's batches, in order, as often as they are asked for.

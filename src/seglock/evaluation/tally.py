@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from seglock.evaluation.iou import confusion_matrices, iou_per_class, mean_iou
 from seglock.evaluation.predict import refused
-from seglock.results.evaluation import Floors, KeyScores, PictureScore, Score, Scores
+from seglock.results.evaluation import Floors, KeyScores, PictureScore, Rank, Score, Scores
 from seglock.results.pictures import Pictures
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Tally:
         self.classes = classes
         self.answer = answer
         self.chosen = spread(len(test), pictures)
+        self.ranked: list[tuple[int, Rank]] = []
         # On the device until the end, so that no pass waits for the one before.
         self.matrices: dict[str, list[Tensor]] = {}
         self.refused: dict[str, list[Tensor]] = {}
@@ -59,14 +61,28 @@ class Tally:
         """Count a batch's predictions, (B, H, W) uint8, and keep the chosen ones."""
         self.matrices.setdefault(name, []).append(batch.targets.matrices(prediction))
         self.refused.setdefault(name, []).append(refused(prediction, self.answer))
-        self.keep(name, batch.rows, prediction)
+        self.keep(name, batch.numbers, prediction)
 
-    def keep(self, name: str, rows: slice, prediction: Tensor) -> None:
-        """Keep the chosen images' predictions of a batch."""
-        kept = self.kept.setdefault(name, {})
-        for index in self.chosen:
-            if rows.start <= index < rows.stop:
-                kept[index] = prediction[index - rows.start].clone()
+    def keep(self, name: str, rows: Sequence[int], prediction: Tensor) -> None:
+        """Keep the chosen images' predictions of those of ``rows``."""
+        kept, wanted = self.kept.setdefault(name, {}), {*self.chosen, *dict(self.ranked)}
+        for place, index in enumerate(rows):
+            if index in wanted:
+                kept[index] = prediction[place].clone()
+
+    def keep_extremes(self, most: int) -> list[int]:
+        """Choose the owner's worst images and best ones too, ``most`` each at most; returns which,
+        since their predictions are still to be kept."""
+        if not most:
+            return []
+        owner = "correct" if "correct" in self.matrices else "plain"
+        scores = [mean_iou(matrix) for matrix in torch.cat(self.matrices[owner]).cpu().numpy()]
+        ranking = np.argsort(scores, kind="stable").tolist()
+        order = [index for index in ranking if not np.isnan(scores[index])]
+        most = min(most, len(order) // 2)
+        self.ranked = [(index, "worst") for index in order[:most]]
+        self.ranked += [(index, "best") for index in order[::-1][:most]]
+        return [index for index, _ in self.ranked]
 
     def result(self, floors: Floors, incorrect: KeyScores | None) -> AccessResult:
         """All figures of a split that has labels."""
@@ -96,12 +112,16 @@ class Tally:
 
         names = ("correct", "plain", "incorrect")
         return tuple(
-            PictureScore(id=self.test.ids[index], **{name: score(name, index) for name in names})
-            for index in self.chosen
+            PictureScore(
+                id=self.test.ids[index],
+                rank=rank,
+                **{name: score(name, index) for name in names},
+            )
+            for index, rank in [*((index, None) for index in self.chosen), *self.ranked]
         )
 
     def _pictures(self) -> Pictures:
-        rows = list(self.chosen)
+        rows = [*self.chosen, *(index for index, _ in self.ranked)]
         shape = (len(rows), *self.test.masks.shape[1:])
         predictions = {
             name: np.array([kept[i].cpu().numpy() for i in rows], np.uint8).reshape(shape)
@@ -130,4 +150,5 @@ def _score(matrices: np.ndarray, classes: tuple[str, ...], refusals: Tensor) -> 
         iou=iou,
         per_image_mean=float(np.mean(images)),
         refused=float(refusals.double().mean()),
+        confusion=tuple(map(tuple, total.tolist())),
     )

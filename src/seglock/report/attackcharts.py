@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock.report.charts import one_legend, ramp
-from seglock.report.method_style import lock_text, look
+from seglock.report.method_style import look
 from seglock.report.style import LIGHT, Theme, canvas
 from seglock.results.attack import AttackResult
-from seglock.steps import parse_step
+from seglock.steps import lock_text, parse_step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -23,6 +23,7 @@ from seglock.report.style import (
 )
 from seglock.results.evaluation import Scores
 from seglock.results.training import Epoch
+from seglock.steps import lock_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -169,7 +170,7 @@ def draw_curves(results: Sequence[LockResult], path: Path, *, theme: Theme = LIG
             if baseline and not group.results[0].evaluation.is_baseline:
                 _draw_run(upper, lower, baseline, theme.faint, "baseline")
             for result, colour in zip(group.results, ramp(len(group.results), theme), strict=True):
-                _draw_run(upper, lower, result, colour, result.lock)
+                _draw_run(upper, lower, result, colour, lock_text(result.lock))
             upper.set_title(group.label)
             upper.set_ylim(0, _highest(results, lambda e: e.val_miou))
             lower.set_ylim(0, _highest(results, lambda e: max(e.val_loss, e.train_loss)))
@@ -189,8 +190,8 @@ def ramp(count: int, theme: Theme) -> list[tuple[float, float, float, float]]:
     """Colours for ``count`` lines in order, from dark to light, as RGBA in 0..1."""
     import matplotlib
 
-    low = 0.35 if theme.is_dark else 0.15
-    steps = [low + 0.55 * place / max(count - 1, 1) for place in range(count)]
+    low = 0.45 if theme.is_dark else 0.15
+    steps = [low + 0.5 * place / max(count - 1, 1) for place in range(count)]
     return [matplotlib.colormaps["viridis"](step) for step in steps]
 
 

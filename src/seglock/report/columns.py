@@ -9,6 +9,7 @@ from importlib import resources
 from typing import Any
 
 from seglock.report.numbers import NOTHING, bits, four
+from seglock.steps import lock_text
 
 Figures = Mapping[str, Any]
 
@@ -31,7 +32,7 @@ def _incorrect(figures: Figures) -> str:
 
 # How a lock's figures fill a column that is no mean IoU.
 _FILLS: Mapping[str, Callable[[Figures], str]] = {
-    "lock": lambda figures: str(figures["lock"]),
+    "lock": lambda figures: lock_text(figures["lock"]),
     "steps": _steps,
     "block_size": lambda figures: str(figures["block_size"] or NOTHING),
     "key_space_bits": lambda figures: bits(figures["key_space_bits"]),

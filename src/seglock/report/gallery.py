@@ -17,6 +17,7 @@ from seglock.methods import METHODS
 from seglock.report.locks import LockResult, baseline_of
 from seglock.report.style import CORRECT, LIGHT, PLAIN, Theme, canvas, colour_mask, palette
 from seglock.results.pictures import VOID
+from seglock.steps import lock_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +31,7 @@ GAP = 0.09
 _DOTS = 240
 _MOST_DOTS = 512
 _KEY_NOTE = "Encrypted pictures: demonstration key"
-_ACCESSES = {"correct": CORRECT.label, "plain": PLAIN.label, "incorrect": "Incorrect key"}
+ACCESSES = {"correct": CORRECT.label, "plain": PLAIN.label, "incorrect": "Incorrect key"}
 _LEGEND_ROWS = 8
 _LEGEND_WIDTH = 14
 
@@ -116,10 +117,10 @@ def draw_predictions(
 
 def _fill_row(row: Sequence[Axes], result: LockResult, picture: int, *, titled: bool) -> None:
     pictures, score = result.pictures, result.picture_score(picture)
-    row[0].set_ylabel(result.lock, fontsize=10, fontweight="bold", labelpad=6)
+    row[0].set_ylabel(lock_text(result.lock), fontsize=10, fontweight="bold", labelpad=6)
     encrypted = demonstrate(pictures.images[picture], result.evaluation.steps)
     show(row[0], as_picture(encrypted), "Encrypted" if titled else "")
-    for axes, (access, title) in zip(row[1:], _ACCESSES.items(), strict=True):
+    for axes, (access, title) in zip(row[1:], ACCESSES.items(), strict=True):
         if (masks := getattr(pictures, access)) is not None:
             coloured = colour_mask(masks[picture])
             show(axes, coloured, title if titled else "", getattr(score, access))

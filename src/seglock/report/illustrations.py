@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from seglock.report.attackcharts import (
     draw_courses,
@@ -16,14 +17,18 @@ from seglock.report.attackcharts import (
     with_shares,
 )
 from seglock.report.charts import draw_access_control, draw_curves
+from seglock.report.confusion import draw_confusion
+from seglock.report.extremes import draw_extremes
 from seglock.report.gallery import draw_predictions, draw_scene, draw_transforms
 from seglock.report.lockfigure import draw_lock_figure
 from seglock.report.locks import LockResult, representatives
 from seglock.report.pareto import draw_pareto
 from seglock.report.searchcharts import draw_hypervolume, draw_importances
+from seglock.report.standingchart import draw_standings
 from seglock.report.style import DARK, LIGHT
 from seglock.results.attack import AttackResult
 from seglock.results.study import Study
+from seglock.steps import lock_text
 
 # Noise does not compress: a dark copy of a large gallery would double the page for little.
 _DARK_LIMIT = 400_000
@@ -42,16 +47,20 @@ class Illustration:
 
 def illustrate(
     results: Sequence[LockResult],
+    summary: Mapping[str, Any],
     folder: Path,
     study: Study | None = None,
     attacks: Sequence[AttackResult] = (),
 ) -> dict[str, Illustration]:
     """Draw all figures into ``folder`` as NAME.png; returns those there are, by name.
 
-    ``predictions``, ``predictions-2``, ...: the test images that were kept; ``predictions-all``:
-    the first one and every lock, where the others show some; ``lock-NAME``: one lock.
+    summary: summary.json's. ``predictions``, ``predictions-2``, ...: the test images that were
+    kept; ``predictions-all``: the first one and every lock, where the others show some; and of a
+    lock ``lock-NAME``, ``confusion-NAME`` and ``extremes-NAME``, its worst and best images.
     """
-    figures = [*_of_locks(results), *_of_attacks(results, attacks), *_of_study(study)]
+    alt = "Mean IoU of each lock's owner and of the strongest thief of each tier"
+    first: _Figure = "standings", alt, partial(draw_standings, summary)
+    figures = [first, *_of_locks(results), *_of_attacks(results, attacks), *_of_study(study)]
     return {name: _draw(folder, name, alt, drawing) for name, alt, drawing in figures}
 
 
@@ -73,19 +82,34 @@ def _of_locks(results: Sequence[LockResult]) -> Iterator[_Figure]:
         "One image encrypted by each method at growing block sides",
         partial(draw_transforms, image),
     )
-    for number, name in enumerate(first.ids):
+    for number, name in enumerate(results[0].ids):
         yield (
             f"predictions-{number + 1}" if number else "predictions",
             f"Test image {name}: input, ground truth and predictions under each access",
             partial(draw_predictions, shown, picture=number),
         )
-    if len(first) and len(shown) < len(results):
+    if results[0].ids and len(shown) < len(results):
         alt = "The first test image and every lock's predictions"
         yield "predictions-all", alt, partial(draw_predictions, results)
     for result in shown:
         if not result.evaluation.is_baseline:
             drawing = partial(draw_lock_figure, result.evaluation)
-            yield f"lock-{result.lock}", f"Access to {result.lock}", drawing
+            yield f"lock-{result.lock}", f"Access to {lock_text(result.lock)}", drawing
+        yield from _by_image_and_class(result)
+
+
+def _by_image_and_class(result: LockResult) -> Iterator[_Figure]:
+    scores, name = result.scores, lock_text(result.lock)
+    accesses = {"Correct key": scores.correct, "Plain (no key)": scores.plain}
+    matrices = {
+        title: score.confusion for title, score in accesses.items() if score and score.confusion
+    }
+    if matrices:
+        drawing = partial(draw_confusion, matrices, result.evaluation.classes)
+        yield f"confusion-{result.lock}", f"Which class {name} takes for which", drawing
+    if result.ranked:
+        alt = f"The test images that the owner of {name} gets worst and best"
+        yield f"extremes-{result.lock}", alt, partial(draw_extremes, result)
 
 
 def _of_attacks(

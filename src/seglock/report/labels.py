@@ -41,24 +41,48 @@ class Label(NamedTuple):
     is_bold: bool = False
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
+    """Where a label goes: points of print to the right and up, and which corner is there."""
+
     rank: float
     dx: float
     dy: float
     across: str
     up: str
-    ring: int
+    has_line: bool
 
 
 def place_labels(
     axes: Axes, labels: Sequence[Label], points: Sequence[tuple[float, float]], theme: Theme
 ) -> None:
-    """Write each label beside its point where it covers least.
+    """Write each label beside its point, where `find_places` has it."""
+    from matplotlib.patheffects import withStroke
+
+    for label, place in find_places(axes, labels, points):
+        note = axes.annotate(
+            label.text,
+            (label.x, label.y),
+            xytext=(place.dx, place.dy),
+            textcoords="offset points",
+            ha=place.across,
+            va=place.up,
+            fontsize=_FONT,
+            fontweight="bold" if label.is_bold else "normal",
+            zorder=9,
+            arrowprops=_LINE | {"color": theme.faint} if place.has_line else None,
+            path_effects=[withStroke(linewidth=2.5, foreground=theme.paper)],
+        )
+        note.set_in_layout(False)
+
+
+def find_places(
+    axes: Axes, labels: Sequence[Label], points: Sequence[tuple[float, float]]
+) -> list[tuple[Label, Place]]:
+    """Where each label covers least.
 
     ``points`` are all markers of ``axes``, in data coordinates. The layout must be final: call
     ``figure.draw_without_rendering()`` before.
     """
-    from matplotlib.patheffects import withStroke
     from matplotlib.transforms import Bbox
 
     scale = axes.figure.dpi / 72
@@ -70,9 +94,10 @@ def place_labels(
     ]
     lines = _points_on_lines(axes, scale)
     taken: list[Bbox] = []
+    found: list[tuple[Label, Place]] = []
 
-    def cost_of(found: tuple[_Place, Bbox]) -> float:
-        place, box = found
+    def cost_of(choice: tuple[Place, Bbox]) -> float:
+        place, box = choice
         cost = place.rank + 20 * sum(_overlap(box, other) for other in taken)
         cost += 6 * sum(_overlap(box, other) for other in markers)
         cost += 0.35 * sum(box.contains(x, y) for x, y in lines)
@@ -91,27 +116,16 @@ def place_labels(
             choices.append((place, Bbox.from_bounds(left, low, width, height)))
         best, box = min(choices, key=cost_of)
         taken.append(box)
-        note = axes.annotate(
-            label.text,
-            (label.x, label.y),
-            xytext=(best.dx, best.dy),
-            textcoords="offset points",
-            ha=best.across,
-            va=best.up,
-            fontsize=_FONT,
-            fontweight=weight,
-            zorder=9,
-            arrowprops=_LINE | {"color": theme.faint} if best.ring > _LINE_FROM else None,
-            path_effects=[withStroke(linewidth=2.5, foreground=theme.paper)],
-        )
-        note.set_in_layout(False)
+        found.append((label, best))
+    return found
 
 
-def _places() -> Iterator[_Place]:
+def _places() -> Iterator[Place]:
     for far, ring in enumerate(_RINGS):
         for rank, (right, up, across, side) in enumerate(_SIDES):
             reach = ring * (0.72 if right and up else 1)
-            yield _Place(0.3 * far + 0.02 * rank, right * reach, up * reach, across, side, ring)
+            near = 0.3 * far + 0.02 * rank
+            yield Place(near, right * reach, up * reach, across, side, ring > _LINE_FROM)
 
 
 def _points_on_lines(axes: Axes, scale: float) -> list[tuple[float, float]]:

@@ -16,6 +16,7 @@ from seglock.report.style import (
     canvas,
 )
 from seglock.results.evaluation import Evaluation, KeyScores
+from seglock.steps import lock_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +62,7 @@ def draw_lock_figure(result: Evaluation, path: Path, *, theme: Theme = LIGHT) ->
         axes.set_xlim(0, min(1.12, top * 1.16) if top else 1)
         axes.set_xlabel("mean IoU on the test split")
         axes.grid(axis="x")
-        axes.set_title(f"{result.lock} · {result.dataset} · {result.model}", loc="left")
+        axes.set_title(f"{lock_text(result.lock)} · {result.dataset} · {result.model}", loc="left")
         figure.legend(loc="outside lower center", ncols=2)
 
 

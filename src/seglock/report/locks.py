@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seglock.errors import ReportError
-from seglock.results.evaluation import EVALUATIONS, Evaluation, PictureScore, Scores
+from seglock.results.evaluation import EVALUATIONS, Evaluation, PictureScore, Rank, Scores
 from seglock.results.pictures import Pictures
 from seglock.results.training import MODELS, Epoch, Training, read_history
 from seglock.steps import parse_step
@@ -31,6 +31,16 @@ class LockResult:
     def scores(self) -> Scores:
         """What the owner and everyone else get."""
         return self.evaluation.scores
+
+    @property
+    def ranked(self) -> list[tuple[int, Rank]]:
+        """Which pictures are the owner's worst and best; they come after all others."""
+        return [(n, score.rank) for n, score in enumerate(self.scores.pictures) if score.rank]
+
+    @property
+    def ids(self) -> list[str]:
+        """The names of the pictures that all locks have: those that are neither worst nor best."""
+        return [str(name) for name in self.pictures.ids[: len(self.pictures) - len(self.ranked)]]
 
     def picture_score(self, index: int) -> PictureScore:
         """The per-image scores of one picture; empty where none were written."""

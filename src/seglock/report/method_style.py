@@ -10,6 +10,7 @@ from seglock.report.paper import PAPER_METHODS
 from seglock.report.style import Access
 from seglock.results.study import Study
 from seglock.results.trial import TrialRecord
+from seglock.steps import lock_text
 
 # Hues after Okabe and Ito; the shape tells methods apart without any colour.
 _LOOKS = (
@@ -45,18 +46,6 @@ def method_looks(trials: Sequence[TrialRecord]) -> dict[str, Access]:
         for place, method in enumerate(listed)
         if method in labels
     }
-
-
-def lock_text(lock: str) -> str:
-    """A lock's name for readers: the steps of a composition joined by a plus, then the weight of
-    its refusal, as in ``search.enqueue``.
-
-    >>> lock_text("np-4-f25_shf-4-f25"), lock_text("np-8_refuse-0-05")
-    ('np-4-f25 + shf-4-f25', 'np-8 refuse 0.05')
-    """
-    steps, _, weight = lock.partition("_refuse-")
-    text = " + ".join(steps.split("_"))
-    return f"{text} refuse {weight.replace('-', '.')}" if weight else text
 
 
 def trial_labels(study: Study) -> dict[int, str]:

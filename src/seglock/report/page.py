@@ -30,7 +30,7 @@ def render_page(
 
     With a ``study`` it links to pareto.html beside it, with attacks to leaderboard.html.
     """
-    ids = results[0].pictures.ids
+    ids = results[0].ids
     names = [f"predictions-{place + 1}" if place else "predictions" for place in range(len(ids))]
     return render(
         "report.html",

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seglock.report.labels import Label, place_labels
-from seglock.report.method_style import lock_text, method_looks, trial_labels
+from seglock.report.method_style import method_looks, trial_labels
 from seglock.report.paper import PUBLISHED_DATASET
 from seglock.report.pareto_zoom import View, is_in, near_view, whole_view
 from seglock.report.paretopanels import Looks, draw_published, draw_view
 from seglock.report.style import LIGHT, Theme, canvas, named_handles, say
 from seglock.results.study import Study
+from seglock.steps import lock_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,8 +66,13 @@ def _name_points(
     axes: Axes, study: Study, view: View, elsewhere: View | None, theme: Theme
 ) -> None:
     """Name the front's locks and the chosen one, but for those that another panel names."""
+    points = [(f.unauthorised, f.owner) for f in study.measured if is_in(f, view)]
+    place_labels(axes, names(study, view, elsewhere), points, theme)
+
+
+def names(study: Study, view: View, elsewhere: View | None = None) -> list[Label]:
+    """What the locks of the front and the chosen one are called, of those in ``view`` only."""
     labels, chosen = trial_labels(study), study.chosen
-    inside = [found for found in study.measured if is_in(found, view)]
     named = [
         Label(
             labels.get(found.trial.number, lock_text(found.trial.lock)),
@@ -74,13 +80,12 @@ def _name_points(
             found.owner,
             is_bold=found == chosen,
         )
-        for found in inside
-        if (found == chosen or found.trial.number in labels)
+        for found in study.measured
+        if is_in(found, view)
+        and (found == chosen or found.trial.number in labels)
         and not (elsewhere and is_in(found, elsewhere))
     ]
-    named.sort(key=lambda label: not label.is_bold)
-    points = [(found.unauthorised, found.owner) for found in inside]
-    place_labels(axes, named, points, theme)
+    return sorted(named, key=lambda label: not label.is_bold)
 
 
 def _legends(figure: Figure, axes: Sequence[Axes], looks: Looks, theme: Theme) -> None:

@@ -15,7 +15,7 @@ from seglock.results.trial import BaselineRecord, MeasuredTrial
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_FEASIBLE = ("#cfe6d6", "#1d3a2b")
+FEASIBLE = ("#cfe6d6", "#1d3a2b")
 VERDICTS: dict[Status, str] = {
     "recommended": "Recommended",
     "undecided": "Candidate, undecided",
@@ -83,7 +83,7 @@ def _draw_limits(
     """The region within both limits, and what bounds it: baseline and floor."""
     axes.fill(
         *within_limits(study.limits, baseline, view[0], view[3]),
-        facecolor=_FEASIBLE[theme.is_dark],
+        facecolor=FEASIBLE[theme.is_dark],
         edgecolor="none",
         zorder=0.5,
         label=f"Within the limits: {study.limits.text}",
@@ -132,20 +132,24 @@ def _draw_front(axes: Axes, front: Sequence[MeasuredTrial], view: View, theme: T
 
 def _join_keys(axes: Axes, measured: Sequence[MeasuredTrial], looks: Looks, theme: Theme) -> None:
     """Thin lines between trials of one lock and recipe: how far apart its keys are."""
+    for several in several_keys(measured):
+        axes.plot(
+            [found.unauthorised for found in several],
+            [found.owner for found in several],
+            color=theme.colour(looks[several[0].trial.method]),
+            linestyle=(0, (1, 2)),
+            linewidth=1.2,
+            zorder=3.5,
+            label="One lock, several keys",
+        )
+
+
+def several_keys(measured: Sequence[MeasuredTrial]) -> list[list[MeasuredTrial]]:
+    """The trials of each lock and recipe that was tried under more than one key."""
     recipes: dict[tuple[object, ...], list[MeasuredTrial]] = {}
     for found in measured:
         recipes.setdefault(found.trial.recipe, []).append(found)
-    for several in recipes.values():
-        if len(several) > 1:
-            axes.plot(
-                [found.unauthorised for found in several],
-                [found.owner for found in several],
-                color=theme.colour(looks[several[0].trial.method]),
-                linestyle=(0, (1, 2)),
-                linewidth=1.2,
-                zorder=3.5,
-                label="One lock, several keys",
-            )
+    return [several for several in recipes.values() if len(several) > 1]
 
 
 def draw_published(axes: Axes, study: Study, looks: Looks, theme: Theme) -> None:

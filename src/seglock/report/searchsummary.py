@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from seglock.report.method_style import lock_text
 from seglock.report.numbers import four
 from seglock.results.standing import LockLimits
 from seglock.results.study import Study
 from seglock.results.trial import TrialRecord
 from seglock.results.tried import TriedLock, tried_locks
+from seglock.steps import lock_text
 
 _FRONT = ("number", "lock", "steps", "owner_miou", "drop", "unauthorised", "regained")
 _VERDICTS = {

@@ -18,9 +18,21 @@ from seglock.results.standing import (
     tried,
     verdict,
 )
+from seglock.steps import lock_text
 
 Figures = Mapping[str, Any]
 THIEVES: tuple[Tier, ...] = ("T0", "T1", "T2", "T3")
+LEARNT = 0.01
+"""A network that is no more than this above the floor is said to have learnt nothing."""
+
+
+def has_learnt(figures: Figures) -> bool:
+    """Whether a lock's owner gets more than what needs no model.
+
+    >>> has_learnt({"owner_miou": 0.5, "floor": 0.1}), has_learnt({"owner_miou": 0.1, "floor": 0.1})
+    (True, False)
+    """
+    return bool(figures["owner_miou"] - figures["floor"] > LEARNT)
 
 
 def standings(
@@ -74,6 +86,7 @@ def _standing(
         "beyond": beyond.document() if beyond else None,
         "cost": own / plain if own and plain else None,
         "held_against": held_against(attacks),
+        "learnt": has_learnt(figures),
         "broken": list(faults),
     }
 
@@ -84,12 +97,15 @@ def _told(thief: Thief) -> dict[str, Any]:
 
 def holds_text(standing: Figures) -> str:
     """Whether a lock holds, in a few words: broken by thieves, or else too dear for its owner.
+    A network that learnt nothing says nothing of its lock.
 
-    >>> holds_text({"broken": ["drop", "T0"]}), holds_text({"broken": ["drop"]})
-    ('broken: T0', 'drop too large')
-    >>> holds_text({"broken": [], "held_against": "T1"})
+    >>> holds_text({"learnt": True, "broken": ["drop", "T0"]})
+    'broken: T0'
+    >>> holds_text({"learnt": True, "broken": [], "held_against": "T1"})
     'holds to T1'
     """
+    if not standing.get("learnt", True):  # a report of an earlier version has none
+        return "learnt nothing"
     return verdict(standing["broken"], standing.get("held_against"))
 
 
@@ -110,7 +126,7 @@ def row(figures: Figures, standing: Figures | None) -> list[str]:
     """
     bits = figures["key_space_bits"]
     return [
-        figures["lock"],
+        lock_text(figures["lock"]),
         holds_text(standing) if standing else NOTHING,
         four(figures["owner_miou"]),
         four(figures["drop"]),
@@ -162,4 +178,4 @@ def sentences(told: Mapping[str, Any]) -> Iterable[str]:
                 f"{signed(line['beyond'])} beyond scratch ({line['attack']}, "
                 f"{line['labelled']} images)"
             )
-        yield f"{name}: {'; '.join(words)}."
+        yield f"{lock_text(name)}: {'; '.join(words)}."

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from seglock.report import numbers
-from seglock.report.findings import least, refusals
+from seglock.report.findings import least, refusals, seeds
 from seglock.report.leaderboard import plan_text, shade, share_text, spent_text
-from seglock.report.method_style import lock_text
-from seglock.report.standings import holds_text, thief_text
+from seglock.report.standings import holds_text
+from seglock.steps import lock_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 _LATEX = str.maketrans(
@@ -36,7 +36,7 @@ def data_url(path: Path) -> str:
 _FILTERS = (
     numbers.four, numbers.signed, numbers.bits, numbers.plans, numbers.search_effort,
     numbers.duration, lock_text, shade, plan_text, share_text, spent_text, escape_latex,
-    data_url, least, refusals, holds_text, thief_text,
+    data_url, least, refusals, seeds, holds_text,
 )  # fmt: skip
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from seglock.config import BASELINE
 from seglock.results.attack import regained
 from seglock.results.record import Record, RunId
 
 EVALUATIONS = Path("data/evaluations")
+Rank = Literal["worst", "best"]
 
 
 class Score(Record):
     """One kind of access. Figures are IoU, 0 to 1; None where a class does not occur.
 
+    confusion: pixels of each true class, a row each, that were taken for each class, (C, C); None
+    in files of versions that did not keep it.
     refused: the share of the images, 0 to 1, that are answered with one class at every pixel, the
     one that the training masks have most: what a lock with ``refuse`` answers without the key.
     None in files of versions that did not measure it, here and below.
@@ -25,6 +28,7 @@ class Score(Record):
     iou: dict[str, float | None]
     per_image_mean: float | None = None
     refused: float | None = None
+    confusion: tuple[tuple[int, ...], ...] | None = None
 
 
 class Floors(Record):
@@ -59,9 +63,14 @@ class KeyScores(Record):
 
 
 class PictureScore(Record):
-    """Mean IoU of one test image; None where there is no such access, or all of it is void."""
+    """Mean IoU of one test image; None where there is no such access, or all of it is void.
+
+    rank: whether it was kept as one of the owner's worst or best, the first of them first; None
+    for those that are spread over the split.
+    """
 
     id: str
+    rank: Rank | None = None
     correct: float | None = None
     plain: float | None = None
     incorrect: float | None = None

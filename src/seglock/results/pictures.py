@@ -22,7 +22,8 @@ _DAMAGE = (OSError, MemoryError, ValueError, KeyError, EOFError, TypeError, Attr
 
 @dataclass(frozen=True)
 class Pictures:
-    """P test images spread evenly over the split.
+    """P test images: some spread evenly over the split, then the owner's worst and best; which is
+    which stands with their scores in evaluation.json.
 
     Shapes: ids (P,) str; images (P, 3, S, S) uint8, never encrypted; target and predictions
     (P, S, S) uint8 class indices, 255 void. A prediction the lock has not (the baseline's

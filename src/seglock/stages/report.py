@@ -60,7 +60,7 @@ def write_report(root: Path) -> dict[str, Any]:
         tempfile.TemporaryDirectory(prefix="seglock-report-") as scratch,
         files.replacing_folder(root / REPORT_FOLDER) as out,
     ):
-        illustrations = illustrate(results, Path(scratch), study, attacks)
+        illustrations = illustrate(results, summary, Path(scratch), study, attacks)
         own = {} if not os.environ.get("MLFLOW_TRACKING_URI") else {"store": "$MLFLOW_TRACKING_URI"}
         page = render_page(results, summary, illustrations, study=study, ui=mlflow_ui(), **own)
         files.write_text(out / PAGE, page)
@@ -71,7 +71,7 @@ def write_report(root: Path) -> dict[str, Any]:
             files.write_json(out / LEADERBOARD, summary["attacks"])
             files.write_text(out / LEADERBOARD_PAGE, render("leaderboard.html", summary=summary))
         if study:
-            write_pareto_html(study, out / PARETO_PAGE)
+            write_pareto_html(study, out / PARETO_PAGE, back=PAGE)
         for name in _PICTURES:
             if (Path(scratch) / name).exists():
                 shutil.copyfile(Path(scratch) / name, out / name)

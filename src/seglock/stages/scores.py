@@ -90,7 +90,7 @@ class MaskScores:
             out / "scores.json", {"images": self._images, "mean_iou": score, "iou": each}
         )
         files.write_text(out / "confusion.csv", _as_csv(self._matrix, self._names))
-        draw_confusion(self._matrix, self._names, out / "confusion.png")
+        draw_confusion({"": self._matrix}, self._names, out / "confusion.png")
         told = [f"mean IoU {mean:.4f} of {self._images} photos"]
         return told + [f"  {name} {iou:.4f}" for name, iou in each.items() if iou is not None]
 
