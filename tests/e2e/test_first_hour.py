@@ -22,7 +22,7 @@ from tests.docs.pages import commands
 from tests.e2e.project import ROOT, Project, make_project, shrink
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
-SERVERS = ("seglock serve", "mlflow ui")
+SERVERS = {"seglock serve": (), "mlflow ui": ("--workers", "1")}
 
 
 def tiny(values: dict[str, Any]) -> None:
@@ -47,19 +47,20 @@ class Terminal:
         if line.startswith("cd "):
             self.at = Project(self.at.root / line[3:], self.at.environment)
             return ""
-        for process, port in self.servers:
-            line = re.sub(r"(?<=127\.0\.0\.1:)\d+", port, line) if process else line
-        if line.startswith(SERVERS):
-            self.start(line)
-            return ""
+        for _, port in self.servers:
+            line = re.sub(r"(?<=127\.0\.0\.1:)\d+", port, line)
+        for server, fewer in SERVERS.items():
+            if line.startswith(server):
+                self.start(line, *fewer)
+                return ""
         self.said = self.at.run("bash", "-ec", line)
         return self.said
 
-    def start(self, line: str) -> None:
+    def start(self, line: str, *fewer: str) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
-        words = [*line.split(), "--port", port]
+        words = [*line.split(), "--port", port, *fewer]
         self.servers.append((self.at.start(*words), port))
         deadline = time.monotonic() + 120
         while True:
