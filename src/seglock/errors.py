@@ -17,9 +17,10 @@ _LONGEST = 4000
 class SeglockError(Exception):
     """Base of all errors shown to users as one message without a traceback.
 
-    >>> print(SeglockError("block_size must divide the image side", got="block_size=3, side=8",
-    ...                    fix="use one of 1, 2, 4, 8"))
-    block_size must divide the image side, got block_size=3, side=8; use one of 1, 2, 4, 8
+    Examples:
+        >>> print(SeglockError("block_size must divide the image side", got="block_size=3, side=8",
+        ...                    fix="use one of 1, 2, 4, 8"))
+        block_size must divide the image side, got block_size=3, side=8; use one of 1, 2, 4, 8
     """
 
     exit_code: ClassVar[int] = 2

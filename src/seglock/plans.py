@@ -50,8 +50,9 @@ def block_transform(method: str, block_size: int, seed: int) -> Transform:
         TransformError: an unknown method, a block size below 1, a seed that is no whole number or
             out of range.
 
-    >>> block_transform("np", 2, seed=42)
-    Transform([np-2-f125/3])
+    Examples:
+        >>> block_transform("np", 2, seed=42)
+        Transform([np-2-f125/3])
     """
     if method not in _METHODS:
         raise TransformError(

@@ -38,11 +38,11 @@ class Client:
         KeyRefusedError: a key that is missing or another one; it names the id to ask for.
         ModelError: what is no seglock package. ServerError: a server that is none of one.
 
-    Example::
-
-        import seglock
+    Examples:
+        ```python
         client = seglock.Client("data/packages/np-4", "main")
         client.predict("street.jpg").mask()
+        ```
     """
 
     def __init__(

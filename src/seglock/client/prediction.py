@@ -22,9 +22,10 @@ class Prediction:
 
     classes: (H, W) uint8 at the photo's own size, indices into ``names``.
 
-    >>> made = Prediction(np.array([[0, 1], [1, 1]], np.uint8), ("road", "car"))
-    >>> made.shares
-    {'car': 0.75, 'road': 0.25}
+    Examples:
+        >>> made = Prediction(np.array([[0, 1], [1, 1]], np.uint8), ("road", "car"))
+        >>> made.shares
+        {'car': 0.75, 'road': 0.25}
     """
 
     classes: NDArray[np.uint8] = field(repr=False)

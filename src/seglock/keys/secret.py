@@ -36,11 +36,12 @@ class SecretKey:
     Made by ``generate``, ``from_bytes`` or ``from_file``. ``repr``, ``str`` and formatting show the
     public id only, ``==`` takes constant time, and a key cannot be hashed, copied or pickled.
 
-    >>> key = SecretKey.from_bytes(bytes(range(32)))
-    >>> key
-    SecretKey(id=70d0aae9ca27f01c)
-    >>> key == SecretKey.from_bytes(bytes(range(32))), key == SecretKey.generate()
-    (True, False)
+    Examples:
+        >>> key = SecretKey.from_bytes(bytes(range(32)))
+        >>> key
+        SecretKey(id=70d0aae9ca27f01c)
+        >>> key == SecretKey.from_bytes(bytes(range(32))), key == SecretKey.generate()
+        (True, False)
     """
 
     SIZE = 32
@@ -132,8 +133,9 @@ class SecretKey:
         ``length`` is in bytes, 1 to 8160; a shorter subkey is a prefix of a longer one of the same
         use. The result is as secret as the key. Raises KeyRefusedError for a reserved use.
 
-        >>> SecretKey.from_bytes(bytes(range(32))).derive("example", 4).hex()
-        '7a291a81'
+        Examples:
+            >>> SecretKey.from_bytes(bytes(range(32))).derive("example", 4).hex()
+            '7a291a81'
         """
         if not use or use == _RESERVED[0] or use.startswith(_RESERVED[1:]):
             raise KeyRefusedError(

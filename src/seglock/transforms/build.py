@@ -40,9 +40,10 @@ def build_transform(
     Raises:
         TransformError: an unknown method, or a block size or fraction out of range.
 
-    >>> from seglock.keys import demonstration_key
-    >>> build_transform("np", block_size=4, key=demonstration_key(), fraction=0.25)
-    Transform([np-4-f25])
+    Examples:
+        >>> from seglock.keys import demonstration_key
+        >>> build_transform("np", block_size=4, key=demonstration_key(), fraction=0.25)
+        Transform([np-4-f25])
     """
     return compose([check_step(method, block_size, fraction)], key, ffx_password, ffx_divisor)
 
@@ -67,9 +68,10 @@ def compose(
         TransformError: an order that the formula does not allow (the message names one that it
             does), or steps without a key.
 
-    >>> from seglock.keys import demonstration_key
-    >>> compose(["np-4", "shf-4"], key=demonstration_key())
-    Transform([np-4, shf-4])
+    Examples:
+        >>> from seglock.keys import demonstration_key
+        >>> compose(["np-4", "shf-4"], key=demonstration_key())
+        Transform([np-4, shf-4])
     """
     password = check_ffx_password(ffx_password)
     check_ffx_divisor(ffx_divisor)

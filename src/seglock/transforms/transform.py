@@ -28,13 +28,14 @@ class Transform:
     ``repr`` shows the steps only. A transform is worth as much as its key and refuses to be
     pickled, copied or written; keep its steps and the key's name instead.
 
-    >>> from seglock import build_transform
-    >>> from seglock.keys import demonstration_key
-    >>> lock = build_transform("np", block_size=2, key=demonstration_key())
-    >>> images = np.zeros((1, 3, 4, 4), dtype=np.uint8)
-    >>> encrypted = lock.encrypt(images)
-    >>> int((encrypted == 255).sum()), bool((lock.decrypt(encrypted) == images).all())
-    (24, True)
+    Examples:
+        >>> from seglock import build_transform
+        >>> from seglock.keys import demonstration_key
+        >>> lock = build_transform("np", block_size=2, key=demonstration_key())
+        >>> images = np.zeros((1, 3, 4, 4), dtype=np.uint8)
+        >>> encrypted = lock.encrypt(images)
+        >>> int((encrypted == 255).sum()), bool((lock.decrypt(encrypted) == images).all())
+        (24, True)
     """
 
     __slots__ = ("_ffx_password", "_plan", "_steps")
