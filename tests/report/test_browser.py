@@ -89,10 +89,9 @@ def test_the_first_screen_has_the_first_chart_and_the_tiers_stand_whole(
         chart = page.locator("img").first.bounding_box()
         assert chart is not None
         assert chart["y"] + chart["height"] <= WIDE["height"]
-        table = page.locator("#standing")
-        assert (
-            table.evaluate("(t) => t.parentElement.scrollWidth - t.parentElement.clientWidth") == 0
-        )
+        for wide in ("#standing", "#headline"):
+            hidden = "(t) => t.parentElement.scrollWidth - t.parentElement.clientWidth"
+            assert page.locator(wide).evaluate(hidden) == 0, wide
         assert not page.locator("dl.meanings").first.is_visible()
         for kept in ("#extremes", "#confusion"):
             assert page.locator(f"{kept} img").count() == len(LOCKS)

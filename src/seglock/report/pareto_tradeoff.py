@@ -58,7 +58,7 @@ def draw_trade_off(study: Study, theme: Theme) -> Figure:
                 name=escape(look.label) + ("" if is_front else ", beaten"),
                 legendrank=1 if is_front else 2,
                 marker=marker(look, theme, is_filled=is_front, size=12 if is_front else 9)
-                | {"opacity": 1 if is_front else 0.5},
+                | {"opacity": 1 if is_front else 0.7 if theme.is_dark else 0.5},
                 text=[hover(study, found) for found in shown],
                 hovertemplate="%{text}<extra></extra>",
             )

@@ -71,7 +71,7 @@ def draw_standings(summary: Mapping[str, Any], path: Path, *, theme: Theme = LIG
         axes.set_yticks(range(len(locks)), [lock_text(name) for name in locks])
         axes.set_ylim(len(locks) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, 1.04 * axes.get_xlim()[1])
         axes.set_xlabel("mean IoU on the test split")
         axes.grid(axis="x")
         handles = named_handles([axes])
