@@ -72,6 +72,7 @@ def _print_results(results: Sequence[AttackResult]) -> None:
     from seglock.report.leaderboard import plan_text, share_text
     from seglock.report.numbers import four, signed
     from seglock.results.attack import beyond_scratch
+    from seglock.steps import lock_text
 
     first = results[0]
     print_table(
@@ -89,7 +90,7 @@ def _print_results(results: Sequence[AttackResult]) -> None:
             )
             for result in results
         ),
-        title=f"{first.lock}: owner {four(first.correct)}, floor {four(first.floor)}",
+        title=f"{lock_text(first.lock)}: owner {four(first.correct)}, floor {four(first.floor)}",
     )
     refused = [result.attack for result in results if (result.refused or 0) >= REFUSES]
     if refused:

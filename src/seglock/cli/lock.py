@@ -24,11 +24,16 @@ def lock_names(
     locks: Sequence[str] | None, options: Sequence[str] | None, *, needed: bool = True
 ) -> list[str]:
     """The locks that a command names, as arguments or options, each once; ConfigError for none
-    where it is ``needed``."""
+    where it is ``needed``. As it is shown, ``np-8+shf-8``, is as good as its name.
+
+    >>> lock_names(["np-8+shf-8"], ["np-8_shf-8", "np-4"])
+    ['np-8_shf-8', 'np-4']
+    """
     from seglock.config import load_params
     from seglock.errors import ConfigError
 
-    names = list(dict.fromkeys([*(locks or ()), *(options or ())]))
+    given = (name.replace("+", "_") for name in [*(locks or ()), *(options or ())])
+    names = list(dict.fromkeys(given))
     if names or not needed:
         return names
     known = ", ".join(load_params().locks)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from seglock.results.tradeoff import dominates, measured
 from seglock.results.trial import Stopped
+from seglock.steps import lock_text
 
 if TYPE_CHECKING:
     from seglock.config import SearchParams
@@ -54,8 +55,8 @@ def should_stop(
         if reached is not None and dominates(reached, end):
             reason = (
                 f"with the baselines' remaining gain it would end at {end[0]:.4f}, and trial "
-                f"{trial.number} ({trial.lock}) reached {reached[0]:.4f} with unauthorised "
-                f"{reached[1]:.4f}, not above the floor {baseline.floor:.4f}"
+                f"{trial.number} ({lock_text(trial.lock)}) reached {reached[0]:.4f} with "
+                f"unauthorised {reached[1]:.4f}, not above the floor {baseline.floor:.4f}"
             )
             return Stopped(rule="dominated", epoch=epoch, reason=reason)
     return None

@@ -11,6 +11,7 @@ from seglock.results.study import Nearest, Recommendation, Status
 from seglock.results.tradeoff import beyond_limits
 from seglock.results.trial import baseline_for
 from seglock.results.tried import TriedLock, tried_locks
+from seglock.steps import lock_text
 
 if TYPE_CHECKING:
     from seglock.config import SearchParams
@@ -41,7 +42,7 @@ def recommend(
     best = min(kept, key=_rank)
     doubt = _doubt(best, baselines, search)
     if doubt:
-        reason = f"{doubt}. The candidate is {best.first.lock}: {_figures(best, search)}"
+        reason = f"{doubt}. The candidate is {lock_text(best.first.lock)}: {_figures(best, search)}"
         return _named("undecided", best, reason)
     why = "the only choice within all limits"
     if len(kept) > 1:
@@ -98,7 +99,7 @@ def _none(
         regained=nearest.regained.mean,
         key_space_bits=nearest.first.key_space_bits,
     )
-    near = f"The nearest is {nearest.first.lock}: {_figures(nearest, search)}"
+    near = f"The nearest is {lock_text(nearest.first.lock)}: {_figures(nearest, search)}"
     near += _why_not(nearest, search)
     doubt = _doubt(nearest, baselines, search)
     # Where every lock gives a thief too much, the baseline's seeds could not change that.
