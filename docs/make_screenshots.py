@@ -37,10 +37,11 @@ def report(page: Page, root: Path) -> None:
 
 
 def mlflow_runs(page: Page, root: Path) -> None:
-    """MLflow's table of the demo's runs."""
+    """MLflow's table of the demo's locks, as their saved view has it."""
     store = f"sqlite:///{root}/mlruns/mlflow.db"
     with serving(root, "mlflow", "ui", "--workers", "1", "--backend-store-uri", store) as address:
-        page.goto(f"{address}/#/experiments/1/runs?workflowType=machine_learning")
+        view = "workflowType=machine_learning&viewStateShareKey=seglock-locks"
+        page.goto(f"{address}/#/experiments/1/runs?{view}")
         page.get_by_role("link", name="shf-4").first.wait_for()
         page.get_by_role("button", name="Close").click()  # the assistant
         page.wait_for_timeout(1000)

@@ -35,9 +35,10 @@ def test_experiments(project: Project, where: list[str], epochs: int) -> None:
         "import json, dvc.api\n"
         f"read = lambda path: dvc.api.read(path, rev={name!r})\n"
         f"params = dvc.api.params_show('params.yaml', rev={name!r})\n"
-        "metrics = json.loads(read('data/models/np-4/metrics.json'))\n"
+        "training = json.loads(read('data/models/np-4/training.json'))\n"
         "curve = read('data/models/np-4/history.csv').splitlines()\n"
-        "print('FOUND', json.dumps([params['train']['epochs'], metrics['run_id'], len(curve) - 1]))"
+        "found = [params['train']['epochs'], training['run_id'], len(curve) - 1]\n"
+        "print('FOUND', json.dumps(found))"
     )
     found = project.run("python", "-W", "ignore", "-c", code).split("FOUND", 1)[1]
     wanted, run_id, rows = json.loads(found)

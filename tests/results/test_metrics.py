@@ -7,96 +7,90 @@ from typing import Any
 
 import pytest
 
-from seglock.results.evaluation import Floors, KeyScores, Score, Scores
+from seglock.results.evaluation import Evaluation, Floors, KeyScores, Score, Scores
 from seglock.results.metrics import (
     access_metrics,
-    attack_metrics,
     epoch_metrics,
-    evaluation_metrics,
+    lock_metrics,
     training_metrics,
     trial_metrics,
 )
-from seglock.results.trial import BaselineRecord
+from seglock.results.standing import LockLimits, LockStanding
+from seglock.results.training import Training
+from seglock.results.trial import BaselineRecord, TrialRecord
 from seglock.search.executor import TrialResult
 from seglock.search.measured import measured_values
+from tests.search.records import make_trial
 
-ATTACK = {"tier": "T1", "miou": 0.4, "regained": 0.5, "plan_found": 0, "seconds": 2.0, "queries": 7}
+ATTACK = {"tier": "T1", "miou": 0.4, "regained": 0.5, "scratch_miou": 0.3, "queries": 7}
 BASELINE = BaselineRecord(epochs=4, image_side=16, seeds=(0,), owner_miou=(0.8,), floor=0.25)
 FLOORS = Floors(constant=0.25, prior=0.2, floor=0.25)
 KEYS = KeyScores(keys=3, mean=0.2, std=0.1, p95=0.29, max=0.3, min=0.1, miou=(0.1, 0.2, 0.3))
-TRIALS_OWN = {"drop", "seconds"}
+LIMITS = LockLimits()
 
 
 def score(miou: float) -> Score:
-    iou = {"background": miou, "cat": None}
-    return Score(miou=miou, iou=iou, per_image_mean=miou / 2)
+    return Score(miou=miou, iou={"background": miou, "cat": None}, refused=miou)
 
 
-def scores(owner: float, **found: Any) -> dict[str, Any]:
-    result = Scores.of(FLOORS, score(0.3), score(owner), score(0.35), KEYS)
-    return result.document() | found
+def evaluation(scores: Scores, **values: Any) -> Evaluation:
+    about = {
+        "lock": "np-4", "method": "np", "steps": ("np-4",), "dataset": "x", "classes": ("a",),
+        "image_side": 16, "model": "fcn_small", "seed": 0, "key_space_bits": 40.0,
+    }  # fmt: skip
+    return Evaluation(**about | values, scores=scores)
 
 
 def told(owner: float) -> tuple[dict[str, float], dict[str, float]]:
     """The same figures, of a run of the pipeline and of a trial."""
-    found = scores(owner, attacks={"labels": ATTACK})
+    scores = Scores.of(FLOORS, score(0.3), score(owner), score(0.35), KEYS)
+    found = scores.document() | {"attacks": {"labels": ATTACK}}
     result = TrialResult("trial-0-1", found, (), None, "id", "hash", 40.0, 2, 3.0, 1.0, "cpu", "w")
-    trial = measured_values(result, BASELINE, None)
-    return evaluation_metrics({"scores": found, "key_space_bits": 40.0}), trial_metrics(trial)
+    measured = measured_values(result, BASELINE, None)
+    values = make_trial(0).document() | measured
+    lock = evaluation(scores)
+    standing = LockStanding.of(lock, [], 0.8 - owner, LIMITS)
+    trial = TrialRecord.check(values)
+    return lock_metrics(lock, 0.8 - owner, standing), trial_metrics(trial, LIMITS)
 
 
 @pytest.mark.parametrize("owner", [0.75, 0.2])
 def test_a_lock_and_a_trial_with_the_same_figures_line_up(owner: float) -> None:
     lock, trial = told(owner)
-    shared = {name for name in trial if not name.startswith("attack/")} - TRIALS_OWN
-    assert shared <= set(lock)
-    assert {name: lock[name] for name in shared} == {name: trial[name] for name in shared}
-    assert trial["owner/miou"] == owner
-    assert trial["drop"] == pytest.approx(0.8 - owner)
-    assert (trial["regained"] == 1.0) == (owner < 0.25)  # no lead is left that could be regained
-    assert trial["attack/labels/miou"] == 0.4
-    assert "attack/labels/tier" not in trial
+    attacked = {"access/strongest_T1", "access/beyond_scratch"}
+    assert set(trial) - attacked == set(lock) - {"access/refused"} | {"access/refused"} & set(trial)
+    assert {n: trial[n] for n in lock if n in trial} == {n: lock[n] for n in lock if n in trial}
+    assert trial["access/owner"] == owner
+    assert trial["access/drop"] == pytest.approx(0.8 - owner)
+    assert (trial["access/regained"] == 1.0) == (owner < 0.25)  # no lead is left to be regained
+    assert trial["access/strongest_T1"] == 0.5
+    assert trial["access/beyond_scratch"] == pytest.approx(0.1)
+    assert not [name for name in (*lock, *trial) if not name.startswith("access/")]
 
 
 def test_an_open_network_is_everyones_and_has_the_names_of_locks() -> None:
-    plain = Scores.of(FLOORS, score(0.8)).document()
-    lock = evaluation_metrics({"scores": plain, "key_space_bits": None})
-    trial = access_metrics({"owner_miou": 0.8, "floor": 0.25, "seconds": 3.0})
-    assert lock["unauthorised"] == trial["unauthorised"] == lock["plain/miou"] == 0.8
-    assert lock["regained"] == trial["regained"] == 1.0
-    assert set(trial) - TRIALS_OWN <= set(lock)
-    assert "key_space_bits" not in lock
-
-
-def test_each_access_says_how_often_it_is_refused() -> None:
-    accesses = [score(miou).model_copy(update={"refused": miou}) for miou in (0.3, 0.8, 0.4)]
-    keys = KEYS.model_copy(update={"refused": 0.5})
-    lock = {"scores": Scores.of(FLOORS, *accesses, keys).document(), "key_space_bits": 40.0}
-    told = {k: v for k, v in evaluation_metrics(lock).items() if k.endswith("refused")}
-    assert told == {
-        "refused": 0.3,
-        "plain/refused": 0.3, "correct/refused": 0.8, "plain_bn/refused": 0.4,
-        "incorrect/refused": 0.5,
-    }  # fmt: skip
-    lock["scores"] = scores(0.75)
-    assert not {name for name in evaluation_metrics(lock) if "refused" in name}
-    assert attack_metrics("plain", {"refused": 1.0}) == {"attack/plain/refused": 1.0}
+    lock = lock_metrics(evaluation(Scores.of(FLOORS, score(0.8)), key_space_bits=None), None, None)
+    trial = access_metrics({"owner_miou": 0.8, "floor": 0.25})
+    assert lock["access/unauthorised"] == trial["access/unauthorised"] == 0.8
+    assert lock["access/regained"] == trial["access/regained"] == 1.0
+    assert set(trial) <= set(lock)
+    assert not {"access/key_bits", "access/drop"} & set(lock)
 
 
 def test_a_trial_that_was_stopped_has_no_objectives() -> None:
-    result = TrialResult("trial-0-1", None, (), 2, "id", "hash", 40.0, None, 3.0, 0.0, "cpu", "w")
-    measured = measured_values(result, BASELINE, {"rule": "behind", "epoch": 2, "reason": "x"})
-    assert trial_metrics({"attacks": None, **measured}) == {
-        "floor/miou": 0.25, "key_space_bits": 40.0, "seconds": 3.0
-    }  # fmt: skip
+    stopped = make_trial(0, None, None, state="stopped", floor=0.25, key_space_bits=40.0)
+    assert trial_metrics(stopped, LIMITS) == {"access/floor": 0.25, "access/key_bits": 40.0}
 
 
 def test_a_curve_keeps_what_is_not_finite_and_leaves_out_what_is_missing() -> None:
     row = {"epoch": 1, "lr": 0.1, "train_loss": math.inf, "val_loss": math.nan, "val_miou": None}
-    told = epoch_metrics(row)
-    assert list(told) == ["lr", "train/loss", "val/loss"]
-    assert math.isnan(told["val/loss"])
-    training = {"best_epoch": 2, "seconds": 1.5, "val_loss": 0.5, "val_miou": 0.6, "lock": "np-4"}
-    assert set(training_metrics(training)) == {
-        "best_epoch", "train/seconds", "kept/val_loss", "kept/val_miou"
+    found = epoch_metrics(row)
+    assert list(found) == ["val/loss", "train/loss", "train/lr"]
+    assert math.isnan(found["val/loss"])
+    training = Training(
+        run_id="0" * 32, best_epoch=2, epochs=3, val_loss=0.5, val_miou=0.6, weights_sha256="",
+        key_id=None,
+    )  # fmt: skip
+    assert training_metrics(training) == {
+        "kept/epoch": 2, "kept/val_loss": 0.5, "kept/val_miou": 0.6
     }  # fmt: skip

@@ -159,7 +159,7 @@ def test_a_trial_that_was_told_before_the_kill_has_its_run_ended_after_it(
     assert finish(study_root, search={"trials": 4}, tracked=True) == 0
     run = {run["id"]: run for run in runs_of(study_root)}[record.run_id]
     assert run["status"] == "FINISHED"
-    assert run["metrics"]["owner/miou"] == record.owner_miou
+    assert run["metrics"]["access/owner"] == record.owner_miou
     assert_whole(study_root, 4)
 
 
@@ -346,7 +346,7 @@ def test_no_run_is_left_running_in_mlflow(
         assert run["tags"]["mlflow.parentRunId"] == outcome.run_id
         assert run["tags"]["key_hash"].startswith("$argon2id$")
         assert run["params"]["block_size"] == str(record.block_size)
-        assert run["metrics"]["owner/miou"] == record.owner_miou
+        assert run["metrics"]["access/owner"] == record.owner_miou
 
 
 def runs_of(root: Path) -> list[dict[str, Any]]:

@@ -81,13 +81,18 @@ def test_children_can_be_compared(store: Any) -> None:
     assert len(trials) == 4
     first = trials[0].data
     assert {"block_size", "fraction", "method", "lr", "epochs"} <= set(first.params)
-    assert {"owner/miou", "unauthorised", "drop", "regained", "val/miou"} <= set(first.metrics)
+    named = {f"access/{name}" for name in ("owner", "drop", "unauthorised", "regained")}
+    assert named | {"access/strongest_T0", "val/miou"} <= set(first.metrics)
+    assert len(first.metrics) <= 14
+    assert first.tags["holds"].startswith("broken")
+    assert "a trial under a key of its own" in first.tags["mlflow.note.content"]
+    assert trials[0].inputs.dataset_inputs
     for run in trials:
         # A chart leaves out a run that lacks one of its columns.
         assert set(run.data.params) == set(first.params), run.info.run_name
         assert set(run.data.metrics) == set(first.metrics), run.info.run_name
         assert float(run.data.params["block_size"]) in {4, 8}
-    regained = {run.data.tags["lock"]: run.data.metrics["regained"] for run in trials}
+    regained = {run.data.tags["lock"]: run.data.metrics["access/regained"] for run in trials}
     assert regained["shf-4"] == 1.0
     assert all(0 < value < 1 for lock, value in regained.items() if lock != "shf-4")
 
@@ -97,9 +102,9 @@ def test_a_baseline_has_the_objectives_of_an_open_network(store: Any) -> None:
     assert len(runs) == 2
     for run in runs:
         metrics, params = run.data.metrics, run.data.params
-        assert metrics["unauthorised"] == metrics["owner/miou"]
-        assert metrics["regained"] == 1.0
-        assert "drop" not in metrics
+        assert metrics["access/unauthorised"] == metrics["access/owner"]
+        assert metrics["access/regained"] == 1.0
+        assert "access/drop" not in metrics
         assert params["method"] == "baseline"
         # Words on that axis would make the trials' block sides words too.
         assert not {"block_size", "fraction"} & set(params)
@@ -141,7 +146,7 @@ def test_a_server_that_dies_in_a_study_is_told_the_rest_from_study_json(
     assert told
     client = client_of(server.uri)
     parent = client.get_run(str(study.run_id))
-    assert (parent.info.status, parent.data.metrics["trials_complete"]) == ("FINISHED", 4)
+    assert (parent.info.status, parent.data.metrics["study/complete"]) == ("FINISHED", 4)
 
     def children() -> dict[str, Any]:
         wanted = f"tags.`mlflow.parentRunId` = '{study.run_id}'"
@@ -155,8 +160,8 @@ def test_a_server_that_dies_in_a_study_is_told_the_rest_from_study_json(
     ]  # fmt: skip
     for trial in study.trials:
         run = first[f"trial-{trial.number}-1 FINISHED"]
-        assert run.data.metrics["owner/miou"] == trial.owner_miou
-        assert run.data.metrics["unauthorised"] == trial.unauthorised
+        assert run.data.metrics["access/owner"] == trial.owner_miou
+        assert run.data.metrics["access/unauthorised"] == trial.unauthorised
         assert run.data.params["block_size"] == str(trial.block_size)
         assert run.data.tags["key_hash"] == trial.key_hash
         curve = client.get_metric_history(run.info.run_id, "val/miou")

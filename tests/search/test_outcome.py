@@ -10,7 +10,8 @@ import pytest
 
 from seglock.errors import StorageError
 from seglock.results.metrics import study_metrics
-from seglock.results.study import Study, write_study_files
+from seglock.results.study import Study
+from seglock.results.study_files import write_study_files
 from seglock.results.trial import BaselineRecord, TrialRecord
 from seglock.search.measured import trial_record
 from seglock.search.outcome import asked_in_all, study_of
@@ -145,7 +146,8 @@ def test_a_study_without_a_trial_is_a_document_too(tmp_path: Path) -> None:
     assert document["importances"] is None
     assert document["importances_reason"] == "no trial has ended yet"
     assert (tmp_path / "hypervolume.csv").read_text() == "trial,floor,baseline\n"
-    assert study_metrics(nothing.document())["front"] == 0
+    assert study_metrics(nothing)["study/front"] == 0
+    assert json.loads((tmp_path / "metrics.json").read_text()) == {}
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -179,7 +181,9 @@ def test_the_outputs_are_five_files_that_agree(tmp_path: Path) -> None:
     assert (
         float(history[-1]["floor"]) == outcome().document()["hypervolume"]["floor"]["values"][-1][1]
     )
-    assert json.loads((folder / "metrics.json").read_text()) == study_metrics(document)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert list(metrics) == ["owner", "drop", "unauthorised", "regained"]
+    assert metrics["owner"] == study_metrics(outcome())["access/owner"]
 
 
 def test_a_trial_that_something_else_changed_is_one_message() -> None:
@@ -199,17 +203,17 @@ def test_every_field_of_a_record_is_in_the_table_but_curve_and_attacks(tmp_path:
 
 
 def test_the_metrics_are_numbers_with_those_of_the_recommended_lock() -> None:
-    found = study_metrics(outcome().document())
+    found = study_metrics(outcome())
 
-    assert found["trials_complete"] == 3
-    assert found["front"] == 2
-    assert found["hypervolume_floor"] == pytest.approx(0.0225)
-    assert found["recommended_owner_miou"] == 0.59
-    assert found["recommended_regained"] == TRIALS[0].regained
+    assert found["study/complete"] == 3
+    assert found["study/front"] == 2
+    assert found["study/hypervolume"] == outcome().hypervolume.baseline.values[-1][1]
+    assert found["access/owner"] == 0.59
+    assert found["access/regained"] == TRIALS[0].regained
     assert all(isinstance(value, int | float) for value in found.values())
 
 
 def test_without_a_recommended_lock_the_metrics_name_none() -> None:
     strict = outcome(search={"max_drop": 0, "max_regained": 0})
 
-    assert not [name for name in study_metrics(strict.document()) if name.startswith("recommended")]
+    assert not [name for name in study_metrics(strict) if name.startswith("access/")]

@@ -75,6 +75,7 @@ def write_model(root: Path, lock: str, *, classes: int = 3, **changes: Any) -> N
         "run_id": RUN,
         "best_epoch": 1,
         "epochs": 2,
+        "seconds": 1.5,
         "weights_sha256": files.sha256_file(folder / "model.safetensors"),
         "key_id": key_id,
     } | changes

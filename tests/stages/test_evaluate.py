@@ -12,18 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from seglock import files
 from seglock.data import PreparedData, open_encrypted
 from seglock.errors import ConfigError, DataError, KeyRefusedError, ModelError, ReportError
-from seglock.keys import KeyStore
+from seglock.keys import KeyStore, demonstration_key, load_key
 from seglock.report import read_results
 from seglock.results.evaluation import Evaluation
+from seglock.results.pictures import Pictures
 from seglock.stages.encrypt import encrypt_split
 from seglock.stages.evaluate import evaluate_locks
 from seglock.stages.tell import tell_result
-from seglock.tracking import MemoryTracker
-from seglock.transforms import Transform
+from seglock.tracking import NOTE, MemoryTracker
+from seglock.transforms import Transform, compose
 from tests.stages.conftest import PARAMS, write_model
 
 
@@ -56,13 +58,11 @@ def test_a_lock_is_judged_into_its_folder(project: Path, tracker: MemoryTracker)
     assert [float(row["miou"]) for row in rows] == scores["incorrect"]["miou"]
     assert [row["key"] for row in rows] == ["0", "1", "2", "3"]
     metrics = files.read_json(folder / "metrics.json")
-    assert metrics["correct"] == scores["correct"]["miou"]
-    assert metrics["run_id"] == tracker.run_id
-    floors = scores["floors"]
-    assert metrics["floor"] == floors["floor"]
-    assert (metrics["floor_constant"], metrics["floor_prior"]) == (
-        floors["constant"], floors["prior"],
-    )  # fmt: skip
+    assert metrics == {
+        "owner": scores["owner_miou"],
+        "unauthorised": scores["unauthorised"],
+        "regained": 1.0 if scores["regained"] is None else scores["regained"],
+    }
     with np.load(folder / "pictures.npz", allow_pickle=False) as pictures:
         assert set(pictures) == {"ids", "images", "target", "plain", "correct", "incorrect"}
         chosen = [data.test.ids.index(name) for name in pictures["ids"]]
@@ -81,8 +81,6 @@ def test_a_refusal_is_told(project: Path, tracker: MemoryTracker) -> None:
     (project / "params.yaml").write_text(text)
     about = evaluate("np-2", project)
     assert about.refuse == 0.5
-    metrics = files.read_json(project / "data/evaluations/np-2/metrics.json")
-    assert metrics["refused"] == about.scores.refused
 
 
 def test_the_run_is_told_the_same_figures(project: Path, tracker: MemoryTracker) -> None:
@@ -90,22 +88,61 @@ def test_the_run_is_told_the_same_figures(project: Path, tracker: MemoryTracker)
     figures = {
         name: value for row, step in tracker.metrics if step is None for name, value in row.items()
     }
-    assert figures["owner/miou"] == figures["correct/miou"] == scores["correct"]["miou"]
-    assert figures["plain/miou"] == scores["plain"]["miou"]
-    assert figures["plain_bn/miou"] == scores["plain_bn"]["miou"]
-    for name in ("mean", "std", "p95", "max"):
-        assert figures[f"incorrect/miou_{name}"] == scores["incorrect"][name]
-    assert figures["floor/prior"] == scores["floors"]["prior"]
-    assert figures["unauthorised"] == scores["unauthorised"]
-    assert figures["correct/iou/background"] == scores["correct"]["iou"]["background"]
-    keys = {step: row for row, step in tracker.metrics if step is not None}
-    assert [keys[i]["incorrect/key_miou"] for i in range(4)] == scores["incorrect"]["miou"]
-    assert [path.name for path, _ in tracker.artifacts] == [
-        "access_control.png", "evaluation.json",
-    ]  # fmt: skip
+    assert figures["access/owner"] == scores["correct"]["miou"]
+    assert figures["access/unauthorised"] == scores["unauthorised"]
+    assert figures["access/floor"] == scores["floors"]["floor"]
+    assert "access/strongest_T0" in figures
+    assert len(figures) <= 12
+    access = {row["access"]: row for row in tracker.tables["access"]}
+    assert list(access) == ["correct", "plain", "plain BN"]
+    assert access["plain"]["background"] == scores["plain"]["iou"]["background"]
+    keys = [row["mean IoU"] for row in tracker.tables["wrong_keys"]]
+    assert keys == scores["incorrect"]["miou"]
+    names = [path.name for path, folder in tracker.artifacts if folder == "evaluation"]
+    assert names == ["access_control.png", "evaluation.json"]
     assert tracker.params == {}
-    assert tracker.status == "FINISHED"
-    assert tracker.tags == {"wrong_keys": "4"}  # nothing of this machine in a training's run
+    assert (tracker.status, tracker.lasted) == ("FINISHED", 1.5)
+    assert set(tracker.tags) == {"wrong_keys", "holds", "strongest", NOTE}  # no machine's
+    assert "**np-2**: images under `np-2`, key `main`." in tracker.tags[NOTE]
+    assert f"| {scores['owner_miou']:.4f} |" in tracker.tags[NOTE]
+    assert tracker.tags["holds"] == "broken: bits, T0"
+
+
+def test_predictions_are_pictures_and_only_the_demonstration_key_encrypts_one(
+    project: Path, tracker: MemoryTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, np.ndarray] = {}
+
+    def keep(path: Path, folder: str = "") -> None:
+        if folder == "predictions":
+            told[path.name] = np.asarray(Image.open(path))
+
+    monkeypatch.setattr(tracker, "log_artifact", keep)
+    evaluate("np-2", project)
+    row = tracker.tables["predictions"][0]
+    assert list(row) == [
+        "image", "input", "truth", "correct key", "plain", "wrong key",
+        "encrypted under the demonstration key",
+    ]  # fmt: skip
+    names = {cell["filepath"] for cell in list(row.values())[1:]}
+    assert names <= {f"predictions/{name}" for name in told}
+    stored = Pictures.read(project / "data/evaluations/np-2/pictures.npz", 7, "")
+    grown = 128 // stored.images.shape[-1]  # 16 pixels would be a speck
+    assert (told["1-input.png"][::grown, ::grown] == stored.images[0].transpose(1, 2, 0)).all()
+    shown = compose(["np-2"], key=demonstration_key()).encrypt(stored.images[:1])
+    encrypted = told["1-encrypted-under-the-demonstration-key.png"][::grown, ::grown]
+    assert (encrypted == np.asarray(shown)[0].transpose(1, 2, 0)).all()
+    own = compose(["np-2"], key=load_key("main")).encrypt(stored.images[:1])
+    assert not (encrypted == np.asarray(own)[0].transpose(1, 2, 0)).all()
+
+
+def test_a_drop_is_told_where_the_baseline_was_judged_on_the_same_data(
+    project: Path, tracker: MemoryTracker
+) -> None:
+    evaluate_locks(["baseline", "np-2"], project)
+    baseline, lock = (row["access/owner"] for row, _ in tracker.metrics if "access/owner" in row)
+    (drop,) = [row["access/drop"] for row, _ in tracker.metrics if "access/drop" in row]
+    assert drop == baseline - lock
 
 
 def test_the_baseline_has_plain_access_only(project: Path, tracker: MemoryTracker) -> None:
@@ -115,8 +152,12 @@ def test_the_baseline_has_plain_access_only(project: Path, tracker: MemoryTracke
     assert about["scores"]["owner_miou"] == about["scores"]["plain"]["miou"]
     folder = project / "data/evaluations/baseline"
     assert (folder / "keys.csv").read_text() == "key,miou\n"
-    assert "correct" not in files.read_json(folder / "metrics.json")
-    assert {"owner/miou", "plain/miou"} <= set(tracker.metrics[0][0])
+    metrics = files.read_json(folder / "metrics.json")
+    assert metrics == dict.fromkeys(("owner", "unauthorised"), about["scores"]["owner_miou"]) | {
+        "regained": 1.0
+    }
+    assert "access/strongest_T0" not in tracker.metrics[0][0]
+    assert tracker.tags["holds"] == "no lock"
     assert "wrong_keys" not in tracker.tags
 
 
@@ -180,12 +221,19 @@ def test_a_run_in_a_real_store(project: Path) -> None:
     assert run.data.tags["wrong_keys"] == "4"
     assert run.data.tags["initial_weights_sha256"] == "ab" * 32
     assert {"git_commit", "env.python", "env.torch"} <= run.data.tags.keys()
-    assert run.data.metrics["correct/miou"] == about["scores"]["correct"]["miou"]
+    assert run.data.metrics["access/owner"] == about["scores"]["correct"]["miou"]
+    assert run.data.tags["mlflow.user"]
+    assert run.info.end_time - run.info.start_time == 1500  # the training's, not the evaluation's
+    (used,) = run.inputs.dataset_inputs
+    assert used.dataset.name == "synthetic"
+    tables = json.loads(run.data.tags["mlflow.loggedArtifacts"])
+    assert [one["path"] for one in tables] == ["access.json", "wrong_keys.json", "predictions.json"]
+    table = files.read_json(Path(client.download_artifacts(run.info.run_id, "predictions.json")))
+    known = PreparedData.open(project / "data/prepared").test.ids
+    assert {row[table["columns"].index("image")] for row in table["data"]} <= set(known)
     assert run.data.params["lock.name"] == "np-2"
     curve = client.get_metric_history(about["run_id"], "val/miou")
     assert [(point.step, point.value) for point in curve] == [(1, 0.25), (2, 0.5)]
-    keys = client.get_metric_history(about["run_id"], "incorrect/key_miou")
-    assert [point.value for point in keys] == about["scores"]["incorrect"]["miou"]
     assert run.info.status == "FINISHED"
     files.write_json(
         project / "data/models/np-2/training.json",

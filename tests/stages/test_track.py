@@ -67,13 +67,14 @@ def test_a_server_that_dies_in_a_training_costs_nothing_and_is_told_the_rest(
 
     def there() -> list[Any]:
         run = client.get_run(run_id)
-        names = ("lr", "train/loss", "val/loss", "val/miou", "best_epoch")
+        names = ("train/lr", "train/loss", "val/loss", "val/miou", "kept/epoch")
         curves = [client.get_metric_history(run_id, name) for name in names]
         return [run.info.status, run.info.end_time, run.data.params, run.data.metrics, curves]
 
     status, end_time, params, metrics, curves = first = there()
     assert status == "FINISHED"
     assert end_time == find_run("np-4", root).ended
+    assert end_time - client.get_run(run_id).info.start_time == round(1000 * training["seconds"])
     assert params["train.lr"] == "0.1"
     assert [[point.step for point in curve] for curve in curves] == [[1, 2, 3]] * 4 + [[0]]
     assert metrics["kept/val_miou"] == training["val_miou"]
@@ -129,7 +130,7 @@ def test_the_evaluation_tells_what_the_training_could_not(root: Path, dies: Serv
     run = client.get_run(str(found.run_id))
     curve = client.get_metric_history(str(found.run_id), "val/loss")
     assert [point.step for point in curve] == [1, 2, 3]
-    assert run.data.metrics["owner/miou"] == found.scores.owner_miou
+    assert run.data.metrics["access/owner"] == found.scores.owner_miou
     assert run.data.metrics["kept/val_loss"] > 0
     assert find_run("baseline", root).complete
 

@@ -116,7 +116,6 @@ def test_outputs_run_and_nothing_left_behind(root: Path, runs: Runs) -> None:
     train_locks(["np-4"], root)
     assert set(outputs(root)) == {
         "history.csv",
-        "metrics.json",
         "model.safetensors",
         "training.json",
     }
@@ -138,7 +137,6 @@ def test_outputs_run_and_nothing_left_behind(root: Path, runs: Runs) -> None:
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     best = rows[training["best_epoch"] - 1]
     assert float(best["val_loss"]) == training["val_loss"]
-    assert json.loads(outputs(root)["metrics.json"])["run_id"] == run_id(0)
     assert folders(root) == []
 
 

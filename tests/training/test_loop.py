@@ -45,7 +45,7 @@ def test_it_learns_and_records_each_epoch(tmp_path: Path) -> None:
     assert result.val_miou > 0.7
     assert result.history[-1]["train_loss"] < 0.7 * result.history[0]["train_loss"]
     assert [step for _, step in tracker.metrics] == list(range(1, 9))
-    assert set(tracker.metrics[0][0]) == {"lr", "train/loss", "val/loss", "val/miou"}
+    assert set(tracker.metrics[0][0]) == {"train/lr", "train/loss", "val/loss", "val/miou"}
     assert (result.device, result.resumed_from) == ("cpu", None)
     assert result.parameters > 1000
     assert result.seconds > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from seglock.report.columns import COLUMNS
@@ -24,9 +24,10 @@ def render_page(
     study: Study | None = None,
     ui: str = LOCAL_UI,
     store: str = "sqlite:///mlruns/mlflow.db",
+    run_link: Callable[[str], str] = lambda run_id: f"{LOCAL_UI}/#/runs/{run_id}",
 ) -> str:
     """The report as one HTML document. ``ui`` is where the MLflow UI answers, ``store``
-    what it is started with where that is this machine.
+    what it is started with where that is this machine, ``run_link`` where a run has its page.
 
     With a ``study`` it links to pareto.html beside it, with attacks to leaderboard.html.
     """
@@ -45,5 +46,6 @@ def render_page(
         lock_pictures=[pictures[name] for name in pictures if name.startswith("lock-")],
         results=results,
         ui=ui,
+        run_link=run_link,
         store=store if ui == LOCAL_UI else None,
     )

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from seglock.errors import ReportError
-from seglock.results.record import Record
+from seglock.results.record import Record, RunId
 
 ATTACKS = Path("data/attacks")
 Tier = Literal["T0", "T1", "T2", "T3", "analysis"]
@@ -89,7 +89,8 @@ class AttackResult(OpenRecord):
     the training masks have most; None in files of versions that did not measure it.
     labelled: how many labelled images the chosen network was trained on, for attacks that train.
     course: (queries, best score so far) at each gain, lower is better; empty for attacks that do
-    not search. curve: every candidate, in the order of the attack.
+    not search. curve: every candidate, in the order of the attack. run_id: of the network's
+    training; None in files of versions that did not keep it.
     """
 
     attack: str
@@ -112,6 +113,7 @@ class AttackResult(OpenRecord):
     signal: float | None = None
     course: tuple[tuple[int, float], ...] = ()
     curve: tuple[CurvePoint, ...] = ()
+    run_id: RunId | None = None
 
     @property
     def is_analysis(self) -> bool:

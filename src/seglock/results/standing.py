@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from seglock.results.attack import (
     TIERS,
@@ -21,10 +21,19 @@ from seglock.results.attack import (
 from seglock.steps import SEARCHABLE_BITS
 
 if TYPE_CHECKING:
-    from seglock.config import SearchParams
     from seglock.results.evaluation import Evaluation
-    from seglock.results.study import Limits
     from seglock.results.trial import TrialRecord
+
+
+class AskedLimits(Protocol):
+    """The search section of params.yaml, or the limits of a study."""
+
+    @property
+    def max_drop(self) -> float: ...
+    @property
+    def max_regained(self) -> float: ...
+    @property
+    def min_key_bits(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class LockLimits:
     bits: float = SEARCHABLE_BITS
 
     @classmethod
-    def of(cls, search: SearchParams | Limits) -> Self:
+    def of(cls, search: AskedLimits) -> Self:
         """The user's own limits, of params.yaml or of a study."""
         return cls(drop=search.max_drop, regained=search.max_regained, bits=search.min_key_bits)
 

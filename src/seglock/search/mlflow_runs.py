@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from seglock.config import BASELINE
 from seglock.errors import SeglockError
 from seglock.results.metrics import access_metrics, epoch_metrics, study_metrics, trial_metrics
+from seglock.results.standing import LockLimits, LockStanding
 from seglock.search.measured import baseline_name
 from seglock.search.study import RUN_ID, StudyLog
+from seglock.tracking import NOTE
 
 if TYPE_CHECKING:
     from seglock.config import Params
@@ -92,8 +94,10 @@ class StudyRuns:
     ) -> RunTracker:
         tags = _data_tags(self.settings.name, self.settings.about) | tags
         tags |= _job_tags(job, self.params.train.seed)
-        self._children[job] = self.parent.child(name, tags, run_id)
-        return self._children[job]
+        child = self._children[job] = self.parent.child(name, tags, run_id)
+        about = self.settings.about
+        child.log_dataset(about["dataset"], about["dataset_digest"], use="search")
+        return child
 
     def epoch(self, job: str, row: EpochRow) -> None:
         """Record one epoch of a job."""
@@ -101,7 +105,7 @@ class StudyRuns:
 
     def end_trial(self, job: str, record: TrialRecord) -> None:
         """End a trial's run with its figures, its key's id and hash, and how it ended."""
-        _end_trial(self._children.pop(job), record)
+        _end_trial(self._children.pop(job), record, LockLimits.of(self.params.search))
 
     def end_baseline(self, job: str, figures: Mapping[str, float]) -> None:
         """End a baseline's run with its figures.
@@ -152,7 +156,7 @@ def tell_study(run: RunTracker, study: Study) -> None:
             child = run.child(f"{job} · {trial.lock}", tags | _job_tags(job), trial.run_id)
             child.log_params(_params(trial.document()))
             _tell_curve(child, trial.curve)
-            _end_trial(child, trial)
+            _end_trial(child, trial, LockLimits.of(study.limits))
     for group in study.baselines:
         for index, run_id in enumerate(group.run_ids):
             if not run_id:
@@ -169,12 +173,13 @@ def tell_study(run: RunTracker, study: Study) -> None:
 
 def _tell_standing(run: RunTracker, study: Study) -> None:
     found = study.recommendation
-    run.log_metrics(study_metrics(study.document()), again=True)
+    run.log_metrics(study_metrics(study), again=True)
     run.set_tags(
         {
             "recommendation": found.status,
             "recommended_lock": found.lock or "none",
             "reason": found.reason,
+            NOTE: f"Study **{study.study}**: {found.status}. {found.reason}.",
         }
     )
 
@@ -184,8 +189,10 @@ def _tell_curve(run: RunTracker, curve: Sequence[float]) -> None:
         run.log_metrics(epoch_metrics({"val_miou": miou}), step=epoch, again=True)
 
 
-def _end_trial(run: RunTracker, trial: TrialRecord) -> None:
-    run.log_metrics(trial_metrics(trial.document()), again=True)
+def _end_trial(run: RunTracker, trial: TrialRecord, limits: LockLimits) -> None:
+    run.log_metrics(trial_metrics(trial, limits), again=True)
+    if trial.attacks:
+        run.log_table("attacks", [{"attack": n, **one} for n, one in trial.attacks.items()])
     tags = {
         "lock": trial.lock,
         "state": trial.state,
@@ -199,8 +206,23 @@ def _end_trial(run: RunTracker, trial: TrialRecord) -> None:
         tags |= {"stopped": trial.stopped.rule, "reason": trial.stopped.reason}
     if trial.reason:
         tags["reason"] = trial.reason
-    run.set_tags(tags)
+    if trial.objectives is not None:
+        tags["holds"] = LockStanding.of_trial(trial, limits).verdict
+    run.set_tags(tags | {NOTE: _words(trial, tags)})
+    run.lasted = trial.seconds
     run.close("FAILED" if trial.state == "failed" else "FINISHED")
+
+
+def _words(trial: TrialRecord, tags: Mapping[str, str]) -> str:
+    """The run's description: what was tried, and what came of it."""
+    what = f"**{trial.lock}**, a trial under a key of its own, which is kept nowhere"
+    if trial.objectives is None:
+        return f"{what}: {trial.state}, {tags.get('reason', 'without a reason')}."
+    return (
+        f"{what}.\n\nVerdict by the limits of the study: **{tags['holds']}**. The owner has "
+        f"{trial.owner_miou:.4f}, a drop of {trial.drop:.4f}; others have {trial.unauthorised:.4f} "
+        f"and regain {trial.lost:.4f} of the lead."
+    )
 
 
 def _data_tags(study: str, about: Mapping[str, Any]) -> dict[str, str]:

@@ -19,10 +19,12 @@ from seglock import __version__, files
 from seglock.config import AttackParams, Params, load_params, override
 from seglock.errors import AttackError
 from seglock.results.attack import ATTACKS, FIGURES, AttackResult
+from seglock.results.standing import most_beyond, strongest
 from seglock.results.training import Training
 from seglock.stages.locks import WEIGHTS, OpenLock, open_lock, read_training
 from seglock.stages.outputs import sole_writer
-from seglock.stages.tell import tell_result
+from seglock.stages.summary import summarise_lock
+from seglock.stages.tell import tell_attacks
 from seglock.stages.trained_run import trained_run
 
 if TYPE_CHECKING:
@@ -73,8 +75,8 @@ def attack_lock(
         files.private_folder(exact)
         results = list(attack_results(lock, scene, attacks, work, exact, key.derive, progress))
         written = _write(root, lock, tracker.run_id, results, keep=bool(only))
-        for result in results:
-            tell_result(tracker, written / f"{result.attack}.json", "attacks")
+        tell_attacks(tracker, written)
+        summarise_lock(lock, params, root, {tracker.run_id, training.run_id}).tell(tracker)
     for path in exact.glob("*.json"):
         if not (written / path.name).exists():
             path.unlink()
@@ -164,15 +166,22 @@ def _write(
         for path in before:
             shutil.copyfile(path, out / path.name)
         for result in results:
-            result.write(out / f"{result.attack}.json")
+            values = result.document() | ({"run_id": run_id} if run_id else {})
+            AttackResult.check(values).write(out / f"{result.attack}.json")
         if not any(out.iterdir()):
             files.write_text(out / "README.txt", "No attack of params.yaml applies to this lock.\n")
-    about: dict[str, Any] = {"run_id": run_id} if run_id else {}
-    for path in sorted(target.glob("*.json")):
-        result = AttackResult.read(path, error=AttackError, fix="run dvc repro")
-        about[result.attack] = result.figures
-    files.write_json(root / ATTACKS / f"{lock}.json", about)
+    written = sorted(target.glob("*.json"))
+    found = [AttackResult.read(path, error=AttackError, fix="run dvc repro") for path in written]
+    files.write_json(root / ATTACKS / f"{lock}.json", _headline(found))
     return target
+
+
+def _headline(results: Sequence[AttackResult]) -> dict[str, float]:
+    """For ``dvc metrics``, what a lock is judged by: what the strongest of T0 regained, and what T1
+    has beyond training from scratch."""
+    thief, line = strongest("T0", results), most_beyond(results)
+    found = {"T0": thief.lost} if thief else {}
+    return found | ({"beyond": line.beyond} if line else {})
 
 
 def _digest(params: Params, training: Training, data: PreparedData) -> str:

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seglock import files
 from seglock.config import Params, load_params
 from seglock.results.evaluation import EVALUATIONS, Evaluation, Scores
+from seglock.results.metrics import headline, lock_metrics
 from seglock.stages.encrypt import ENCRYPTED_FILE
 from seglock.stages.locks import WEIGHTS, OpenLock, open_lock, read_training
 from seglock.stages.outputs import sole_writer
+from seglock.stages.summary import summarise_lock
 from seglock.stages.tell import tell_result
 from seglock.stages.trained_run import trained_run
 
@@ -90,6 +92,8 @@ def evaluate_opened(
         _write(folder, found, result.pictures)
         if tracked:
             tell_result(tracker, folder / "evaluation.json", "evaluation")
+            runs = {tracker.run_id, training.run_id}
+            summarise_lock(lock.name, params, root, runs).tell(tracker)
     return found
 
 
@@ -172,27 +176,6 @@ def _write(target: Path, found: Evaluation, pictures: Pictures) -> None:
     table = "key,miou\n" + "".join(f"{number},{miou!r}\n" for number, miou in enumerate(keys))
     with files.replacing_folder(target) as out:
         found.write(out / "evaluation.json")
-        files.write_json(out / "metrics.json", _summary(found))
+        files.write_json(out / "metrics.json", headline(lock_metrics(found, None, None)))
         files.write_text(out / "keys.csv", table)
         pictures.write(out / "pictures.npz")
-
-
-def _summary(found: Evaluation) -> dict[str, Any]:
-    """metrics.json, for ``dvc metrics``: mean IoU by access; what a lock has not is left out."""
-    scores = found.scores
-    values = {
-        "run_id": found.run_id,
-        "owner": scores.owner_miou,
-        "correct": scores.correct and scores.correct.miou,
-        "plain": scores.plain.miou,
-        "plain_bn": scores.plain_bn and scores.plain_bn.miou,
-        "incorrect": scores.incorrect and scores.incorrect.mean,
-        "incorrect_p95": scores.incorrect and scores.incorrect.p95,
-        "floor": scores.floors.floor,
-        "floor_constant": scores.floors.constant,
-        "floor_prior": scores.floors.prior,
-        "unauthorised": scores.unauthorised,
-        "regained": scores.regained,
-        "refused": scores.refused,
-    }
-    return {name: value for name, value in values.items() if value is not None}

@@ -16,6 +16,7 @@ from seglock.results.evaluation import EVALUATIONS, Evaluation
 from seglock.results.standing import LockLimits
 from seglock.stages.locks import WEIGHTS, OpenLock, open_lock, read_training
 from seglock.stages.outputs import sole_writer
+from seglock.stages.summary import read_evaluation
 from seglock.stages.trained_run import trained_run
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def package_opened(
     about = describe(lock, params, training, data)
     attacks = read_attacks(root, [lock.name])
     limits = LockLimits.of(params.search)
-    standing = judge(evaluation, _baseline(params, root), attacks, limits)
+    standing = judge(evaluation, read_evaluation(BASELINE, params, root), attacks, limits)
     network = load_model(
         root / "data" / "models" / lock.name / WEIGHTS, params.model, data.num_classes
     )
@@ -143,10 +144,3 @@ def _evaluation(lock: OpenLock, root: Path) -> Evaluation:
     if found.key_id != lock.key_id:
         raise ReportError(f"{path} must be of key {lock.key_id}", got=str(found.key_id), fix=fix)
     return found
-
-
-def _baseline(params: Params, root: Path) -> Evaluation | None:
-    path = root / EVALUATIONS / BASELINE / "evaluation.json"
-    if BASELINE not in params.locks or not path.is_file():
-        return None
-    return Evaluation.read(path, fix=f"run dvc repro evaluate@{BASELINE}")

@@ -24,6 +24,7 @@ from seglock.results.attack import read_attacks
 from seglock.results.standing import LockLimits
 from seglock.results.study import read_study_file, require_same_data
 from seglock.stages.outputs import sole_writer
+from seglock.stages.tell_report import run_links, tell_report
 
 REPORT_FOLDER = Path("data/reports")
 PAGE = "report.html"
@@ -62,7 +63,15 @@ def write_report(root: Path) -> dict[str, Any]:
     ):
         illustrations = illustrate(results, summary, Path(scratch), study, attacks)
         own = {} if not os.environ.get("MLFLOW_TRACKING_URI") else {"store": "$MLFLOW_TRACKING_URI"}
-        page = render_page(results, summary, illustrations, study=study, ui=mlflow_ui(), **own)
+        page = render_page(
+            results,
+            summary,
+            illustrations,
+            study=study,
+            ui=mlflow_ui(),
+            run_link=run_links(mlflow_ui()),
+            **own,
+        )
         files.write_text(out / PAGE, page)
         files.write_text(out / "table.csv", to_csv(summary))
         files.write_text(out / "table.tex", to_latex(summary, table1(summary)))
@@ -75,6 +84,8 @@ def write_report(root: Path) -> dict[str, Any]:
         for name in _PICTURES:
             if (Path(scratch) / name).exists():
                 shutil.copyfile(Path(scratch) / name, out / name)
+    runs = {name: lock["run_id"] for name, lock in summary["locks"].items() if lock["run_id"]}
+    tell_report(root / REPORT_FOLDER / PAGE, runs, params, root)
     return summary
 
 

@@ -29,6 +29,7 @@ def lock_tags(
     """
     definition = params.locks[lock]
     return {
+        "kind": "lock",
         "lock": lock,
         "method": definition.method,
         "block_size": str(definition.block_size or "none"),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from seglock import files
 from seglock.config import Params, load_params, override
-from seglock.results.study import STUDY_FILE, Study, write_study_files
+from seglock.results.study import STUDY_FILE, Study
+from seglock.results.study_files import write_study_files
 from seglock.stages.outputs import sole_writer
 
 if TYPE_CHECKING:

@@ -11,15 +11,10 @@ from seglock import files
 from seglock.foreign import followed
 from seglock.results.attack import AttackResult
 from seglock.results.evaluation import Evaluation
-from seglock.results.metrics import (
-    WRONG_KEY,
-    attack_metrics,
-    epoch_metrics,
-    evaluation_metrics,
-    training_metrics,
-)
+from seglock.results.metrics import epoch_metrics, training_metrics
 from seglock.results.training import Training, read_history
 from seglock.stages.locks import WEIGHTS
+from seglock.stages.tables import tell_attacks_table
 
 if TYPE_CHECKING:
     from seglock.tracking import RunRecord, Tracker
@@ -41,36 +36,49 @@ def tell_result(tracker: Tracker, path: Path, folder: str) -> None:
     """
     if path.name == "training.json":
         training = Training.read(path, fix=_FIX)
-        tracker.log_metrics(training_metrics(training.document()), again=True)
+        tracker.lasted = training.seconds
+        tracker.log_metrics(training_metrics(training), again=True)
     elif path.name == "history.csv":
         for epoch in read_history(path, f"run dvc repro train@{path.parent.name}"):
             tracker.log_metrics(epoch_metrics(epoch._asdict()), epoch.epoch, again=True)
     elif path.name == "evaluation.json":
-        _tell_evaluation(tracker, Evaluation.read(path, fix=_FIX), folder)
-    elif folder == "attacks":
-        result = AttackResult.read(path, fix=_FIX)
-        tracker.log_metrics(attack_metrics(result.attack, result.document()), again=True)
+        _tell_evaluation(tracker, path, folder)
     tracker.log_artifact(path, folder)
 
 
-def _tell_evaluation(tracker: Tracker, found: Evaluation, folder: str) -> None:
+def _tell_evaluation(tracker: Tracker, path: Path, folder: str) -> None:
     from seglock.report.lockfigure import draw_lock_figure
+    from seglock.results.pictures import Pictures
+    from seglock.stages.tables import tell_predictions, tell_tables
 
-    tracker.log_metrics(evaluation_metrics(found.document()), again=True)
-    for key, miou in enumerate(found.scores.incorrect.miou if found.scores.incorrect else ()):
-        tracker.log_metrics({WRONG_KEY: miou}, step=key, again=True)
+    found = Evaluation.read(path, fix=_FIX)
+    tell_tables(tracker, found)
+    pictures = path.with_name("pictures.npz")
+    if pictures.exists():
+        kept = Pictures.read(pictures, len(found.classes), _FIX)
+        tell_predictions(tracker, found, kept)
     with tempfile.TemporaryDirectory(prefix="seglock-figure-") as scratch:
         figure = Path(scratch) / "access_control.png"
         draw_lock_figure(found, figure)
         tracker.log_artifact(figure, folder)
 
 
+def tell_attacks(tracker: Tracker, folder: Path) -> None:
+    """Tell a run of the attacks on its network; ``folder`` is data/attacks/LOCK."""
+    paths = sorted(folder.glob("*.json"))
+    for path in paths:
+        tell_result(tracker, path, "attacks")
+    tell_attacks_table(tracker, [AttackResult.read(path, fix=_FIX) for path in paths])
+
+
 def tell_again(tracker: Tracker, record: RunRecord, root: Path) -> None:
     """Tell a run again the result files that its record lists, as far as they are as they were."""
     faults = changed_results(record, root)
-    for name, (folder, _) in record.results.items():
-        if name not in faults:
-            tell_result(tracker, root / name, folder)
+    told = {name: folder for name, (folder, _) in record.results.items() if name not in faults}
+    for name, folder in told.items():
+        tell_result(tracker, root / name, folder)
+    attacks = [root / name for name, folder in told.items() if folder == "attacks"]
+    tell_attacks_table(tracker, [AttackResult.read(path, fix=_FIX) for path in attacks])
     tracker.whole = not faults
 
 

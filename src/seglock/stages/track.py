@@ -10,6 +10,7 @@ from seglock.address import tracking_uri
 from seglock.config import PARAMS_FILE, TrackingParams, load_params
 from seglock.errors import SeglockError, TrackingError, as_command
 from seglock.foreign import is_run_id
+from seglock.stages.summary import summarise_lock
 from seglock.stages.tell import changed_results, tell_again
 from seglock.tracking import RunRecord, RunTracker, Store, end_killed, open_run, runs_folder
 
@@ -54,6 +55,7 @@ def sync_run(text: str, root: Path) -> tuple[RunRecord, bool]:
     try:
         tell_again(tracker, record, root)
         _tell_study(tracker, record, root)
+        _tell_summary(tracker, record, root)
     finally:
         tracker.close(record.status, ended=record.ended)
     if not tracker.record.complete:
@@ -73,6 +75,14 @@ def _tell_study(tracker: RunTracker, record: RunRecord, root: Path) -> None:
             from seglock.search.mlflow_runs import tell_study
 
             tell_study(tracker, Study.read(root / name))
+
+
+def _tell_summary(tracker: RunTracker, record: RunRecord, root: Path) -> None:
+    """What follows from the results of a lock that params.yaml still has."""
+    path, lock = root / PARAMS_FILE, record.tags.get("lock")
+    if path.exists() and lock in (params := load_params(path)).locks:
+        runs = {record.run_id, tracker.run_id}
+        summarise_lock(lock, params, root, runs).tell(tracker)
 
 
 def _params(root: Path) -> TrackingParams:

@@ -23,6 +23,7 @@ from seglock.results.training import Training, write_history
 from seglock.stages.locks import WEIGHTS, OpenLock, open_lock
 from seglock.stages.outputs import sole_writer
 from seglock.stages.run_tags import lock_tags, machine_tags, run_name, run_params
+from seglock.stages.summary import summarise_lock
 from seglock.stages.tell import tell_training
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def train_opened(
                 tracker.set_tags({"rotated_from": rotated_from})
             target = out or root / "data" / "models" / lock.name
             _write(target, lock, tracker, result, rotated_from)
+            summarise_lock(lock.name, params, root, {tracker.run_id}).tell(tracker)
             tracker.close()
             shutil.rmtree(folder)
     if tell:
@@ -236,7 +238,7 @@ def _tracked(
     tags = lock_tags(lock.name, params, data, lock.record, root) | machine_tags(root)
     name = run_name(lock.name, params, data)
     with open_run(
-        params.tracking, name=name, tags=tags, root=project_root(), run_id=known
+        params.tracking, name=name, tags=tags, root=project_root(), run_id=known, system=True
     ) as tracker:
         files.write_json(note, {"run_id": tracker.run_id})
         tracker.log_params(run_params(lock.name, params))
@@ -267,18 +269,9 @@ def _write(
         resumed_from=result.resumed_from,
         rotated_from=rotated_from,
     )
-    best = result.history[result.best_epoch - 1]
-    figures = {
-        "run_id": tracker.run_id,
-        "best_epoch": result.best_epoch,
-        "train_loss": best["train_loss"],
-        "val_loss": result.val_loss,
-        "val_miou": result.val_miou,
-    }
     with files.replacing_folder(target) as out:
         shutil.copyfile(result.weights, out / WEIGHTS)
         training.write(out / "training.json")
-        files.write_json(out / "metrics.json", figures)
         write_history(result.history, out / "history.csv")
     tell_training(tracker, target)
     tracker.whole = True  # these files have all that a process before this one may have told

@@ -41,6 +41,7 @@ def trained_run(
         root=project_root(),
         run_id=training.run_id,
     ) as tracker:
+        tracker.lasted = training.seconds  # a run lasts as long as its training
         if tracker.run_id != training.run_id:
             tracker.set_tags(machine_tags(root))
             tracker.log_params(run_params(lock, params))

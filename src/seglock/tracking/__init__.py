@@ -4,7 +4,7 @@ The only room that imports mlflow, and only inside the functions that talk to it
 the room costs nothing. Nothing here sees a secret: a key enters as its id and its Argon2id hash.
 """
 
-from seglock.tracking.memory import MemoryTracker, Status
+from seglock.tracking.memory import NOTE, MemoryTracker, Status, picture_cell
 from seglock.tracking.record import RunRecord, runs_folder
 from seglock.tracking.runs import RunTracker, end_killed, open_run
 from seglock.tracking.store import Store
@@ -12,6 +12,7 @@ from seglock.tracking.store import Store
 Tracker = MemoryTracker  # what a run is told through, whether a store is behind it or not
 
 __all__ = [
+    "NOTE",
     "MemoryTracker",
     "RunRecord",
     "RunTracker",
@@ -20,5 +21,6 @@ __all__ = [
     "Tracker",
     "end_killed",
     "open_run",
+    "picture_cell",
     "runs_folder",
 ]

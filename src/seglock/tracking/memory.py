@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
+NOTE = "mlflow.note.content"
+"""The tag that MLflow shows as a run's description, in Markdown."""
 Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+
+def picture_cell(artifact: str) -> dict[str, str]:
+    """A picture in a table, by its place among the run's artifacts."""
+    return {"type": "image", "filepath": artifact, "compressed_filepath": artifact}
 
 
 class MemoryTracker:
@@ -15,7 +22,7 @@ class MemoryTracker:
     No method raises because a server is away. As a context manager it closes itself as FINISHED,
     FAILED (an exception) or KILLED (an interrupt). ``run_id`` is the store's id of the run, or
     ``local-…`` for one begun without its store; ``whole``: the store has what earlier processes
-    told it.
+    told it. ``lasted``: the seconds that the run shall show as its duration; None: as it was.
 
     >>> with MemoryTracker() as run:
     ...     run.log_params({"train": {"lr": 0.2}})
@@ -31,6 +38,8 @@ class MemoryTracker:
         self.metrics: list[tuple[dict[str, float], int | None]] = []
         self.tags: dict[str, str] = {}
         self.artifacts: list[tuple[Path, str]] = []
+        self.tables: dict[str, list[dict[str, Any]]] = {}
+        self.lasted: float | None = None
         self.datasets: list[dict[str, str]] = []
         self.status: Status | None = None
 
@@ -55,6 +64,11 @@ class MemoryTracker:
     def log_artifact(self, path: Path, folder: str = "") -> None:
         """Record a file, or a folder's files, under ``folder`` of the run's artifacts."""
         self.artifacts.append((Path(path), folder))
+
+    def log_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Record rows as the table ``name``, over an older one; a field that is a
+        picture is the `picture_cell` of an artifact."""
+        self.tables[name] = [dict(row) for row in rows]
 
     def log_dataset(self, name: str, digest: str, *, source: str = "", use: str = "") -> None:
         """Record an input dataset by its name and digest; ``use`` is for example training."""

@@ -29,7 +29,8 @@ class RunRecord(Record):
 
     ``results``: the result files that it was told of, by their path in the project, each with its
     folder among the run's artifacts and its SHA-256. ``store`` is the address, without credentials,
-    of the store that has the run as ``store_run_id``; ``complete``: it has all of it.
+    of the store that has the run as ``store_run_id``, in its experiment ``experiment_id``;
+    ``complete``: it has all of it.
     """
 
     run_id: str
@@ -44,6 +45,7 @@ class RunRecord(Record):
     results: dict[str, tuple[str, str]] = Field(default_factory=dict)
     store: str = ""
     store_run_id: str | None = None
+    experiment_id: str | None = None
     complete: bool = False
 
     @classmethod

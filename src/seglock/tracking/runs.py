@@ -6,8 +6,10 @@ What the store lacks at the end is told later, from the run's result files.
 from __future__ import annotations
 
 import atexit
+import json
 import secrets
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +17,19 @@ from seglock.address import tracking_uri
 from seglock.files import sha256_file
 from seglock.machine import git_commit
 from seglock.tracking import send
-from seglock.tracking.limits import finite, flatten
+from seglock.tracking.limits import finite, flatten, table_text
 from seglock.tracking.memory import MemoryTracker, Status
 from seglock.tracking.record import RunRecord, hold, now, result_name
 from seglock.tracking.store import LOCAL, PARENT, PREVIOUS, Store, tell
+from seglock.tracking.system import SystemMonitor, made_by
 
 if TYPE_CHECKING:
     import filelock
 
     from seglock.config import TrackingParams
+
+
+TABLES = "mlflow.loggedArtifacts"  # by which MLflow's UI knows which artifacts are tables
 
 
 def open_run(
@@ -33,11 +39,13 @@ def open_run(
     tags: Mapping[str, str],
     root: Path,
     run_id: str | None = None,
+    system: bool = False,
 ) -> RunTracker:
     """Begin a run called ``name``, or take up run ``run_id`` of an earlier process.
 
     Runs that killed processes left are ended first. A ``run_id`` the store does not know becomes a
-    new run tagged ``seglock.previous_run_id``, and the same one the next time.
+    new run tagged ``seglock.previous_run_id``, and the same one the next time. ``system``: beside
+    the figures of each step the run is told what the machine is at.
 
     Raises TrackingError for what is no run's id, and within ``params.timeout_seconds`` or little
     more when the store is away, unless ``params.required`` is false: the run is then told later.
@@ -56,6 +64,8 @@ def open_run(
     store.attempt(tracker.resolve, now=True)
     store.required = False
     tracker.begin()
+    if system:
+        tracker.system = SystemMonitor()
     return tracker
 
 
@@ -80,7 +90,7 @@ def end_killed(root: Path, store: Store) -> None:
 
 
 class RunTracker(MemoryTracker):
-    """The tracker of real runs. Made by `open_run`, and by `child` of another one.
+    """The tracker of real runs, made by `open_run`, and by `child` of another one.
 
     It keeps what the run was told, and sends it as soon as its store answers. Figures and files are
     forgotten when the store has them, and the status is sent last: a run that ended there is whole.
@@ -97,7 +107,8 @@ class RunTracker(MemoryTracker):
         super().__init__(record.run_id)
         self.record, self.whole = record, record.complete
         self.params, self.datasets = dict(record.params), list(record.datasets)
-        self.tags = {**record.tags, "mlflow.source.name": "seglock", **tags}
+        self.tags = {**made_by(), **record.tags, "mlflow.source.name": "seglock", **tags}
+        self.system: SystemMonitor | None = None
         self._store, self._root, self._parent = store, root, parent
         self.stored_id = ""
         self._stored_params: dict[str, str] = {}
@@ -125,7 +136,12 @@ class RunTracker(MemoryTracker):
         self._stored_params = dict(run.data.params)
         if record.store_run_id not in (None, self.stored_id):  # another store was told before
             self.whole, self._sent = False, None
-        self.record = record.changed(store=self._store.shown, store_run_id=self.stored_id)
+        self.record = record.changed(
+            store=self._store.shown,
+            store_run_id=self.stored_id,
+            experiment_id=run.info.experiment_id,
+            started=run.info.start_time,
+        )
 
     def begin(self) -> None:
         """Show the run as running; its id is the store's from here on, unless that is away."""
@@ -169,6 +185,8 @@ class RunTracker(MemoryTracker):
     def log_metrics(
         self, metrics: Mapping[str, float], step: int | None = None, *, again: bool = False
     ) -> None:
+        if self.system and step is not None:
+            metrics = {**metrics, **self.system.sample()}
         self._figures += [
             send.Figure(name, finite(value), now(), step or 0, again)
             for name, value in metrics.items()
@@ -182,6 +200,16 @@ class RunTracker(MemoryTracker):
     def log_dataset(self, name: str, digest: str, *, source: str = "", use: str = "") -> None:
         super().log_dataset(name, digest, source=source, use=use)
         self._told()
+
+    def log_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        super().log_table(name, rows)
+        file = f"{name}.json"
+        with tempfile.TemporaryDirectory(prefix="seglock-table-") as folder:
+            (Path(folder) / file).write_text(table_text(rows), encoding="utf-8")
+            self.log_artifact(Path(folder) / file)
+        listed = json.loads(self.tags.get(TABLES, "[]"))
+        table = {"path": file, "type": "table"}
+        self.set_tags({TABLES: json.dumps([*(one for one in listed if one != table), table])})
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
         path = Path(path).absolute()
@@ -203,6 +231,8 @@ class RunTracker(MemoryTracker):
         if self.status is not None:
             return
         atexit.unregister(self.close)
+        if self.lasted is not None:
+            ended = self.record.started + round(1000 * self.lasted)
         self.record = self.record.changed(status=status, ended=ended or now())
         try:
             self._told(now=True, last=self._parent is None)

@@ -16,6 +16,7 @@ import filelock
 
 from seglock.address import artifact_folder, reason_unreachable, shown_uri, sqlite_file
 from seglock.errors import SeglockError, TrackingError, in_short, is_homeless
+from seglock.tracking.views import MARK, VERSION, view_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -143,7 +144,7 @@ class Store:
         )
 
     def experiment(self, name: str) -> str:
-        """The id of the experiment ``name``, made where it is missing."""
+        """The id of the experiment ``name``, made where it is missing, as are its saved views."""
         with self.calls() as client:
             found = client.get_experiment_by_name(name)
             if found is None:
@@ -157,6 +158,9 @@ class Store:
                     got=f"{name!r}, which is {'deleted' if found else 'missing'} in {self.shown}",
                     fix="restore it (`mlflow experiments restore`) or choose another name",
                 )
+            if found.tags.get(MARK) != VERSION:
+                for tag, value in view_tags().items():
+                    client.set_experiment_tag(found.experiment_id, tag, value)
             return str(found.experiment_id)
 
     def find(self, record: RunRecord) -> Run | None:
