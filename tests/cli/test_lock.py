@@ -86,4 +86,4 @@ def test_one_command_makes_all_that_is_missing(command: str, target: str) -> Non
 def test_a_project_that_is_missing_is_no_step_of_it(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").unlink()
     done = run("train", "np-4")
-    assert str(done.exception).endswith("run seglock in the project's folder")
+    assert "run seglock in the project's folder, or make" in str(done.exception)

@@ -167,7 +167,17 @@ def test_a_small_key_space_is_tried_whole(project: Path, tracker: MemoryTracker)
 
 
 def test_the_report_reads_what_was_written(project: Path, tracker: MemoryTracker) -> None:
-    evaluate_locks(["baseline", "np-2"], project)
+    told: list[str] = []
+    seen: list[tuple[str, int, int | None]] = []
+    evaluate_locks(
+        ["baseline", "np-2"], project, tell=told.append, progress=lambda *step: seen.append(step)
+    )
+    assert [line.partition(" ")[0] for line in told] == ["baseline:"] * 2 + ["np-2:"] * 2
+    assert (told[0], told[2]) == (
+        "baseline: judged without a key", "np-2: judged with its key and 4 wrong ones"
+    )  # fmt: skip
+    assert seen[-1][0] == "evaluating np-2"
+    assert seen[-1][1] == seen[-1][2]
     results = read_results(project, {"baseline": (), "np-2": ("np-2",)})
     assert [result.lock for result in results] == ["baseline", "np-2"]
     assert results[1].pictures.correct is not None

@@ -7,6 +7,7 @@ import csv
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -113,7 +114,10 @@ def folders(root: Path) -> list[Path]:
 
 
 def test_outputs_run_and_nothing_left_behind(root: Path, runs: Runs) -> None:
-    train_locks(["np-4"], root)
+    told: list[str] = []
+    train_locks(["np-4"], root, tell=told.append)
+    assert re.fullmatch(r"np-4: \d+ images of 16x16, 3 epochs", told[0])
+    assert re.fullmatch(r"np-4: validation mean IoU 0\.\d{4}, of epoch \d; .* s", told[1])
     assert set(outputs(root)) == {
         "history.csv",
         "model.safetensors",

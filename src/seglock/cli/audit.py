@@ -51,6 +51,9 @@ def audit_command() -> None:
         typer.echo(f"OPEN {exposure}")
     if report.findings or report.exposures:
         raise typer.Exit(1)
+    if report.keys and not any(searched.files for searched in report.searched):
+        typer.echo("nothing was searched; run seglock in the project's folder")
+        raise typer.Exit(1)
     if report.proves_nothing:
         typer.echo("none of this project's keys was looked for: no proof")
         raise typer.Exit(1)

@@ -53,7 +53,7 @@ def made_by(stages: str) -> Iterator[None]:
         yield
     except SeglockError as error:
         missing = isinstance(error.__cause__, FileNotFoundError)
-        if missing and not isinstance(error, ConfigError | StorageError):
+        if missing and not isinstance(error, ConfigError | StorageError) and Path(PARAMS).is_file():
             command = f"dvc repro {stages}".strip()
             error.fix = f"run `{command}`, which makes all that it needs"
         raise

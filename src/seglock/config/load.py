@@ -53,7 +53,9 @@ def read_text(path: Path) -> str:
         return read_plain(path, most=_MOST_BYTES).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise ConfigError(
-            f"{path} must exist", got="no such file", fix="run seglock in the project's folder"
+            f"{path} must exist",
+            got="no such file",
+            fix="run seglock in the project's folder, or make a project with `seglock init DIR`",
         ) from error
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from error

@@ -133,9 +133,7 @@ def find_voc_folder(path: Path) -> VocFolder:
     """
     path = Path(path)
     if not path.is_dir():
-        raise DataError(
-            "a dataset's folder must exist", got=str(path), fix="check data.source in params.yaml"
-        )
+        raise DataError("a dataset's folder must exist", got=str(path), fix="check the path")
 
     def fitting(place: str) -> list[str]:
         folders = sorted(path.glob(place)) if place else [path]

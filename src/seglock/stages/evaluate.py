@@ -51,10 +51,8 @@ def evaluate_locks(
     found = []
     for lock in [open_lock(name, params, root) for name in locks]:
         if tell:
-            keys = (
-                f"with {params.evaluate.wrong_keys} wrong keys" if lock.key else "which has no key"
-            )
-            tell(f"{lock.name}: judged {keys}")
+            wrong = f"with its key and {params.evaluate.wrong_keys} wrong ones"
+            tell(f"{lock.name}: judged {wrong if lock.key else 'without a key'}")
         found.append(evaluate_opened(lock, params, root, progress=progress))
         if tell:
             tell(f"{lock.name}: {_in_short(found[-1].scores)}")
