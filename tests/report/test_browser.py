@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from seglock.stages.report import write_report
-from tests.browser import browser, opened  # noqa: F401 - a fixture
+from tests.browser import opened
 from tests.report.conftest import write_project
 from tests.report.studies import make_study
 from tests.report.suites import make_suite, put
@@ -59,7 +59,7 @@ def look_at(page: Page) -> dict[str, Any]:
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["1280", "390"])
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_asks_for_nothing_and_is_whole(
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     folder: Path,
     name: str,
     size: dict[str, int],
@@ -81,7 +81,7 @@ def test_a_page_asks_for_nothing_and_is_whole(
 
 
 def test_the_first_screen_has_the_first_chart_and_the_tiers_stand_whole(
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     folder: Path,
 ) -> None:
     address = (folder / "report.html").as_uri()
@@ -107,7 +107,7 @@ def test_the_first_screen_has_the_first_chart_and_the_tiers_stand_whole(
 
 
 def test_the_figure_to_point_at_has_names_limits_seeds_and_follows_the_scheme(
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     folder: Path,
 ) -> None:
     study = json.loads((folder.parent / "search" / "study.json").read_text())

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -21,6 +28,10 @@ from seglock.stages.locks import open_lock
 from seglock.stages.playground import run_playground
 from seglock.stages.playground_answers import Answer, Playground
 from seglock.transforms import Transform, compose, identity
+from tests.browser import opened
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture
@@ -107,3 +118,47 @@ def test_the_extra_is_named_where_it_lacks(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("seglock.stages.extras.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"no gradio; install it with `pip install 'seglock\[ui"):
         run_playground(tmp_path, port=None, say=print)
+
+
+def test_the_page_in_a_browser(project: Path, browser: Browser) -> None:
+    """As people use it, from the command on: it asks nothing of another host, and shows all."""
+    with playground_process(project) as address, opened(browser, address) as page:
+        page.get_by_role("button", name="Predict").click()
+        page.get_by_text("Drop an image first.").wait_for()
+        page.locator("table tr").nth(1).click()
+        page.get_by_text("⇣").wait_for()
+        choose(page, "Lock", "mixed")
+        page.get_by_role("button", name="Predict").click()
+        page.get_by_text("mean IoU 0.").nth(2).wait_for()
+        shown = page.inner_text("body")
+        for words in ("Key main", "No key", "A wrong key", "demonstration key, not with main"):
+            assert words in shown
+        choose(page, "Key", "other")
+        page.get_by_role("button", name="Predict").click()
+        page.get_by_text("Key other, not this lock's").wait_for()
+        assert page.get_by_text("mean IoU 0.").count() == 3
+
+
+def choose(page: Page, label: str, value: str) -> None:
+    page.get_by_label(label, exact=True).first.click()
+    page.get_by_role("option", name=value, exact=True).click()
+
+
+@contextlib.contextmanager
+def playground_process(project: Path) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "seglock", "playground", "--port", str(port)], cwd=project,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env=os.environ | {"TMPDIR": str(project.parent)},
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        assert f"http://127.0.0.1:{port}" in process.stdout.readline()
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        process.terminate()
+        assert process.communicate(timeout=30)[0] == ""
+    assert not list(project.parent.glob("seglock-playground-*"))
