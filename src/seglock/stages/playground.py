@@ -19,10 +19,6 @@ HOST = "127.0.0.1"
 _TITLE = (
     "# seglock playground\nOne image, one locked model: with a key, without one, with a wrong one."
 )
-_FONTS = (
-    ["system-ui", "sans-serif"],
-    ["ui-monospace", "monospace"],
-)  # of this machine: none is fetched
 
 
 def run_playground(root: Path, *, port: int | None, say: Callable[[str], None]) -> None:
@@ -45,15 +41,11 @@ def serve_page(playground: Playground, *, port: int | None, say: Callable[[str],
     with tempfile.TemporaryDirectory(prefix="seglock-playground-") as scratch:
         # Read when Gradio is imported.
         os.environ |= {"GRADIO_TEMP_DIR": scratch, "GRADIO_ANALYTICS_ENABLED": "False"}
-        import gradio
-
         page = build_page(playground)
-        font, mono = _FONTS
         try:
             _, address, _ = page.launch(
                 server_name=HOST, server_port=port, prevent_thread_lock=True, quiet=True,
-                theme=gradio.themes.Default(font=font, font_mono=mono), footer_links=[],
-                ssr_mode=False, share=False, show_error=True, run_history=False,
+                footer_links=[], ssr_mode=False, share=False, show_error=True, run_history=False,
             )  # fmt: skip
         except OSError:
             raise BusyError(
