@@ -17,7 +17,7 @@ from tests.report.suites import make_suite, put
 from tests.report.test_search_section import add_study
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 LOCKS = {"baseline": [], "shf-4": ["shf-4"], "np-4_shf-4": ["np-4", "shf-4"]}
 PAGES = ("report.html", "leaderboard.html", "pareto.html")
@@ -55,6 +55,13 @@ def look_at(page: Page) -> dict[str, Any]:
     return found
 
 
+def hidden(table: Locator) -> int:
+    """How many pixels of a table can only be seen by moving it sideways."""
+    how = "(one) => one.parentElement.scrollWidth - one.parentElement.clientWidth"
+    wide: int = table.evaluate(how)
+    return wide
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["1280", "390"])
 @pytest.mark.parametrize("name", PAGES)
@@ -90,8 +97,7 @@ def test_the_first_screen_has_the_first_chart_and_the_tiers_stand_whole(
         assert chart is not None
         assert chart["y"] + chart["height"] <= WIDE["height"]
         for wide in ("#standing", "#headline"):
-            hidden = "(t) => t.parentElement.scrollWidth - t.parentElement.clientWidth"
-            assert page.locator(wide).evaluate(hidden) == 0, wide
+            assert hidden(page.locator(wide)) == 0, wide
         assert not page.locator("dl.meanings").first.is_visible()
         for kept in ("#extremes", "#confusion"):
             assert page.locator(f"{kept} img").count() == len(LOCKS)
@@ -104,6 +110,15 @@ def test_the_first_screen_has_the_first_chart_and_the_tiers_stand_whole(
             f"[...document.querySelectorAll('{heads}')].map((h) => getComputedStyle(h).breakAfter)"
         )
         assert set(page.evaluate(breaks)) == {"avoid"}
+
+
+def test_ten_attacks_stand_beside_each_other(
+    browser: Browser,  # noqa: F811
+    folder: Path,
+) -> None:
+    with opened(browser, (folder / "leaderboard.html").as_uri(), viewport=WIDE) as page:
+        assert page.locator("#leaderboard thead tr:last-child th").count() == 10
+        assert hidden(page.locator("#leaderboard")) == 0
 
 
 def test_the_figure_to_point_at_has_names_limits_seeds_and_follows_the_scheme(
