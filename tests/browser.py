@@ -6,7 +6,6 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,8 +46,3 @@ def opened(browser: Browser, address: str, **look: Any) -> Iterator[Page]:
         inside = (address, address.partition("#")[0])
         own = ("data:", "blob:", *re.findall("^https?://[^/]+/", address))  # a server's, all of it
         assert [it for it in faults if it not in inside and not it.startswith(own)] == []
-
-
-def file_url(path: Path) -> str:
-    """A file's address."""
-    return path.resolve().as_uri()

@@ -113,7 +113,7 @@ def test_the_first_screen_has_the_first_chart_and_the_tiers_stand_whole(
 
 
 def test_ten_attacks_stand_beside_each_other(
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     folder: Path,
 ) -> None:
     with opened(browser, (folder / "leaderboard.html").as_uri(), viewport=WIDE) as page:
