@@ -19,7 +19,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from rich.console import Console
 
@@ -28,8 +28,8 @@ from benchmarks.protocol import Protocol, arguments, one_message, opened
 from benchmarks.protocol_cells import MAIN, REPEATS, SEEDS, Cell, Kept
 from benchmarks.results import describe_run
 from seglock import files
-from seglock.config import BASELINE, Params, check_params, override
-from seglock.results.attack import AttackResult, Tier
+from seglock.config import BASELINE, Params, check_params
+from seglock.results.attack import AttackResult
 from seglock.stages.attack import attack_results, chosen, open_scene
 from seglock.stages.locks import WEIGHTS
 
@@ -49,13 +49,12 @@ LOCKS: Mapping[str, Mapping[str, Any]] = {
 SETTINGS = (
     "attack.names=all",
     "attack.queries=400",
+    "attack.with_labels=4",
     "attack.seconds=600.0",
     "attack.labelled=[10.0, 25.0, 50.0]",
     "attack.images=val",
 )
 """Unless told otherwise."""
-WITH_LABELS = 4
-"""How many times the queries an attack with labels has: it divides them among many trainings."""
 _console = Console(stderr=True)
 
 
@@ -71,13 +70,10 @@ def attacked(protocol: Protocol, cell: Cell) -> Iterator[AttackResult]:
     lock, params, root = protocol.train(cell)
     weights = root / "data" / "models" / lock.name / WEIGHTS
     assert lock.key is not None
-    for tier in get_args(Tier):
-        queries = params.attack.queries * (WITH_LABELS if tier == "T1" else 1)
-        spent = override(params, "attack", {"queries": queries})
-        scene = open_scene(lock, spent, protocol.data(), weights)
-        attacks = [attack for attack in chosen(scene) if attack.tier == tier]
-        work = protocol.folder / "attacks" / settings_digest(spent) / cell.name
-        yield from attack_results(cell.lock, scene, attacks, work, work / "exact", lock.key.derive)
+    scene = open_scene(lock, params, protocol.data(), weights)
+    attacks = sorted(chosen(scene), key=lambda attack: attack.tier)
+    work = protocol.folder / "attacks" / settings_digest(params) / cell.name
+    yield from attack_results(cell.lock, scene, attacks, work, work / "exact", lock.key.derive)
 
 
 def wanted(locks: Sequence[str]) -> list[Cell]:
@@ -105,7 +101,6 @@ def document(
         "model": params.model.model_dump(mode="json"),
         "train": params.train.model_dump(mode="json"),
         "attack": params.attack.model_dump(mode="json"),
-        "queries_with_labels": WITH_LABELS * params.attack.queries,
         "locks": {name: params.locks[name].model_dump(mode="json") for name in names},
         "networks": rows,
     }

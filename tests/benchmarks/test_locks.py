@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.lock_tables import PARTS, attacks_on, holds, thief_of
-from benchmarks.locks import LOCKS, WITH_LABELS, main, with_locks
+from benchmarks.locks import LOCKS, main, with_locks
 from seglock.config import RefuseParams, load_profile
 from seglock.results.standing import most_beyond
 from tests.benchmarks.test_protocol import ROOT, SMALL
@@ -61,10 +61,10 @@ def test_every_lock_has_three_keys_and_seeds(whole: Path) -> None:
             set() if row["lock"] == "baseline" else set(json.loads(BUDGET["attack.names"]))
         )  # type: ignore[arg-type]
     assert found["locks"]["np-4-refuse"]["refuse"]["weight"] == 0.5
-    assert found["queries_with_labels"] == WITH_LABELS * QUERIES
+    assert found["attack"]["with_labels"] == 4
     for row in found["networks"]:
         for attack in row["attacks"]:
-            given = found["queries_with_labels"] if attack["tier"] == "T1" else QUERIES
+            given = QUERIES * (4 if attack["tier"] == "T1" else 1)
             assert attack["budget"]["queries"] == given
 
 

@@ -204,6 +204,8 @@ class TrackingParams(Section):
 class AttackParams(Section):
     """Budgets hold for each attack; whichever comes first ends it.
 
+    ``with_labels``: how many times the queries an attack of T1 has, which divides them among many
+    trainings, of the theft and of a network from scratch; too few, and scratch is still learning.
     ``labelled``: percent of the task's labelled images (as many as the training split has) that a
     thief with labels may use. ``images``: the split that the attacker's images come from.
     """
@@ -211,6 +213,7 @@ class AttackParams(Section):
     names: Literal["all"] | list[Name] = "all"
     queries: PositiveInt = 300
     seconds: Seconds = 20.0
+    with_labels: PositiveInt = 1
     labelled: Annotated[list[Percent], Field(min_length=1)] = Field(
         default_factory=lambda: [10.0, 25.0, 50.0]
     )

@@ -129,7 +129,6 @@ def attack_results(
 
     settings: AttackParams = scene.params.attack
     shares = tuple(percent / 100 for percent in settings.labelled)
-    budget = Budget(settings.queries, settings.seconds, shares)
     data = scene.data
     floor = floors(data.train.masks, data.test.masks, data.num_classes).floor
     judge = Judge(scene, floor, scene.seen())
@@ -137,6 +136,8 @@ def attack_results(
     for attack in attacks:
         done = work / f"{attack.name}.json"
         if not done.is_file():
+            queries = settings.queries * (settings.with_labels if attack.tier == "T1" else 1)
+            budget = Budget(queries, settings.seconds, shares)
             common: dict[str, Any] = {
                 "lock": lock,
                 "correct": correct,

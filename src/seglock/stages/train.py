@@ -99,7 +99,8 @@ def train_opened(
                 tracker.set_tags({"rotated_from": rotated_from})
             target = out or root / "data" / "models" / lock.name
             _write(target, lock, tracker, result, rotated_from)
-            summarise_lock(lock.name, params, root, {tracker.run_id}).tell(tracker)
+            if tracked:
+                summarise_lock(lock.name, params, root, {tracker.run_id}).tell(tracker)
             tracker.close()
             shutil.rmtree(folder)
     if tell:
