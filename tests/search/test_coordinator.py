@@ -13,6 +13,7 @@ from seglock.data import PreparedData, prepare_dataset
 from seglock.errors import ConfigError, TrackingError, TrainingError
 from seglock.search.coordinator import read_study, run_search
 from seglock.search.executor import Failed, TrialJob
+from seglock.search.study import noted
 from seglock.search.workers import InProcessExecutor
 from seglock.tracking import RunRecord
 from tests.search.small_study import FakeExecutor, Silent, curve, study_params
@@ -160,7 +161,7 @@ def test_a_lost_node_with_many_trials_does_not_stop_the_study(study_root: Path) 
     assert outcome.counts.failed == 1
     assert len([text for text in observer.said if "its node was lost" in text]) == 4
     # The others had bad luck, which uses up nothing.
-    again = [trial.user_attrs for trial in trials_of(study_root) if "retry_of" in trial.user_attrs]
+    again = [n for trial in trials_of(study_root) if "retry_of" in (n := noted(trial))]
     assert [attributes["failures"] for attributes in again] == [0] * 4
 
 
@@ -307,9 +308,7 @@ def test_ctrl_c_waits_for_what_is_half_done(study_root: Path) -> None:
     assert observer.heard[-1] == ("trial-1-1", 2)
     assert executor.closed == 1
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    states = [
-        (trial.state.name, trial.user_attrs.get("retry_of")) for trial in trials_of(study_root)
-    ]
+    states = [(trial.state.name, noted(trial).get("retry_of")) for trial in trials_of(study_root)]
     assert states == [("COMPLETE", None), ("FAIL", None), ("WAITING", 1)]
     run(study_root, trials=4)
     assert_whole(study_root, 4)

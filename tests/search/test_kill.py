@@ -21,6 +21,7 @@ from seglock.errors import StorageError
 from seglock.search import coordinator
 from seglock.search.coordinator import read_study, run_search
 from seglock.search.settings import study_folder
+from seglock.search.study import noted
 from seglock.stages.track import list_runs
 from seglock.tracking import RunRecord
 from tests.postgres import PASSWORD, Postgres
@@ -52,7 +53,7 @@ def ended(root: Path) -> bool:
 
 
 def line(trial: Any) -> int:
-    return int(trial.user_attrs.get("line", trial.number))
+    return int(noted(trial).get("line", trial.number))
 
 
 def assert_whole(root: Path, trials: int, **search: Any) -> None:
@@ -66,8 +67,8 @@ def assert_whole(root: Path, trials: int, **search: Any) -> None:
     assert set(ends.values()) == {1}, "a trial counts twice"
     for trial in everything:
         assert trial.state.name in ("COMPLETE", "FAIL")
-        assert trial.number in counted or trial.user_attrs["superseded"]
-    lost = {line(t) for t in everything if "retry_of" in t.user_attrs} - set(ends)
+        assert trial.number in counted or noted(trial)["superseded"]
+    lost = {line(t) for t in everything if "retry_of" in noted(t)} - set(ends)
     assert not lost, "a trial was superseded, and no copy of it came to an end"
     results = study_folder(root, "small") / "results"
     assert [file.name for file in results.iterdir()] == [".reserve"]
@@ -119,7 +120,7 @@ def test_killed_between_the_copy_and_the_failure_of_a_trial(study_root: Path) ->
     for _ in range(3):  # each time the copy is there, and the old one is still running
         died = finish(study_root, search={"trials": 6}, crash=("copy", 0))
         assert died == -signal.SIGKILL
-        copies = [t for t in trials_of(study_root) if t.user_attrs.get("retry_of") == 0]
+        copies = [t for t in trials_of(study_root) if noted(t).get("retry_of") == 0]
         assert len(copies) == 1
     assert finish(study_root, search={"trials": 6}) == 0
     assert_whole(study_root, 6)
@@ -338,7 +339,7 @@ def test_no_run_is_left_running_in_mlflow(
     parents = [run for run in runs.values() if run["tags"]["kind"] == "study"]
     assert [run["id"] for run in parents] == [outcome.run_id]
     assert parents[0]["status"] == "FINISHED"
-    assert parents[0]["metrics"]["trials_complete"] == 5
+    assert parents[0]["metrics"]["study/complete"] == 5
     for record in outcome.trials:
         assert record.run_id is not None
         run = runs[record.run_id]

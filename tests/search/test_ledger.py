@@ -18,7 +18,7 @@ from seglock.search.coordinator import run_search
 from seglock.search.ledger import Ledger
 from seglock.search.settings import study_settings
 from seglock.search.storage import Patience, open_storage
-from seglock.search.study import StudyLog
+from seglock.search.study import StudyLog, noted
 from tests.search.small_study import FakeExecutor, Silent, curve, study_params
 from tests.search.test_kill import assert_whole, trials_of
 
@@ -317,7 +317,7 @@ def test_records_are_what_was_measured(study_root: Path) -> None:
     assert (record.floor, record.key_id, record.worker) == (0.2, "ab" * 8, "fake")
     assert group.seeds == (0, 1)
     assert group.owner_miou == (curve("baseline-0", 3)[-1], curve("baseline-1", 3)[-1])
-    assert {t.user_attrs["run_id"] for t in trials_of(study_root, enqueue=["np-4", "shf-2"])} == {
+    assert {noted(t)["run_id"] for t in trials_of(study_root, enqueue=["np-4", "shf-2"])} == {
         t.run_id for t in outcome.trials
     }
 

@@ -19,6 +19,7 @@ from seglock.search.coordinator import read_study
 from seglock.search.database import open_database
 from seglock.search.settings import study_folder
 from seglock.search.storage import Patience, open_storage, open_to_read
+from seglock.search.study import noted
 from tests.search.small_study import FakeExecutor, run, study_params
 from tests.search.test_kill import assert_whole, trials_of
 
@@ -263,7 +264,7 @@ def test_a_journal_is_taken_over_with_all_it_has_and_goes_on(
     said: list[str] = []
     with open_storage(None, earlier, Patience(1.0, say=said.append)) as storage:
         (study,) = storage.get_all_studies()
-        assert study.user_attrs["fingerprint"]
+        assert study.system_attrs["seglock.fingerprint"]
         taken = storage.get_all_trials(study._study_id)
     assert [values(trial) for trial in taken] == [values(trial) for trial in trials]
     assert read_study(study_params(6), study_root) == before
@@ -271,6 +272,57 @@ def test_a_journal_is_taken_over_with_all_it_has_and_goes_on(
     assert not (earlier / "journal.log").exists()
     assert run(study_root, trials=6).trials[:2] == before.trials
     assert_whole(study_root, 6)
+
+
+def as_an_earlier_version_kept_it(file: Path) -> None:
+    """A study's file with all notes as user attributes, and objectives without names."""
+    import optuna
+
+    old, new = (f"sqlite:///{path}" for path in (file, file.with_name("old.db")))
+    source = optuna.load_study(study_name="small", storage=old)
+    target = optuna.create_study(study_name="small", storage=new, directions=source.directions)
+    attributes = source._storage.get_study_system_attrs(source._study_id)
+    for name, value in attributes.items():
+        if name.startswith("seglock."):
+            target.set_user_attr(name.removeprefix("seglock."), value)
+    for trial in source.trials:
+        notes = {n for n in trial.system_attrs if n.startswith("seglock.")}
+        target.add_trial(
+            optuna.trial.create_trial(
+                state=trial.state, values=trial.values, params=trial.params,
+                distributions=trial.distributions,
+                user_attrs=noted(trial),
+                system_attrs={n: v for n, v in trial.system_attrs.items() if n not in notes},
+            )
+        )  # fmt: skip
+    file.with_name("old.db").replace(file)
+
+
+def test_a_study_of_an_earlier_version_goes_on(study_root: Path) -> None:
+    first = run(study_root, trials=3)
+    file = study_folder(study_root, "small") / "study.db"
+    as_an_earlier_version_kept_it(file)
+    assert read_study(study_params(3), study_root).trials == first.trials
+    later = run(study_root, trials=5)
+    assert later.trials[:3] == first.trials
+    assert later.baselines == first.baselines  # none is trained again
+    assert later.run_id == first.run_id
+    assert_whole(study_root, 5)
+
+
+def test_a_dashboard_shows_named_objectives_and_few_flat_figures(study_root: Path) -> None:
+    import optuna
+
+    run(study_root, trials=2)
+    file = study_folder(study_root, "small") / "study.db"
+    study = optuna.load_study(study_name="small", storage=f"sqlite:///{file}")
+    assert study.metric_names == ["owner", "unauthorised"]
+    assert study.user_attrs == {}
+    for trial in study.trials:
+        assert set(trial.user_attrs) <= {
+            "lock", "drop", "regained", "strongest", "key_space_bits", "seconds"
+        }  # fmt: skip
+        assert not [v for v in trial.user_attrs.values() if isinstance(v, dict | list)]
 
 
 def test_a_journal_is_taken_over_whole_or_not_at_all(

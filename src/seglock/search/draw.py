@@ -18,7 +18,7 @@ from seglock.results.tradeoff import beyond_limits
 from seglock.search.recommend import recommend
 from seglock.search.samplers import make_sampler
 from seglock.search.space import grid, identity, planned_points, suggest
-from seglock.search.study import MEASURED, points
+from seglock.search.study import MEASURED, noted, points
 from seglock.steps import parse_step, plan_count
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _judged_now(trial: FrozenTrial, search: SearchParams) -> FrozenTrial:
     """A trial by the limits of today: those it was told with may have been others."""
     from optuna.trial import create_trial
 
-    limits, figures = trial.constraints, trial.user_attrs.get(MEASURED)
+    limits, figures = trial.constraints, noted(trial).get(MEASURED)
     if figures and trial.state.name == "COMPLETE":
         limits = limits_of(figures, search)
     return create_trial(

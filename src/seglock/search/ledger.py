@@ -16,7 +16,15 @@ from seglock.search.draw import limits_of, next_point
 from seglock.search.point import Point
 from seglock.search.samplers import make_pruner, make_sampler
 from seglock.search.space import suggest, to_suggestions
-from seglock.search.study import MEASURED, POINT, RUN_ID, SUPERSEDED, StudyLog
+from seglock.search.study import (
+    MEASURED,
+    POINT,
+    RUN_ID,
+    SUPERSEDED,
+    StudyLog,
+    noted,
+    own_notes,
+)
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -24,9 +32,11 @@ if TYPE_CHECKING:
 
     from seglock.config import Params
 
-# Names of a trial's user attributes, beside those that the study reads.
+# What is noted of a trial, beside what the study reads; the lock for people.
 LOCK, TICKET, REASON = "lock", "ticket", "reason"
 RETRY_OF, LINE, ATTEMPT, FAILURES = "retry_of", "line", "attempt", "failures"
+_SHOWN = ("drop", "regained", "strongest", "key_space_bits", "seconds")
+"""Figures of a trial that are user attributes, for people."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ class Ledger:
 
     def adopt(self, jobs: Container[str]) -> list[Asked]:
         """Take over those of these jobs' trials that an earlier coordinator left running."""
-        known = (_asked(trial) for trial in self._not_ours() if POINT in trial.user_attrs)
+        known = (_asked(trial) for trial in self._not_ours() if POINT in noted(trial))
         found = [asked for asked in known if asked.job in jobs]
         self._ours |= {asked.number: self._trial(asked.number) for asked in found}
         return found
@@ -77,27 +87,28 @@ class Ledger:
             if not any(trial.state.name == "WAITING" for trial in trials):
                 chosen = next_point(self.log, trials, self.params)
                 if chosen is not None:
-                    known = {POINT: asdict(chosen), LOCK: chosen.lock}
-                    self._enqueue(to_suggestions(chosen, self.params), known)
+                    own = to_suggestions(chosen, self.params)
+                    self._enqueue(own, {POINT: asdict(chosen), LOCK: chosen.lock})
                 elif self.search.sampler == "grid":
                     return None
             self.log.study.sampler = make_sampler(self.search, len(trials))
             trial = self.log.study.ask()
-            if _is_twice(trial, trials):
+            known = noted(self._frozen(trial.number))
+            if _is_twice(trial.number, known, trials):
                 self._supersede(trial)
                 continue
-            values = trial.user_attrs.get(POINT)
+            values = known.get(POINT)
             # Asked even where the point is known, so that Optuna has the trial's parameters.
             drawn = suggest(trial, self.params)
             point = Point(**values) if values else drawn
             trial.set_user_attr(LOCK, point.lock)
-            trial.set_user_attr(POINT, asdict(point))
+            _note(trial, POINT, asdict(point))
             self._ours[trial.number] = trial
-            return _asked(trial)
+            return _asked(self._frozen(trial.number))
 
     def started(self, number: int, run_id: str) -> None:
         """Note the MLflow run of a trial."""
-        self.log.patience(lambda: self._ours[number].set_user_attr(RUN_ID, run_id))
+        self.log.patience(lambda: _note(self._ours[number], RUN_ID, run_id))
 
     def report(self, number: int, epoch: int, value: float) -> bool:
         """Tell Optuna's pruner of an epoch; True when it would stop the trial."""
@@ -118,7 +129,11 @@ class Ledger:
         if self.search.objective == "scalar":
             values = [owner - self.search.weight * unauthorised]
         limits = limits_of(measured, self.search)
-        self._end(number, "COMPLETE", {MEASURED: measured}, values=values, limits=limits)
+        shown = {name: measured.get(name) for name in _SHOWN}
+        shown = {name: value for name, value in shown.items() if value is not None}
+        shown.setdefault("regained", 1.0)  # an owner without a lead
+        notes = {MEASURED: measured}
+        self._end(number, "COMPLETE", notes, shown=shown, values=values, limits=limits)
 
     def stop(self, number: int, measured: dict[str, Any], behind: float) -> None:
         """A trial was stopped early, ``behind`` the baselines' validation mean IoU by so much.
@@ -126,11 +141,12 @@ class Ledger:
         Without that constraint TPE would rank it above measured trials that break a limit.
         """
         limits = {"drop": behind - self.search.max_drop}
-        self._end(number, "PRUNED", {MEASURED: measured}, limits=limits)
+        shown = {"stopped": (measured.get("stopped") or {}).get("rule", "")}
+        self._end(number, "PRUNED", {MEASURED: measured}, shown=shown, limits=limits)
 
     def fail(self, number: int, reason: str) -> None:
         """A trial failed for good."""
-        self._end(number, "FAIL", {REASON: reason})
+        self._end(number, "FAIL", {REASON: reason}, shown={REASON: reason})
 
     def requeue(self, number: int, *, failed: bool) -> None:
         """Queue a copy of a trial whose worker, or whose coordinator, is gone.
@@ -143,8 +159,8 @@ class Ledger:
             old = self._frozen(number)
             if old.state.is_finished():
                 return
-            has_copy = any(t.user_attrs.get(RETRY_OF) == number for t in self.log.trials())
-            if not has_copy and not old.user_attrs.get(SUPERSEDED):
+            has_copy = any(noted(t).get(RETRY_OF) == number for t in self.log.trials())
+            if not has_copy and not noted(old).get(SUPERSEDED):
                 self._queue_copy(old, failed=failed)
             between_copy_and_failure()
             self._supersede(self._trial(number))
@@ -162,7 +178,7 @@ class Ledger:
         return [trial for trial in running if trial.number not in self._ours]
 
     def _queue_copy(self, old: FrozenTrial, *, failed: bool) -> None:
-        attributes = dict(old.user_attrs)
+        attributes = noted(old)
         params = old.params if POINT in attributes else old.system_attrs.get("fixed_params")
         if params is None:
             return  # the ask was cut short: there is nothing yet that could be lost
@@ -176,14 +192,28 @@ class Ledger:
         self._enqueue(params, kept)
 
     def _enqueue(self, params: dict[str, Any], attributes: dict[str, Any]) -> None:
-        self.log.study.enqueue_trial(params, user_attrs=attributes | {TICKET: uuid.uuid4().hex})
+        """As Optuna's ``enqueue_trial`` does, which takes no system attributes."""
+        from optuna.trial import TrialState, create_trial
+
+        notes = {name: value for name, value in attributes.items() if name != LOCK}
+        self.log.study.add_trial(
+            create_trial(
+                state=TrialState.WAITING,
+                system_attrs={
+                    "fixed_params": params,
+                    **own_notes(notes | {TICKET: uuid.uuid4().hex}),
+                },
+                user_attrs={LOCK: attributes[LOCK]} if LOCK in attributes else None,
+            )
+        )
 
     def _end(
         self,
         number: int,
         state: str,
-        attributes: dict[str, Any],
+        notes: dict[str, Any],
         *,
+        shown: dict[str, Any],
         values: list[float] | None = None,
         limits: dict[str, float] | None = None,
     ) -> None:
@@ -193,8 +223,10 @@ class Ledger:
             if self._frozen(number).state.is_finished():
                 return
             trial = self._trial(number)
-            for name, value in attributes.items():
+            for name, value in shown.items():
                 trial.set_user_attr(name, value)
+            for name, value in notes.items():
+                _note(trial, name, value)
             known = trial.constraints
             for name, value in (limits or {}).items():
                 if name not in known:
@@ -207,7 +239,7 @@ class Ledger:
     def _supersede(self, trial: Trial) -> None:
         from optuna.trial import TrialState
 
-        trial.set_user_attr(SUPERSEDED, True)
+        _note(trial, SUPERSEDED, True)
         self.log.study.tell(trial.number, state=TrialState.FAIL)
 
     def _trial(self, number: int) -> Trial:
@@ -221,8 +253,13 @@ class Ledger:
         return self.log.trials()[number]
 
 
-def _asked(trial: Trial | FrozenTrial) -> Asked:
-    attributes = trial.user_attrs
+def _note(trial: Trial, name: str, value: Any) -> None:
+    for own, noting in own_notes({name: value}).items():
+        trial.storage.set_trial_system_attr(trial._trial_id, own, noting)
+
+
+def _asked(trial: FrozenTrial) -> Asked:
+    attributes = noted(trial)
     return Asked(
         trial.number,
         Point(**attributes[POINT]),
@@ -232,14 +269,14 @@ def _asked(trial: Trial | FrozenTrial) -> Asked:
     )
 
 
-def _is_twice(trial: Trial, before: list[FrozenTrial]) -> bool:
+def _is_twice(number: int, notes: dict[str, Any], before: list[FrozenTrial]) -> bool:
     """Whether a queued trial was queued twice, as when the first answer was lost, and the other
     one was asked ``before``."""
-    mine = {name: v for name, v in trial.user_attrs.items() if name in (TICKET, RETRY_OF)}
-    asked = (t for t in before if t.number != trial.number and t.state.name != "WAITING")
+    mine = {name: value for name, value in notes.items() if name in (TICKET, RETRY_OF)}
+    asked = (noted(t) for t in before if t.number != number and t.state.name != "WAITING")
     return any(
-        t.user_attrs.get(name) == value and not t.user_attrs.get(SUPERSEDED)
-        for t in asked
+        known.get(name) == value and not known.get(SUPERSEDED)
+        for known in asked
         for name, value in mine.items()
     )
 

@@ -7,6 +7,7 @@ import json
 import os
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -32,10 +33,14 @@ if TYPE_CHECKING:
     from seglock.search.settings import Settings
     from seglock.search.storage import Patience
 
-# Names of user attributes: the study's, its trials', and one of both.
+# What we note of a study, of its trials, and of both.
 FINGERPRINT, STUDY_ID = "fingerprint", "id"
 POINT, MEASURED, SUPERSEDED = "point", "measured", "superseded"
 RUN_ID = "run_id"
+_OWN = "seglock."
+"""What begins the names of our notes, which are system attributes: dashboards give each user
+attribute a column, so these are the few figures that people read. Earlier versions kept all as
+user attributes, and are read as they are."""
 _COUNTING: dict[str, State] = {"COMPLETE": "complete", "PRUNED": "stopped", "FAIL": "failed"}
 OTHER_SECONDS, OWN_SECONDS = 2.0, 30.0
 """How long a server's lock is waited for: another's that was just killed, and one of ours."""
@@ -121,6 +126,9 @@ class StudyLog:
                 )
             log.remember(STUDY_ID, log.attribute(STUDY_ID) or uuid.uuid4().hex)
             log.remember(FINGERPRINT, settings.fingerprint)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna's, that this may change
+            patience(partial(log.study.set_metric_names, objective_names(search)))
         return log
 
     @classmethod
@@ -145,12 +153,21 @@ class StudyLog:
         return str(self.attribute(STUDY_ID))
 
     def attribute(self, name: str) -> Any:
-        """One of the study's attributes, None where it has none of that name."""
-        return self.patience(lambda: self.study.user_attrs).get(name)
+        """One of the study's notes, None where it has none of that name."""
+        return self.notes().get(name)
+
+    def notes(self) -> dict[str, Any]:
+        """All that is noted of the study itself."""
+        study, storage = self.study, self.study._storage
+        return self.patience(
+            lambda: _notes(study.user_attrs, storage.get_study_system_attrs(study._study_id))
+        )
 
     def remember(self, name: str, value: Any) -> None:
-        """Set an attribute of the study, over an older value."""
-        self.patience(lambda: self.study.set_user_attr(name, value))
+        """Note something of the study, over an older value."""
+        study, storage = self.study, self.study._storage
+        own = f"{_OWN}{name}"
+        self.patience(lambda: storage.set_study_system_attr(study._study_id, own, value))
 
     def trials(self) -> list[FrozenTrial]:
         """All trials as Optuna has them, by number."""
@@ -159,7 +176,7 @@ class StudyLog:
     def records(self) -> list[TrialRecord]:
         """The trials that count, by number."""
         found = ((trial, counting_state(trial)) for trial in self.trials())
-        return [trial_record(t.number, state, t.user_attrs) for t, state in found if state]
+        return [trial_record(t.number, state, noted(t)) for t, state in found if state]
 
     def running(self) -> int:
         """How many trials are under way or queued."""
@@ -167,7 +184,7 @@ class StudyLog:
 
     def baselines(self, costs: Sequence[Cost], seeds: int) -> tuple[BaselineRecord, ...]:
         """The baselines of each cost of which all seeds are known."""
-        known = self.patience(lambda: self.study.user_attrs)
+        known = self.notes()
         found = {c: [known.get(baseline_name(c, seed)) for seed in range(seeds)] for c in costs}
         return tuple(baseline_record(cost, some) for cost, some in found.items() if all(some))
 
@@ -230,15 +247,41 @@ class Results:
         return self.folder / f"{job}.json"
 
 
+def objective_names(search: SearchParams) -> list[str]:
+    """What Optuna and its dashboard call the objectives."""
+    if search.objective == "pareto":
+        return ["owner", "unauthorised"]
+    return [f"owner - {search.weight:g} unauthorised"]
+
+
+def noted(trial: FrozenTrial) -> dict[str, Any]:
+    """What is noted of a trial."""
+    return _notes(trial.user_attrs, trial.system_attrs)
+
+
+def own_notes(values: dict[str, Any]) -> dict[str, Any]:
+    """Notes of a trial as the system attributes that they are."""
+    return {f"{_OWN}{name}": value for name, value in values.items()}
+
+
+def _notes(user: dict[str, Any], system: dict[str, Any]) -> dict[str, Any]:
+    own = {n.removeprefix(_OWN): value for n, value in system.items() if n.startswith(_OWN)}
+    return user | own
+
+
 def points(trials: Sequence[FrozenTrial]) -> dict[int, Point]:
     """What each trial that counts or is under way tries, by its number."""
-    kept = (t for t in trials if POINT in t.user_attrs and not t.user_attrs.get(SUPERSEDED))
-    return {trial.number: Point(**trial.user_attrs[POINT]) for trial in kept}
+    notes = {trial.number: noted(trial) for trial in trials}
+    return {
+        number: Point(**found[POINT])
+        for number, found in notes.items()
+        if POINT in found and not found.get(SUPERSEDED)
+    }
 
 
 def counting_state(trial: FrozenTrial) -> State | None:
     """The state of a trial that counts, None for one that is under way or was superseded."""
     state = trial.state.name
-    if state == "FAIL" and trial.user_attrs.get(SUPERSEDED):
+    if state == "FAIL" and noted(trial).get(SUPERSEDED):
         return None
     return _COUNTING.get(state)
