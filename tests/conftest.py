@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.browser import browser  # noqa: F401 - a fixture
 from tests.ray_cluster import _ray, _two_nodes, ray_cluster, ray_loopback  # noqa: F401 - fixtures
@@ -17,6 +18,10 @@ from tests.ray_cluster import _ray, _two_nodes, ray_cluster, ray_loopback  # noq
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# A deadline would be a timed assertion, and fail on a busy machine.
+settings.register_profile("seglock", deadline=None)
+settings.load_profile("seglock")
 
 ROOT = Path(__file__).parents[1]
 

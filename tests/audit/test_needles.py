@@ -159,7 +159,7 @@ def test_no_needle_is_less_rare_than_said() -> None:
 
 
 @given(st.binary(min_size=32, max_size=32))
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_what_planning_draws_is_found_under_whatever_label(secret: bytes) -> None:
     try:
         key = SecretKey.from_bytes(secret)
@@ -194,13 +194,13 @@ KINDS = st.one_of(
 
 
 @given(st.lists(KINDS, max_size=4))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_data_without_a_secret_is_never_a_finding(parts: list[bytes]) -> None:
     assert found(b"\n".join(parts)) == set()
 
 
 @given(st.binary(max_size=100), st.integers(0, 40))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_needles_are_found_across_the_searchers_own_parts(before: bytes, place: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("seglock.audit.searcher.CHUNK", 512)

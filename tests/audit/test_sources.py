@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seglock.audit import sources
@@ -29,7 +29,6 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.integers(0, 3000), st.binary(min_size=32, max_size=101))
-@settings(deadline=None)
 def test_no_border_cuts_what_is_shorter_than_the_overlap(place: int, secret: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sources, "WHOLE", 1000)

@@ -104,7 +104,7 @@ def spelled(data: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", SPELLINGS)
 @given(secret=secrets, before=prose, after=prose)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_a_secret_is_read_in_every_spelling(
     name: str, secret: bytes, before: str, after: str
 ) -> None:
@@ -115,7 +115,7 @@ def test_a_secret_is_read_in_every_spelling(
 
 @pytest.mark.parametrize("name", ["hex", "MIME", "JSON list", "indented JSON list", "repr"])
 @given(secret=secrets, place=st.integers(0, 80))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_a_secret_on_a_border_of_parts_is_read(
     name: str, secret: bytes, place: int, monkeypatch_module: pytest.MonkeyPatch
 ) -> None:
@@ -133,20 +133,20 @@ def monkeypatch_module() -> object:
 
 
 @given(st.binary(max_size=300), st.binary(max_size=300), secrets)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_text_inside_other_bytes_is_read(before: bytes, after: bytes, secret: bytes) -> None:
     for separator in (b"\0", b"\xff"):
         assert secret in spelled(before + separator + secret.hex().encode() + separator + after)
 
 
 @given(st.binary(max_size=2000))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_any_bytes_are_taken(data: bytes) -> None:
     assert spelled(data).startswith(data)
 
 
 @given(st.lists(st.booleans(), min_size=36, max_size=60))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_masks_in_words_and_digits_become_bytes(mask: list[bool]) -> None:
     wanted = bytes(mask)
     digits = "".join("01"[bit] for bit in mask)
@@ -156,7 +156,7 @@ def test_masks_in_words_and_digits_become_bytes(mask: list[bool]) -> None:
 
 
 @given(st.lists(st.integers(0, 999), min_size=12, max_size=300))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_larger_numbers_become_little_endian_words(values: list[int]) -> None:
     wanted = np.array(values).astype("<u2" if max(values) > 255 else "u1").tobytes()
     for written in (json.dumps(values), yaml.safe_dump(values), repr(dict(enumerate(values)))):
@@ -172,6 +172,6 @@ def test_odd_numbers_are_no_fault(written: str) -> None:
 
 
 @given(st.text(alphabet="-+.eE0x9 ,", max_size=60))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_whatever_looks_like_a_number_is_no_fault(written: str) -> None:
     assert spelled(f"1 2 3 4 -e9 {written} 5".encode())

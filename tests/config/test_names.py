@@ -45,9 +45,7 @@ def lock_faults(name: str) -> str:
     return ""
 
 
-quick = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+quick = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 first = st.sampled_from(string.ascii_lowercase + string.digits)
 rest = st.text(string.ascii_lowercase + string.digits + "-_", max_size=62)
 

@@ -22,9 +22,7 @@ from seglock.data.archive import extract_voc
 from seglock.errors import DataError, StorageError
 
 SPLITS = ("train", "val")
-many = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+many = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def members(voc) -> dict[str, bytes]:

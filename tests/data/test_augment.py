@@ -32,7 +32,7 @@ def test_the_whole_box_keeps_every_value(side: int, flip: float) -> None:
     assert torch.equal(labels, expected(masks))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), epoch=st.integers(0, 99), side=st.sampled_from([16, 31, 64]))
 def test_image_and_mask_stay_aligned(seed: int, epoch: int, side: int) -> None:
     # Each pixel's value tells its place: 3 * x in red, 3 * y in green; the masks say x and y.
@@ -147,7 +147,7 @@ def test_ranks_take_slices_of_the_global_batch() -> None:
     assert [len(draws[a:b]) for a, b in ((0, 3), (3, 8))] == [3, 5]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     low=st.floats(0.05, 1.0),
     high=st.floats(0.05, 1.0),

@@ -27,7 +27,7 @@ def _negative(images: np.ndarray) -> np.ndarray:
     return 255 - images
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(count=st.integers(1, 9), batch=st.integers(1, 10), wide=st.booleans())
 def test_round_trip(tmp_path_factory, count: int, batch: int, wide: bool) -> None:
     path = tmp_path_factory.mktemp("enc") / "lock" / "test.enc"

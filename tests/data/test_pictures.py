@@ -17,7 +17,7 @@ from seglock.errors import DataError
 
 LABELS = np.array([[0, 1, 2], [3, 2, 1]], dtype=np.uint8)
 IN_ONE_FOLDER = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60
 )
 
 

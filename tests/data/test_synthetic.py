@@ -48,7 +48,7 @@ def test_the_seed_decides_everything(tmp_path: Path) -> None:
     assert all(one[name] != three[name] for name in pictures)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(classes=st.integers(2, 20), side=st.integers(16, 65), seed=st.integers(0, 2**40))
 def test_any_parameters_give_valid_arrays(classes: int, side: int, seed: int) -> None:
     params = SyntheticParams(classes=classes, side=side, seed=seed)

@@ -32,7 +32,7 @@ def scored(guess: np.ndarray, target: np.ndarray) -> float:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(masks, masks.filter(lambda m: len({*m.ravel().tolist()} - {255}) > 1))
 def test_floors_are_what_scikit_learn_gives_the_guesses(
     train: np.ndarray, test: np.ndarray
@@ -45,7 +45,7 @@ def test_floors_are_what_scikit_learn_gives_the_guesses(
     assert found.floor == max(found.constant, found.prior)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(masks)
 def test_majority_is_the_most_frequent_label_of_each_pixel(train: np.ndarray) -> None:
     guess = majority_mask(train, CLASSES)

@@ -28,7 +28,7 @@ def matrix(prediction: np.ndarray, target: np.ndarray) -> torch.Tensor:
     return confusion_matrix(torch.from_numpy(prediction), torch.from_numpy(target), CLASSES)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(pairs())
 def test_iou_agrees_with_scikit_learn(pair: tuple[np.ndarray, np.ndarray]) -> None:
     prediction, target = pair
@@ -48,7 +48,7 @@ def test_iou_agrees_with_scikit_learn(pair: tuple[np.ndarray, np.ndarray]) -> No
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(pairs())
 def test_the_matrices_of_the_images_add_up(pair: tuple[np.ndarray, np.ndarray]) -> None:
     prediction, target = pair

@@ -153,7 +153,7 @@ def test_another_version_says_so(sealed: SealedKey) -> None:
         SealedKey.from_bytes(content)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data())
 def test_damage_is_told_before_anything_is_opened(data: st.DataObject) -> None:
     content = made("recipient").to_bytes()

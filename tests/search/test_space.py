@@ -169,7 +169,7 @@ def test_published_points_go_through_optuna_at_any_space() -> None:
     assert len(wanted) == 18
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_a_point_comes_back_from_its_suggestions(seed: int) -> None:
     params = params_with(FULL, enqueue=["ffx-8"])

@@ -47,7 +47,7 @@ def text_of(content: bytes) -> str:
         return str(picture.info[CHUNK])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     side=st.integers(1, 24),
     dtype=st.sampled_from(["uint8", "int16"]),
@@ -65,7 +65,7 @@ def test_what_is_put_in_comes_out(side, dtype, seed, lock, steps, photo) -> None
     assert (got.lock, got.steps, got.key_id, got.photo_size) == (lock, steps, KEY, photo)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     dtype=st.sampled_from(["uint8", "int16"]), place=st.integers(0, 10**6), bit=st.integers(0, 7)
 )
@@ -83,7 +83,7 @@ def test_a_changed_bit_is_told_or_changes_nothing(dtype, place, bit) -> None:
     assert got.photo_size == sent.photo_size
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(content=st.binary(max_size=200), signed=st.booleans())
 def test_other_bytes_are_one_message(content, signed) -> None:
     with pytest.raises(DataError, match=r"an envelope must"):
