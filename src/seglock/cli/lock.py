@@ -45,13 +45,27 @@ def stages_of(stage: str, locks: Sequence[str]) -> str:
     return " ".join(f"{stage}@{lock}" for lock in locks)
 
 
-def train_command(locks: Locks = None, lock: LockOption = None) -> None:
+def train_command(
+    locks: Locks = None,
+    lock: LockOption = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Train and judge once more under this seed, into data/seeds alone."),
+    ] = None,
+) -> None:
     """Train locks' models on images encrypted with their keys; resumes where it was stopped.
 
     Several locks in one command load torch once.
     """
     names = lock_names(locks, lock)
     give_way(partial(typer.echo, err=True))
+    if seed is not None:
+        from seglock.stages.seeds import train_seed
+
+        with made_by(stages_of("encrypt", names)):
+            for name in names:
+                typer.echo(f"{name}, seed {seed}: {train_seed(name, seed, Path.cwd())}")
+        return
     from seglock.stages.train import train_locks
 
     with made_by(stages_of("train", names)):
