@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo services test test-fast check lint types imports docs tests test-gpu benchmarks protocol lock clean
+.PHONY: help env demo services test test-fast check lint types imports docs pictures tests test-gpu benchmarks protocol lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,6 +57,10 @@ docs: env ## build the docs site into .seglock/site
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 	@! grep -rlE '<(script|img|iframe)[^>]* src="(https?:)?//|<link[^>]* href="(https?:)?//' --include='*.html' .seglock/site || \
 	  { echo "these pages ask another host for what they show"; exit 2; }
+
+pictures: env ## the docs' pictures and screenshots anew, from a finished `make demo` (needs Chromium)
+	python docs/make_pictures.py
+	python docs/make_screenshots.py
 
 # Processes of one thread each, a file of tests being one piece of work; three more than there are cores, since tests also
 # wait for servers and for what they have killed. Fast ones do not wait: there each process more only imports once more.

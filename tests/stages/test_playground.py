@@ -123,6 +123,7 @@ def test_the_extra_is_named_where_it_lacks(tmp_path: Path, monkeypatch: pytest.M
 def test_the_page_in_a_browser(project: Path, browser: Browser) -> None:
     """As people use it, from the command on: it asks nothing of another host, and shows all."""
     with playground_process(project) as address, opened(browser, address) as page:
+        page.set_default_timeout(120_000)  # beside other tests
         page.get_by_role("button", name="Predict").click()
         page.get_by_text("Drop an image first.").wait_for()
         page.locator("table tr").nth(1).click()
