@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
@@ -36,15 +37,24 @@ def report(page: Page, root: Path) -> None:
     page.goto((root / "data/reports/report.html").as_uri())
 
 
-def mlflow_runs(page: Page, root: Path) -> None:
-    """MLflow's table of the demo's locks, as their saved view has it."""
+def mlflow(page: Page, root: Path, view: str, chart: bool = False) -> None:
+    """MLflow's runs of the demo as a saved view has them."""
     store = f"sqlite:///{root}/mlruns/mlflow.db"
     with serving(root, "mlflow", "ui", "--workers", "1", "--backend-store-uri", store) as address:
-        view = "workflowType=machine_learning&viewStateShareKey=seglock-locks"
-        page.goto(f"{address}/#/experiments/1/runs?{view}")
-        page.get_by_role("link", name="shf-4").first.wait_for()
+        saved = f"workflowType=machine_learning&viewStateShareKey=seglock-{view}"
+        mode = "&compareRunsMode=CHART" if chart else ""
+        page.goto(f"{address}/#/experiments/1/runs?{saved}{mode}")
         page.get_by_role("button", name="Close").click()  # the assistant
-        page.wait_for_timeout(1000)
+        page.get_by_text("matching runs").wait_for()
+        page.wait_for_timeout(10_000 if chart else 1000)
+
+
+def dashboard(page: Page, root: Path) -> None:
+    """The demo's study in optuna-dashboard."""
+    (study,) = (root / ".seglock/search").glob("*/study.db")
+    with serving(root, "optuna-dashboard", f"sqlite:///{study}") as address:
+        page.goto(f"{address}/dashboard/studies/1")
+        page.wait_for_timeout(5000)
 
 
 def playground(page: Page, root: Path) -> None:
@@ -60,7 +70,9 @@ def playground(page: Page, root: Path) -> None:
 
 SHOTS: dict[str, Callable[[Page, Path], None]] = {
     "report": report,
-    "mlflow-runs": mlflow_runs,
+    "mlflow-runs": partial(mlflow, view="locks"),
+    "mlflow-trials": partial(mlflow, view="trials", chart=True),
+    "dashboard": dashboard,
     "playground": playground,
 }
 
