@@ -182,6 +182,11 @@ def test_the_keys_that_the_chosen_lock_was_tried_under_are_counted(make_project:
     search = write_report(root)["search"]
     assert search["recommendation"]["keys_tried"] == sentence
     (lock,) = [one for one in search["locks"] if one["keys"] == 3]
+    assert lock["named"]
+    assert lock["shown"]
+    written = (root / "data/reports/report.html").read_text()
+    assert ">not attacked</td><td>3</td>" in written
+    assert "0.1200<br><small>0.1000 to 0.1400</small>" in written
     assert lock["regained"] == pytest.approx({"mean": 0.12, "least": 0.1, "most": 0.14})
     assert (lock["text"], lock["broken"]) == ("np-2+shf-2", [])
     assert sentence in " ".join(read_page(root).text.split())

@@ -75,12 +75,17 @@ def _row(trial: TrialRecord) -> dict[str, Any]:
 
 
 def _lock(lock: TriedLock, study: Study) -> dict[str, Any]:
-    """A lock over its keys: of each figure the mean, the least and the most."""
-    limits = LockLimits.of(study.limits)
+    """A lock over its keys: of each figure the mean, the least and the most. ``shown``: a trial of
+    it is on the front, or the verdict names it.
+    """
+    limits, chosen = LockLimits.of(study.limits), study.recommendation.chosen
     figures = ("owner", "drop", "unauthorised", "regained")
+    numbers = [trial.number for trial in lock.trials]
     return {
         "text": lock_text(lock.first.lock),
-        "trials": [trial.number for trial in lock.trials],
+        "trials": numbers,
+        "named": chosen in numbers,
+        "shown": bool({chosen, *study.front} & set(numbers)),
         "keys": len(lock.trials),
         **{name: getattr(lock, name)._asdict() for name in figures},
         "key_space_bits": lock.first.key_space_bits,

@@ -18,6 +18,7 @@ from seglock.results.metrics import access_metrics, epoch_metrics, study_metrics
 from seglock.results.standing import LockLimits, LockStanding
 from seglock.search.measured import baseline_name
 from seglock.search.study import RUN_ID, StudyLog
+from seglock.steps import lock_text
 from seglock.tracking import NOTE
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def _end_trial(run: RunTracker, trial: TrialRecord, limits: LockLimits) -> None:
 
 def _words(trial: TrialRecord, tags: Mapping[str, str]) -> str:
     """The run's description: what was tried, and what came of it."""
-    what = f"**{trial.lock}**, a trial under a key of its own, which is kept nowhere"
+    what = f"**{lock_text(trial.lock)}**, a trial under a key of its own, which is kept nowhere"
     if trial.objectives is None:
         return f"{what}: {trial.state}, {tags.get('reason', 'without a reason')}."
     return (
