@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from seglock import files
+from seglock.config import load_params
 from seglock.errors import AttackError, ConfigError, KeyRefusedError, ModelError
 from seglock.stages.attack import attack_lock
+from seglock.stages.evaluate import evaluate_locks
+from seglock.stages.summary import summarise_lock
 from seglock.tracking import MemoryTracker
 from tests.contracts.test_published import REMOVED
 from tests.stages.conftest import RUN
@@ -41,6 +45,20 @@ def test_each_attack_leaves_one_file_and_its_figures(project: Path, tracker: Mem
     assert attacks["known-plaintext"]["plan_found"] is True
     assert not [name for metrics, _ in tracker.metrics for name in metrics if "attack" in name]
     assert [path.name for path in (project / ".seglock/attacks").iterdir()] == ["exact"]
+
+
+def test_an_evaluation_elsewhere_takes_no_verdict_of_attacks_back(
+    project: Path, tracker: MemoryTracker
+) -> None:
+    params = load_params(project / "params.yaml")
+    evaluate_locks(["np-2"], project)
+    attack_lock("np-2", project)
+    verdict = tracker.tags["holds"]
+    assert tracker.tags["attacked"] == "true"
+    assert "known-plaintext" in tracker.tags["strongest"]
+    shutil.rmtree(project / "data" / "attacks")  # as in the folder of `dvc exp run --temp`
+    summarise_lock("np-2", params, project, {RUN}).tell(tracker)
+    assert (tracker.tags["holds"], "T3 known" in tracker.tags["strongest"]) == (verdict, True)
 
 
 def test_no_plan_and_no_key_is_in_what_it_writes(project: Path, tracker: MemoryTracker) -> None:

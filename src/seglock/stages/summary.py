@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from seglock.tracking import Tracker
 
 
+ATTACKED = "attacked"
+"""The tag of a run whose verdict counts attacks."""
+
+
 @dataclass(frozen=True)
 class LockSummary:
     """A lock's figures by their names in MLflow, and its tags, the description among them."""
@@ -26,10 +30,18 @@ class LockSummary:
     metrics: dict[str, float]
     tags: dict[str, str]
 
+    def news(self, known: Mapping[str, str]) -> dict[str, str]:
+        """The tags that are new to a run with these: the verdict of attacks that it was told of is
+        not taken back where their files are not, as in an experiment's folder."""
+        if known.get(ATTACKED) and not self.tags.get(ATTACKED):
+            return {}
+        return {name: value for name, value in self.tags.items() if known.get(name) != value}
+
     def tell(self, tracker: Tracker) -> None:
         """Tell a run."""
         tracker.log_metrics(self.metrics, again=True)
-        tracker.set_tags(self.tags)
+        if news := self.news(tracker.tags):
+            tracker.set_tags(news)
 
 
 def summarise_lock(
@@ -59,6 +71,8 @@ def summarise_lock(
     metrics = lock_metrics(found, drop, standing)
     holds = standing.verdict if standing else "no lock"
     tags = {"holds": holds, NOTE: "\n\n".join(_words(about, holds, metrics, standing, link))}
+    if attacks:
+        tags[ATTACKED] = "true"
     if standing:
         tags["strongest"] = ", ".join(f"{t} {x.name}" for t, x in standing.thieves.items())
     return LockSummary(metrics, tags)

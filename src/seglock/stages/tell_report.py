@@ -62,7 +62,7 @@ def tell_report(page: Path, runs: Mapping[str, str], params: Params, root: Path)
     for lock, record in records.items():
         ids = {runs[lock], record.run_id, record.store_run_id}
         summary = summarise_lock(lock, params, root, ids, link)
-        if record.tags | summary.tags != record.tags or not record.complete:
+        if summary.news(record.tags) or not record.complete:
             _tell(record, summary, params, page if lock == first else None)
 
 
