@@ -209,6 +209,19 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are files of their size, with nothing in them: for tests of what a report says,
+    since matplotlib takes most of its time."""
+    from PIL import Image
+
+    def save(figure: Any, path: Path) -> None:
+        width, height = figure.get_size_inches() * figure.dpi
+        Image.new("RGB", (round(width), round(height))).save(path)
+
+    monkeypatch.setattr("seglock.report.style.save", save)
+
+
+@pytest.fixture
 def make_project(tmp_path: Path) -> Callable[..., Path]:
     """Write a project with the given locks into a fresh folder."""
 

@@ -25,6 +25,8 @@ from tests.report.suites import (
 )
 from tests.report.test_page import check_self_contained, read_page
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 FIGURES = ("attack_shares.png", "attack_courses.png", "key_proximity.png")
 
 

@@ -18,6 +18,8 @@ from seglock.stages.report import write_report
 from tests.report.suites import FLOOR, make_attack, put
 from tests.report.test_page import Page, check_self_contained, read_page
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 OWNER = 0.61
 GAIN = OWNER - FLOOR
 

@@ -17,6 +17,8 @@ from tests.report.test_page import read_page
 from tests.report.test_search_section import add_study
 from tests.report.test_stages import run
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 Make = Callable[..., Path]
 
 

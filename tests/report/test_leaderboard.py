@@ -22,6 +22,8 @@ from tests.report.conftest import DEMO, write_project
 from tests.report.suites import FLOOR, make_attack, make_proximity, make_trained, put
 from tests.report.test_page import Page
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 Make = Callable[..., Path]
 
 

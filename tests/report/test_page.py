@@ -149,6 +149,7 @@ def test_both_floors_are_the_table_s_footer(demo: Path) -> None:
         assert page.cells["table1", f"ours-Floor, {name}"] == f"{scores['floors'][name]:.4f}"
 
 
+@pytest.mark.usefixtures("sketched")
 def test_a_fourth_method_needs_no_change_here(
     make_project: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +191,7 @@ def test_the_page_says_what_a_reader_must_know(demo: Path) -> None:
         assert phrase in words
 
 
+@pytest.mark.usefixtures("sketched")
 def test_odd_names_stay_text(make_project: Make) -> None:
     classes = ("background", ODD, "a" * 60, "last")
     root = make_project({"baseline": [], "np-4": ["np-4"]}, classes=classes, dataset=ODD)
@@ -223,6 +225,7 @@ def test_any_list_of_locks_renders(make_project: Make, locks: dict[str, list[str
     assert {lock for lock, key in page.cells if key == "owner_miou"} == set(locks)
 
 
+@pytest.mark.usefixtures("sketched")
 def test_results_without_pictures_or_verdict_render(make_project: Make) -> None:
     root = make_project({"baseline": [], "np-4": ["np-4"]}, pictures=0)
     path = root / "data/evaluations/np-4/evaluation.json"

@@ -20,6 +20,8 @@ from tests.report.studies import THIEF, make_study
 from tests.report.test_page import check_self_contained, read_page
 from tests.report.test_stages import FILES, run
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 Make = Callable[..., Path]
 
 

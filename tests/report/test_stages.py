@@ -44,6 +44,7 @@ def test_the_same_results_give_the_same_files(demo: Path) -> None:
     assert digests(demo / "data/reports") == before
 
 
+@pytest.mark.usefixtures("sketched")
 def test_the_list_in_params_counts_not_the_folder(make_project: Make) -> None:
     root = make_project({"baseline": [], "np-4": ["np-4"], "shf-4": ["shf-4"]}, pictures=0)
     text = (root / "params.yaml").read_text()
@@ -52,6 +53,7 @@ def test_the_list_in_params_counts_not_the_folder(make_project: Make) -> None:
     assert "shf-4" not in (root / "data/reports/table.csv").read_text()
 
 
+@pytest.mark.usefixtures("sketched")
 def test_a_failing_report_leaves_the_last_one(make_project: Make) -> None:
     root = make_project({"baseline": []}, pictures=0)
     write_report(root)
@@ -86,6 +88,7 @@ def run(command: Callable[..., None], *arguments: str) -> str:
     return done.output
 
 
+@pytest.mark.usefixtures("sketched")
 def test_the_command_prints_the_table_and_where_to_look(
     make_project: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +110,7 @@ def test_the_command_prints_the_table_and_where_to_look(
     assert "mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1" in output
 
 
+@pytest.mark.usefixtures("sketched")
 def test_the_command_says_which_locks_refuse(
     make_project: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +122,7 @@ def test_the_command_says_which_locks_refuse(
     )
 
 
+@pytest.mark.usefixtures("sketched")
 def test_what_is_to_be_pasted_is_a_word_for_the_shell_that_it_is_shown_in(
     make_project: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
