@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,17 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(
             f"uv's cache, which `make env` fills, lacks what the wheel needs: {done.stderr}"
         )
+    _compiled(next((folder / "env").glob("lib/*/site-packages")))
     return python.parent
+
+
+def _compiled(target: Path) -> None:
+    """Give an environment what this one has compiled of the same files: torch takes long."""
+    here = Path(sysconfig.get_path("purelib"))
+    for folder in here.rglob("__pycache__"):
+        place = target / folder.relative_to(here)
+        if place.parent.is_dir():
+            shutil.copytree(folder, place, copy_function=os.link)
 
 
 def tiny(values: dict[str, Any]) -> None:
@@ -73,9 +85,8 @@ def test_a_project_of_ones_own(installed: Path, tmp_path: Path) -> None:
     project = Project(tmp_path / "mine", environment)
     assert "* street-photos" in project.run("seglock", "profile", "list")
     project.change(tiny)
-    # To both locks' figures; what follows is the same here as in a checkout.
-    ran = project.repro("evaluate")
-    assert {"evaluate@baseline", "evaluate@np-4"} <= {*ran}
+    # To a lock's figures; what follows is the same here as in a checkout.
+    assert "evaluate@np-4" in project.repro("evaluate@np-4")
     assert "data/raw" not in project.run("git", "status", "--short", "-uall")
     project.run("seglock", "profile", "use", "synthetic", "--force")
     assert project.run("seglock", "profile", "diff", "street-photos")
