@@ -99,8 +99,8 @@ def test_only_batch_norm_moves_buffers_in_training(name: str) -> None:
         assert moved == (norm == "batch"), norm
 
 
-@pytest.mark.parametrize("norm", ["frozen", "batch"])
-def test_weights_survive_the_disk(name: str, norm: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_weights_survive_the_disk(name: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    norm = "frozen" if name == "fcn_resnet50" else "batch"  # each kind of buffer, once written
     model = build(name, norm, aux=True)
     path = tmp_path / "w.safetensors"
     save_weights(path, model, {"nonce": "ab"})

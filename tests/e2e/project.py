@@ -124,7 +124,7 @@ def shrink(values: dict[str, Any]) -> None:
     values["locks"] = {"baseline": {"steps": []}, "np-4": {"steps": ["np-4"]}}
     values["model"] |= {"width": 8}
     values["train"] |= {"epochs": 2, "batch_size": 8}
-    values["evaluate"] |= {"wrong_keys": 2, "pictures": 2}
+    values["evaluate"] |= {"wrong_keys": 2, "pictures": 1}
     names = ["hill-climb", "ciphertext-only", "finetune", "key-proximity"]
     values["attack"] |= {"queries": 8, "names": names}
     values["search"] |= {"trials": 2, "enqueue": ["np-8", "np-8+shf-8"], "baseline_seeds": 1}
