@@ -126,6 +126,6 @@ def shrink(values: dict[str, Any]) -> None:
     values["train"] |= {"epochs": 2, "batch_size": 8}
     values["evaluate"] |= {"wrong_keys": 2, "pictures": 1}
     names = ["hill-climb", "ciphertext-only", "finetune", "key-proximity"]
-    values["attack"] |= {"queries": 8, "names": names}
+    values["attack"] |= {"queries": 8, "seconds": 1.0, "with_labels": 1, "names": names}
     values["search"] |= {"trials": 2, "enqueue": ["np-8", "np-8+shf-8"], "baseline_seeds": 1}
     values["search"] |= {"max_drop": 1.0, "max_regained": 1.0}  # so that some lock is recommended
