@@ -91,7 +91,7 @@ def test_diff_is_what_use_would_change(project: Path) -> None:
     assert diff_profile(project) == []
     lines = [
         'locks.np-4: {"steps": ["np-4"]} -> absent',
-        'locks.np-8-refuse: {"steps": ["np-8"], "refuse": {"weight": 0.2}} -> absent',
+        'locks.np-8-refuse: {"steps": ["np-8"], "refuse": {"weight": 0.1}} -> absent',
         "locks.ffx-4.ffx_password: absent -> fixed",
         'locks.np-2: absent -> {"steps": ["np-2"]}',
         f"train.epochs: {EPOCHS} -> 3",
