@@ -15,6 +15,7 @@ from seglock.stages.package import package_locks
 from seglock.tracking import MemoryTracker
 from seglock.tracking.registry import Registry
 from tests.stages.conftest import PARAMS
+from tests.tracking.aliases import current
 
 
 def test_a_package_is_made_of_public_facts(project: Path, tracker: MemoryTracker) -> None:
@@ -47,7 +48,7 @@ def test_it_is_registered_on_its_run(project: Path) -> None:
     (packaged,) = package_locks(["np-2"], project)
     assert packaged.version is not None
     assert packaged.version.address == "models:/seglock-np-2/1"
-    champion = Registry(project).current("seglock-np-2", "champion")
+    champion = current(Registry(project), "seglock-np-2", "champion")
     assert champion == (packaged.version if packaged.standing.keeps else None)
     assert read_description(Registry(project).fetch(packaged.version.address)).lock == "np-2"
 

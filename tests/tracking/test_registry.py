@@ -14,6 +14,7 @@ from seglock.config import TrackingParams
 from seglock.errors import ModelError
 from seglock.tracking import open_run
 from seglock.tracking.registry import EXPIRES, Registry, Version, check_open, parse_address
+from tests.tracking.aliases import current
 
 TAGS = {"seglock.lock": "np-2"}
 
@@ -42,18 +43,18 @@ def test_a_version_is_fetched_until_it_is_retired(tmp_path: Path) -> None:
     with open_run(params, name="np-2", tags={}, root=tmp_path) as tracker:
         run_id = tracker.run_id
     registry = Registry(tmp_path, params)
-    assert registry.current("seglock-np-2", "champion") is None
+    assert current(registry, "seglock-np-2", "champion") is None
     first, second = (
         registry.register(package, "seglock-np-2", run_id=run_id, description="why", tags=TAGS)
         for _ in range(2)
     )
     assert (first.address, second.number) == ("models:/seglock-np-2/1", "2")
     registry.point("champion", first)
-    assert registry.current("seglock-np-2", "champion") == first
+    assert current(registry, "seglock-np-2", "champion") == first
     folder = registry.fetch("models:/seglock-np-2@champion")
     assert (folder / "artifacts" / "description.json").read_text() == "{}"
     registry.retire(first, "its key was replaced")
-    assert registry.current("seglock-np-2", "champion") is None
+    assert current(registry, "seglock-np-2", "champion") is None
     assert registry.versions("seglock-np-2") == (second,)
     with pytest.raises(ModelError, match="its key was replaced; ask its owner for the one"):
         registry.fetch(first.address)

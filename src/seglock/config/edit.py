@@ -64,13 +64,7 @@ def add_lock(
     text = path.read_bytes().decode("utf-8")
     mapping = next(value for key, value in composed(text).value if key.value == "locks")
     new = edited(text, [add_entry(text, mapping, f"{_scalar(name)}: {_flow(written)}")])
-    if parsed(new) != whole:
-        raise ConfigError(
-            f"a lock can be added to {path.name} only where locks: is written plainly",
-            got="a form that would change with it",
-            fix=f"add it there yourself: {name}: {_flow(written)}",
-        )
-    files.write_bytes(path, new.encode("utf-8"), mode=path.stat().st_mode & 0o777)
+    _write_if(new, whole, path, f"add it there yourself: {name}: {_flow(written)}")
     return AddedLock(name, added=True)
 
 
@@ -96,13 +90,18 @@ def set_lock_key(path: Path, name: str, key: str) -> None:
     else:
         change = add_entry(text, mapping, f"key: {_scalar(key)}")
     new = edited(text, [change])
-    if parsed(new) != whole:
+    _write_if(new, whole, path, f"write key: {key} at {name} yourself")
+
+
+def _write_if(text: str, whole: Mapping[str, Any], path: Path, fix: str) -> None:
+    """Write the file's new text, where it says just what was wanted and nothing else changed."""
+    if parsed(text) != whole:
         raise ConfigError(
-            f"a lock's key can be changed in {path.name} only where it is written plainly",
+            f"a lock can be changed in {path.name} only where locks: is written plainly",
             got="a form that would change with it",
-            fix=f"write key: {key} at {name} yourself",
+            fix=fix,
         )
-    files.write_bytes(path, new.encode("utf-8"), mode=path.stat().st_mode & 0o777)
+    files.write_bytes(path, text.encode("utf-8"), mode=path.stat().st_mode & 0o777)
 
 
 def _written(steps: Sequence[str], key: str, ffx_password: str, refuse: float) -> dict[str, Any]:

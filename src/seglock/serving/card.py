@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seglock.results.attack import TIERS, beyond_scratch
-from seglock.results.standing import broken, strongest, tried
+from seglock.results.standing import LockStanding, strongest
 
 if TYPE_CHECKING:
     from seglock.results.attack import AttackResult
@@ -37,15 +37,8 @@ def judge(
     far as such attacks were run), beside the limits."""
     scores = evaluation.scores
     drop = baseline.scores.owner_miou - scores.owner_miou if baseline else None
-    known = tried(
-        plain=scores.plain.miou if scores.plain else None,
-        plain_bn=scores.plain_bn.miou if scores.plain_bn else None,
-        wrong=scores.incorrect.p95 if scores.incorrect else None,
-        owner=scores.owner_miou,
-        floor=scores.floors.floor,
-    )
-    thief = strongest("T0", attacks, known)
-    faults = broken(drop=drop, bits=None, t0=thief, beyond=None, limits=limits)
+    standing = LockStanding.of(evaluation, attacks, drop, limits)
+    thief, faults = standing.thieves.get("T0"), {"drop", "T0"}.intersection(standing.broken)
     reasons = (
         "The drop is not known: no baseline was evaluated."
         if drop is None

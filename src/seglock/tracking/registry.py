@@ -88,14 +88,6 @@ class Registry:
         with self._store.calls() as client:
             client.set_registered_model_alias(version.name, alias, version.number)
 
-    def current(self, name: str, alias: str) -> Version | None:
-        """The version that an alias names; None where there is no such model or alias."""
-        with self._store.calls() as client:
-            for found in client.search_registered_models():
-                if found.name == name and alias in found.aliases:
-                    return Version(name, str(found.aliases[alias]))
-        return None
-
     def versions(self, name: str) -> tuple[Version, ...]:
         """The versions of a model that are in use, oldest first; none where there is no model."""
         with self._store.calls() as client:
