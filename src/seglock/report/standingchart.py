@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seglock.report.standings import THIEVES
 from seglock.report.style import (
     CORRECT,
     INCORRECT,
@@ -19,7 +18,7 @@ from seglock.report.style import (
     named_handles,
     say,
 )
-from seglock.results.attack import Tier
+from seglock.results.attack import TIERS, Tier
 from seglock.steps import lock_text
 
 _WIDTH = 6.4  # inches
@@ -53,7 +52,7 @@ def draw_standings(summary: Mapping[str, Any], path: Path, *, theme: Theme = LIG
             axes.plot(values, [place] * 2, color=theme.grid, linewidth=6, zorder=1)
             owner = theme.colour(CORRECT)
             axes.plot(figures["owner_miou"], place, "o", color=owner, ms=11, label="Owner")
-            for tier in reversed(THIEVES):
+            for tier in reversed(TIERS):
                 if thief := standing["thieves"].get(tier):
                     look = _LOOKS[tier]
                     colour, counts = theme.colour(look), tier in ("T0", "T1")

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from seglock.report.numbers import NOTHING, four, signed
-from seglock.results.attack import TIERS, AttackResult, Tier
+from seglock.results.attack import TIERS, AttackResult
 from seglock.results.standing import (
     LockLimits,
     Thief,
@@ -21,7 +21,6 @@ from seglock.results.standing import (
 from seglock.steps import lock_text
 
 Figures = Mapping[str, Any]
-THIEVES: tuple[Tier, ...] = ("T0", "T1", "T2", "T3")
 LEARNT = 0.01
 """A network that is no more than this above the floor is said to have learnt nothing."""
 
@@ -70,7 +69,7 @@ def _standing(
         owner=figures["owner_miou"],
         floor=figures["floor"],
     )
-    thieves = {tier: strongest(tier, attacks, known if tier == "T0" else ()) for tier in THIEVES}
+    thieves = {tier: strongest(tier, attacks, known if tier == "T0" else ()) for tier in TIERS}
     beyond = most_beyond(attacks)
     faults = broken(
         drop=figures["drop"],
@@ -131,12 +130,12 @@ def row(figures: Figures, standing: Figures | None) -> list[str]:
         four(figures["owner_miou"]),
         four(figures["drop"]),
         NOTHING if bits is None else f"{int(bits)}",
-        *(_regained(standing["thieves"].get(tier)) if standing else NOTHING for tier in THIEVES),
+        *(_regained(standing["thieves"].get(tier)) if standing else NOTHING for tier in TIERS),
         _beyond(standing["beyond"]) if standing else NOTHING,
     ]
 
 
-HEADINGS = ("Lock", "Holds?"), ("Owner", "Drop", "Bits", *THIEVES, "Beyond")
+HEADINGS = ("Lock", "Holds?"), ("Owner", "Drop", "Bits", *TIERS, "Beyond")
 """The narrow table's columns of words, and of numbers: 80 characters must do."""
 
 
@@ -156,7 +155,7 @@ def sentences(told: Mapping[str, Any]) -> Iterable[str]:
     yield (
         "T0 to T3: the share of the owner's lead that the strongest thief of the tier regained; 0 "
         "is a perfect lock, 1 is none. "
-        + " ".join(f"{tier}: {TIERS[tier]}." for tier in THIEVES)
+        + " ".join(f"{tier}: {TIERS[tier]}." for tier in TIERS)
         + " Beyond: what T1 has in mean IoU beyond training from scratch on the same images."
     )
     yield (
