@@ -478,6 +478,8 @@ def test_a_project_without_locks_has_nothing_to_leak(
     result = CliRunner().invoke(app, ["audit"])
     assert result.exit_code == 0, result.output
     assert "no lock has a key" in result.output
+    result = CliRunner().invoke(app, ["audit", "--json"])
+    assert (result.exit_code, json.loads(result.stdout)["clean"]) == (0, True)
 
 
 def test_help_says_what_is_looked_for_and_what_cannot_be_found() -> None:
@@ -508,4 +510,11 @@ def test_the_command_exits_1_with_findings_and_0_without(
     result = CliRunner().invoke(app, ["audit"])
     assert result.exit_code == 1
     assert "LEAK .seglock/runs/run.json: key in base64" in result.output
+    assert SPELLINGS["base64"].decode()[:40] not in result.output
+    result = CliRunner().invoke(app, ["audit", "--json"])
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert told["clean"] is False
+    (found,) = told["findings"]
+    assert found["where"] == ".seglock/runs/run.json"
     assert SPELLINGS["base64"].decode()[:40] not in result.output

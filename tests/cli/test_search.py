@@ -229,8 +229,24 @@ def test_a_log_gets_a_line_a_trial(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0] == "study s, 3 of 20 trials done, in x.log"
     assert lines[1] == "baseline-e12-s64-0 done"
     assert len(lines) == 22
-    assert lines[2 + 11].endswith("stopped after epoch 5 (behind)")
+    assert "stopped after epoch 5 (behind)" in lines[2 + 11]
     assert lines[2 + 19].endswith("failed: the loss must be finite, got nan")
+    assert [line.endswith(" left") for line in lines[2:]] == [True] * 16 + [False] * 4
+
+
+def test_a_trial_in_a_log_tells_the_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([100.0, 160.0, 340.0])
+    monkeypatch.setattr("seglock.progress.time.monotonic", lambda: next(clock))
+    lines, record = Lines(), make_outcome().trials[0]
+    lines.study_opened("s", "x.log", Totals(asked=6, counted=2, running=0, front=0))
+    lines.job_ended("trial-2-1", record)
+    lines.totals(Totals(asked=6, counted=4, running=0, front=0))  # another command ended one
+    lines.job_ended("trial-4-1", record)
+    first, second = capsys.readouterr().err.splitlines()[1:]
+    assert first.endswith("  0:03:00 left")  # 60 s for one, three to come
+    assert second.endswith("  0:01:20 left")  # 240 s for three, one to come
 
 
 def test_a_line_names_a_lock_that_refuses_as_it_is_enqueued() -> None:

@@ -93,6 +93,17 @@ class AuditReport:
     skipped: list[str] = field(default_factory=list)
     exposures: list[Exposure] = field(default_factory=list)
 
+    @property
+    def searched_nothing(self) -> bool:
+        """There are keys to look for, and no place to look in."""
+        return bool(self.keys) and not any(searched.files for searched in self.searched)
+
+    @property
+    def clean(self) -> bool:
+        """Nothing was found, nothing stands open, and what the locks need was looked for."""
+        wrong = (self.findings, self.exposures, self.searched_nothing, self.proves_nothing)
+        return not any(wrong)
+
 
 def search_project(
     root: Path,

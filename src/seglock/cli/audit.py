@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING
+
 import typer
 
+from seglock.cli.terminal import AsJson, print_json, progress_bars
 
-def audit_command() -> None:
+if TYPE_CHECKING:
+    from seglock.audit import AuditReport
+
+
+def audit_command(as_json: AsJson = False) -> None:
     """Search what git, DVC and MLflow hold for keys and encrypted images.
 
     Looks through git's history, index, names of refs and files, the files it
@@ -26,11 +35,19 @@ def audit_command() -> None:
     then.
     """
     from seglock.address import project_root
-    from seglock.cli.terminal import progress_bars
     from seglock.stages.audit import run_audit
 
     with progress_bars() as progress:
-        report = run_audit(project_root(), progress=progress, tell=typer.echo)
+        report = run_audit(project_root(), progress, tell=partial(typer.echo, err=as_json))
+    if as_json:
+        print_json(asdict(report) | {"clean": report.clean})
+    else:
+        _print(report)
+    if not report.clean:
+        raise typer.Exit(1)
+
+
+def _print(report: AuditReport) -> None:
     if report.keys:
         keys = "key" if len(report.keys) == 1 else "keys"
         typer.echo(f"looked for {len(report.keys)} {keys}: {', '.join(report.keys)}")
@@ -50,11 +67,12 @@ def audit_command() -> None:
     for exposure in report.exposures:
         typer.echo(f"OPEN {exposure}")
     if report.findings or report.exposures:
-        raise typer.Exit(1)
-    if report.keys and not any(searched.files for searched in report.searched):
+        return
+    if report.searched_nothing:
         typer.echo("nothing was searched; run seglock in the project's folder")
-        raise typer.Exit(1)
-    if report.proves_nothing:
+    elif report.proves_nothing:
         typer.echo("none of this project's keys was looked for: no proof")
-        raise typer.Exit(1)
-    typer.echo("nothing found" if report.keys else "no lock has a key, so there is nothing to find")
+    else:
+        typer.echo(
+            "nothing found" if report.keys else "no lock has a key, so there is nothing to find"
+        )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from seglock.progress import ProgressLines
 from seglock.search.observer import Observer, Totals
 from seglock.steps import lock_text
 
@@ -64,17 +65,31 @@ class _Running:
 
 
 class Lines(Observer):
-    """One line for each trial that ends, for logs."""
+    """One line for each trial that ends, with the time left, for logs."""
+
+    def __init__(self) -> None:
+        self._pace = ProgressLines()
+        self._counted = self._asked = 0
 
     def study_opened(self, name: str, storage: str, totals: Totals) -> None:
         """Say which study goes on, where, and how far it is."""
-        counted, asked = totals.counted, _asked(totals)
-        typer.echo(f"study {name}, {counted} of {asked} trials done, in {storage}", err=True)
+        self.totals(totals)
+        self._pace("trials", self._counted, self._asked)
+        done = f"{self._counted} of {self._asked} trials done"
+        typer.echo(f"study {name}, {done}, in {storage}", err=True)
+
+    def totals(self, totals: Totals) -> None:
+        """Count what other commands of the study have done, too."""
+        self._counted, self._asked = totals.counted, _asked(totals)
 
     def job_ended(self, job: str, record: TrialRecord | None) -> None:
         """Say what a trial found; baselines are counted only."""
         if record is not None:
-            typer.echo(trial_line(record), err=True)
+            self._counted += 1
+            line = trial_line(record)
+            if self._counted < self._asked:
+                line += f"  {self._pace.left(self._counted, self._asked)} left"
+            typer.echo(line, err=True)
         elif job.startswith("baseline"):
             typer.echo(f"{job} done", err=True)
 
