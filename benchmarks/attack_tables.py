@@ -63,8 +63,8 @@ def beyond(document: Document) -> str:
         for count in sorted(shares)
     ]
     below = (
-        "Mean IoU of the strongest T1 attack beyond training from scratch on the same images by the"
-        " same procedure, in brackets `regained`."
+        "Mean IoU of the strongest T1 attack beyond the best training from scratch on the same"
+        " images, in brackets `regained`."
     )
     return f"{table(['labelled', *map(_code, locks)], lines)}\n\n{below}"
 

@@ -28,7 +28,6 @@ from seglock import files
 from seglock.config import BASELINE, Params, check_params
 from seglock.results.attack import AttackResult
 from seglock.stages.attack import attack_results, chosen, open_scene
-from seglock.stages.locks import WEIGHTS
 
 _console = Console(stderr=True)
 
@@ -53,8 +52,7 @@ def named(steps: str) -> str:
 def attacked(protocol: Protocol, lock: str) -> Iterator[AttackResult]:
     """Train a lock and run each attack that applies; yields each result."""
     cell, params, root = protocol.train(Cell(MAIN, lock))
-    weights = root / "data" / "models" / cell.name / WEIGHTS
-    scene = open_scene(cell, params, protocol.data(), weights)
+    scene = open_scene(cell, params, protocol.data(), root)
     work = protocol.folder / "attacks" / settings_digest(params) / lock
     assert cell.key is not None
     return attack_results(lock, scene, chosen(scene), work, work / "exact", cell.key.derive)

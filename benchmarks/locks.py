@@ -31,7 +31,6 @@ from seglock import files
 from seglock.config import BASELINE, Params, check_params
 from seglock.results.attack import AttackResult
 from seglock.stages.attack import attack_results, chosen, open_scene
-from seglock.stages.locks import WEIGHTS
 
 _REFUSE = {"weight": 0.2}
 LOCKS: Mapping[str, Mapping[str, Any]] = {
@@ -68,9 +67,8 @@ def with_locks(params: Params, locks: Mapping[str, Mapping[str, Any]]) -> Params
 def attacked(protocol: Protocol, cell: Cell) -> Iterator[AttackResult]:
     """Each attack's result on the network of a cell, the cheap tiers first."""
     lock, params, root = protocol.train(cell)
-    weights = root / "data" / "models" / lock.name / WEIGHTS
     assert lock.key is not None
-    scene = open_scene(lock, params, protocol.data(), weights)
+    scene = open_scene(lock, params, protocol.data(), root)
     attacks = sorted(chosen(scene), key=lambda attack: attack.tier)
     work = protocol.folder / "attacks" / settings_digest(params) / cell.name
     yield from attack_results(cell.lock, scene, attacks, work, work / "exact", lock.key.derive)

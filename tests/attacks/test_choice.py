@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from seglock.attacks import ATTACKS, Budget, Meter
 from seglock.attacks.choice import FACTORS, LEAST_STEPS, best_of
-from seglock.attacks.tuning import fit, fresh, plainly, untouched
+from seglock.attacks.tuning import fit, plainly, untouched, without_theft
 from seglock.transforms import identity
 from tests.attacks.scene import scene
 
@@ -31,7 +31,7 @@ def given(count: int = 10) -> tuple[nn.Module, Tensor, Tensor]:
     made = scene("np-2", count=count)
     images, masks = made.attacker.images, torch.tensor(made.attacker.masks)
     torch.manual_seed(0)
-    return fresh(made.network), identity().to_input(images), masks
+    return without_theft(made.material("T1")), identity().to_input(images), masks
 
 
 def test_a_rate_that_is_too_small_is_not_the_one() -> None:

@@ -12,7 +12,7 @@ from seglock.attacks.budget import Meter
 from seglock.attacks.choice import best_of
 from seglock.attacks.labels import labelled
 from seglock.attacks.protocol import Candidate, Finding, Material
-from seglock.attacks.tuning import Gradients, fresh, plainly
+from seglock.attacks.tuning import Gradients, plainly, without_theft
 from seglock.transforms import identity
 
 Prepare = Callable[[Material], tuple[nn.Module, Iterable[nn.Parameter]]]
@@ -30,7 +30,7 @@ def over_shares(
     lr: float,
     gradients: Gradients = plainly,
 ) -> Finding:
-    """Train on each share of labelled images, and a fresh network on the same ones.
+    """Train on each share of labelled images, and a network without the theft on the same ones.
 
     The budget is divided evenly among all of them, and each chooses its learning rate and length in
     its part. The choice is the largest share's network.
@@ -38,6 +38,7 @@ def over_shares(
     found = (labelled(material, share) for share in sorted(meter.budget.labelled))
     sets = {len(images): (images, masks) for images, masks in found}
     candidates: list[Candidate] = []
+    begun = lr if material.public else _SCRATCH_LR
     for number, (count, (images, masks)) in enumerate(sets.items()):
         inputs = identity().to_input(torch.from_numpy(images).to(material.device))
         target = torch.from_numpy(masks).to(material.device)
@@ -45,10 +46,10 @@ def over_shares(
         left = 2 * (len(sets) - number)
         torch.manual_seed(seed)  # whatever was drawn before
         stolen, trained = prepare(replace(material, photos=images, masks=masks))
-        scratch = fresh(material.network)
+        scratch = without_theft(material)
         for source, network, parameters, rate, parts in (
             ("theft", stolen, trained, lr, left),
-            ("scratch", scratch, scratch.parameters(), _SCRATCH_LR, left - 1),
+            ("scratch", scratch, scratch.parameters(), begun, left - 1),
         ):
             chosen = best_of(
                 network, parameters, inputs, target,

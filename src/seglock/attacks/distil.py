@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from seglock.attacks.budget import Meter
 from seglock.attacks.descent import descend, seen_inputs
 from seglock.attacks.protocol import Attack, Candidate, Finding, Material
-from seglock.attacks.tuning import BATCH, fresh
+from seglock.attacks.tuning import BATCH, without_theft
 from seglock.data.augment import augment, draw_augmentation
 from seglock.evaluation.batches import slices
 from seglock.evaluation.predict import classes_of
@@ -35,8 +35,8 @@ _LR = 0.008
 def run(material: Material, meter: Meter, seed: int) -> Finding:
     """A student for each number of answers: all of the budget's, a quarter of them, a sixteenth.
 
-    Each is trained for as many steps. The last line is a fresh network on all the answers: what
-    they give without the theft.
+    Each is trained for as many steps. The last line is a network without the theft on all the
+    answers: what they give alone.
     """
     most = meter.left or 1
     images = asked(material.photos, most, seed)
@@ -48,7 +48,8 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     candidates: list[Candidate] = []
     for source, count in [*(("theft", count) for count in counts), ("scratch", most)]:
         torch.manual_seed(seed)  # whatever was drawn before
-        student = (fresh if source == "scratch" else copy.deepcopy)(material.network)
+        scratch = source == "scratch"
+        student = without_theft(material) if scratch else copy.deepcopy(material.network)
         own = meter.part(len(counts) + 1 - len(candidates), steps)
         taught(student, plain[:count], answers[:count], own, seed)
         candidates.append(Candidate(network=student, about={"from": source, "answers": count}))

@@ -92,8 +92,9 @@ class Material:
 
     photos: (N, 3, S, S) uint8 plain images. masks: T1, (N, S, S) uint8 labels of the photos.
     ciphertexts: T2, other images, encrypted. pairs and oracle: T3.
-    labelled_of: how many labelled images the task has, which shares are shares of. bf16: whether
-    the network computes in bfloat16.
+    public: the network with the published weights that the owner's training began with, where it
+    did. labelled_of: how many labelled images the task has, which shares are shares of. bf16:
+    whether the network computes in bfloat16.
     """
 
     facts: Facts
@@ -104,6 +105,7 @@ class Material:
     ciphertexts: NDArray[Any] | None = None
     pairs: Pairs | None = None
     oracle: Oracle | None = None
+    public: nn.Module | None = None
     labelled_of: int = 0
     batch_size: int = 64
     bf16: bool = False

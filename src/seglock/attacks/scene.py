@@ -32,6 +32,7 @@ class Scene:
     """Who attacks what: the owner's network and transform of ``lock``, and the thief's images.
 
     attacker: the split that the thief's images come from. judged: the one that figures are of.
+    public: the network as its training began, where that was with published weights.
     """
 
     network: nn.Module
@@ -41,6 +42,7 @@ class Scene:
     params: Params
     attacker: Split
     judged: Split
+    public: nn.Module | None = None
 
     @cached_property
     def device(self) -> torch.device:
@@ -79,6 +81,7 @@ class Scene:
             stolen,
             self.device,
             images,
+            public=copy.deepcopy(self.public).to(self.device) if self.public else None,
             labelled_of=len(self.data.train),
             batch_size=self.params.evaluate.batch_size,
             bf16=self.device.type == "cuda" if bf16 is None else bf16,

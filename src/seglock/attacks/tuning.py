@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seglock.attacks.budget import Meter
+from seglock.attacks.protocol import Material
 from seglock.config import TrainParams
 from seglock.data import VOID
 from seglock.training.optimizer import Optimizer
@@ -122,10 +123,11 @@ def loss_of(network: nn.Module, images: Tensor, masks: Tensor) -> float:
     return math.inf if math.isnan(total) else total / max(1, pixels)
 
 
-def fresh(network: nn.Module) -> nn.Module:
-    """The same architecture, untrained: what the thief would have without the theft."""
-    twin = copy.deepcopy(network)
-    for module in twin.modules():
+def without_theft(material: Material) -> nn.Module:
+    """The network as the thief would have it without the theft: with published weights where the
+    owner began with some, else untrained."""
+    twin = copy.deepcopy(material.public or material.network)
+    for module in () if material.public else twin.modules():
         reset: Callable[[], None] | None = getattr(module, "reset_parameters", None)
         if reset is not None:
             reset()

@@ -152,8 +152,9 @@ def regained(miou: float, *, owner: float, floor: float) -> float | None:
 class BeyondScratch(Record):
     """The strongest of a lock's T1 attacks on so many labelled images, beside doing without it.
 
-    scratch_miou: of a fresh network, trained on the same images by that attack's own procedure,
-    budget and choice; beside a search, which trains nothing, the best of those that there are.
+    scratch_miou: the best that any of the attacks' procedures made of the same images without the
+    theft, from scratch or from published weights, within the same budget: a thief who has the
+    labels can do that instead, whichever attack is the strongest.
     beyond: how much more the theft gave, in mean IoU: 0 or less, and it saved nothing. share: of
     the task's labelled images, 0 to 1. regained: of the attack, as everywhere.
     """
@@ -183,9 +184,8 @@ def beyond_scratch(results: Iterable[AttackResult]) -> tuple[BeyondScratch, ...]
         thefts = [(line.miou, one) for one, line in here if line.source == "theft"]
         if count == counts[-1]:
             thefts += [(one.miou, one) for one in searches]
-        scratch = {one.attack: line.miou for one, line in here if line.source == "scratch"}
+        without = max(line.miou for _, line in here if line.source == "scratch")
         miou, best = max(thefts, key=lambda theft: theft[0])
-        without = scratch.get(best.attack, max(scratch.values()))
         found.append(
             BeyondScratch(
                 labelled=count,

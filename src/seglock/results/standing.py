@@ -210,7 +210,7 @@ class LockStanding:
                 best[tier] = thief
         scratch = [one["scratch_miou"] for one in attacks.values() if "scratch_miou" in one]
         theirs = [
-            one["miou"] - one.get("scratch_miou", max(scratch))
+            one["miou"] - max(scratch)
             for one in attacks.values()
             if scratch and one["tier"] == "T1"
         ]

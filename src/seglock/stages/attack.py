@@ -20,7 +20,7 @@ from seglock.config import AttackParams, Params, load_params, override
 from seglock.errors import AttackError
 from seglock.results.attack import ATTACKS, FIGURES, AttackResult
 from seglock.results.standing import most_beyond, strongest
-from seglock.results.training import Training
+from seglock.results.training import MODELS, Training
 from seglock.stages.locks import WEIGHTS, OpenLock, open_lock, read_training
 from seglock.stages.outputs import sole_writer
 from seglock.stages.summary import summarise_lock
@@ -62,8 +62,7 @@ def attack_lock(
     from seglock.data import PreparedData
 
     data = PreparedData.open(root / "data" / "prepared")
-    weights = root / "data" / "models" / lock / WEIGHTS
-    scene = open_scene(opened, params, data, weights)
+    scene = open_scene(opened, params, data, root)
     attacks = chosen(scene, list(only))
     private = root / ".seglock" / "attacks"
     work, exact = private / f"{lock}-{_digest(params, training, data)}", private / "exact" / lock
@@ -88,14 +87,19 @@ def attack_lock(
     return results
 
 
-def open_scene(lock: OpenLock, params: Params, data: PreparedData, weights: Path) -> Scene:
+def open_scene(lock: OpenLock, params: Params, data: PreparedData, root: Path) -> Scene:
     """A lock with its trained network, attacked with the images that ``attack.images`` names."""
     from seglock.attacks import Scene
-    from seglock.models import load_model
+    from seglock.models import build_model, load_initial_weights, load_model
+    from seglock.models.initial import PUBLISHED
 
     attacker = data.val if params.attack.images == "val" else data.train
+    weights, public = root / MODELS / lock.name / WEIGHTS, None
     network = load_model(weights, params.model, data.num_classes)
-    return Scene(network, lock.transform(), lock.params, data, params, attacker, data.test)
+    if params.model.initial_weights in PUBLISHED:
+        public = build_model(params.model, data.num_classes)
+        load_initial_weights(public, root / "data" / "weights")
+    return Scene(network, lock.transform(), lock.params, data, params, attacker, data.test, public)
 
 
 def chosen(scene: Scene, only: Iterable[str] = ()) -> list[Attack | Analysis]:
