@@ -75,7 +75,15 @@ def test_no_two_classes_have_one_name() -> None:
 
 
 def test_public_names_are_these() -> None:
-    names = {"Client", "SecretKey", "Transform", "__version__", "build_transform", "compose"}
+    names = {
+        "Client",
+        "SecretKey",
+        "Transform",
+        "__version__",
+        "build_transform",
+        "compose",
+        "fold",
+    }
     assert set(seglock.__all__) == names
     for name in names:
         assert getattr(seglock, name) is not None

@@ -7,9 +7,10 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from seglock.client import Client
     from seglock.keys import SecretKey
+    from seglock.training import fold
     from seglock.transforms import Transform, build_transform, compose
 
-__all__ = ["Client", "SecretKey", "Transform", "__version__", "build_transform", "compose"]
+__all__ = ["Client", "SecretKey", "Transform", "__version__", "build_transform", "compose", "fold"]
 
 _HOMES = {
     "Client": "seglock.client",
@@ -17,6 +18,7 @@ _HOMES = {
     "Transform": "seglock.transforms",
     "build_transform": "seglock.transforms",
     "compose": "seglock.transforms",
+    "fold": "seglock.training",
 }
 
 

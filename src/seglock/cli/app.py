@@ -13,6 +13,7 @@ from seglock.cli.attack import attack_command
 from seglock.cli.audit import audit_command
 from seglock.cli.doctor import doctor_command
 from seglock.cli.encrypt import decrypt_command, encrypt_command
+from seglock.cli.fold import lock_command
 from seglock.cli.init import init_command
 from seglock.cli.lock import evaluate_command, train_command
 from seglock.cli.package import package_command
@@ -45,7 +46,6 @@ ELSEWHERE = {
     "infer": "`seglock predict PHOTOS --model MODEL --key NAME` predicts photos",
     "keygen": "`seglock key new NAME` makes a key; `dvc repro` makes those it needs",
     "keys": "`seglock key list` shows the keys of this machine",
-    "lock": "name a lock under locks: in params.yaml, then `dvc repro` trains and judges it",
     "locks": _REPORT,
     "mlflow": _REPORT,
     "new": "`seglock init DIR` makes a project, `seglock key new NAME` a key",
@@ -135,6 +135,7 @@ app.command("decrypt", rich_help_panel=USE)(decrypt_command)
 app.command("serve", rich_help_panel=USE)(serve_command)
 app.command("package", rich_help_panel=USE)(package_command)
 app.command("playground", rich_help_panel=USE)(playground_command)
+app.command("lock", rich_help_panel=USE)(lock_command)
 app.command("rotate", rich_help_panel=USE)(rotate_command)
 app.add_typer(profile.app, name="profile", rich_help_panel=LOOK)
 app.command("doctor", rich_help_panel=LOOK)(doctor_command)

@@ -1,6 +1,7 @@
 """params.yaml as frozen, validated types: the only reader of YAML, above files and errors."""
 
 from seglock.config.edit import AddedLock, add_lock, set_lock_key
+from seglock.config.folding import FOLDED
 from seglock.config.load import (
     PARAMS_FILE,
     check_params,
@@ -34,6 +35,7 @@ from seglock.config.search import (
 
 __all__ = [
     "BASELINE",
+    "FOLDED",
     "NETWORKS",
     "PARAMS_FILE",
     "AddedLock",

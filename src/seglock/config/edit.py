@@ -41,8 +41,8 @@ def add_lock(
     """Add a lock at the end of ``locks:``; nothing is written if an equal one is there already.
 
     ``refuse``: the weight of its refusal, 0 for none. Locks are equal when they make the same
-    plans (method, block side and count of every step, key, FFX password and divisor) and refuse
-    alike. The file takes its new text whole, and only if that is valid.
+    plans (method, block side and count of every step, key, FFX password and divisor), and refuse
+    and fold alike. The file takes its new text whole, and only if that is valid.
 
     Raises ConfigError where the file or the lock is faulty, or another lock has the name.
     """
@@ -118,7 +118,7 @@ def _written(steps: Sequence[str], key: str, ffx_password: str, refuse: float) -
 
 def _identity(lock: LockParams) -> tuple[object, ...]:
     steps = tuple((step.method, step.block_size, step.count) for step in lock.parsed_steps)
-    return steps, lock.key, lock.ffx_password, lock.ffx_divisor, lock.refuse
+    return steps, lock.key, lock.ffx_password, lock.ffx_divisor, lock.refuse, lock.fold
 
 
 def add_entry(text: str, mapping: Any, entry: str) -> Edit:

@@ -14,6 +14,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
+from seglock.config.folding import fold_faults
 from seglock.config.refusal import refusal_faults
 from seglock.config.rules import (
     data_faults,
@@ -167,7 +168,7 @@ def _faults_of_the_whole(values: Any) -> list[str]:
     if isinstance(locks, Mapping):
         readable = {str(name): _readable_lock(lock) for name, lock in locks.items()}
         faults += lock_faults(readable, data.get("image_side"))
-        faults += refusal_faults(readable, model)
+        faults += refusal_faults(readable, model) + fold_faults(readable, model)
     return faults
 
 

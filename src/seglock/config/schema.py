@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from seglock.config.folding import Fold, fold_faults
 from seglock.config.refusal import Refuse, refusal_faults
 from seglock.config.rules import (
     BASELINE,
@@ -100,7 +101,7 @@ class LockParams(Section):
     """One lock: its steps from left to right and the key they are planned from.
 
     ``ffx_divisor`` None divides FFX values by their table's maximum; ``refuse`` None leaves open
-    what the network answers without the key.
+    what the network answers without the key; ``fold``: how the key comes into the initial weights.
     """
 
     steps: list[StepName]
@@ -108,6 +109,7 @@ class LockParams(Section):
     ffx_password: FfxPassword = "from_key"  # noqa: S105 - a choice, not a password
     ffx_divisor: PositiveInt | None = None
     refuse: Refuse | None = None
+    fold: Fold | None = None
 
     def faults(self) -> list[str]:
         return order_faults(self.steps)
@@ -248,6 +250,7 @@ class Params(Section):
         locks = {name: dict(lock) for name, lock in self.locks.items()}
         faults = lock_faults(locks, self.data.image_side)
         faults += refusal_faults(locks, dict(self.model))
+        faults += fold_faults(locks, dict(self.model))
         faults += recipe_faults(dict(self.model), dict(self.train))
         faults += package_faults(self.package.register, locks)
         return faults + study_faults(dict(self.search), dict(self.data), dict(self.train))

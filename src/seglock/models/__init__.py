@@ -5,6 +5,7 @@ May not: keys, transforms, images, MLflow. A network never knows which lock it i
 """
 
 from seglock.models.device import pick_device
+from seglock.models.fold import fold_stem, redraw_stem
 from seglock.models.initial import fetch_weights, load_initial_weights, weights_file
 from seglock.models.networks import build_model, count_parameters, load_model
 from seglock.models.norm import FrozenBatchNorm2d, replace_norm
@@ -15,12 +16,14 @@ __all__ = [
     "build_model",
     "count_parameters",
     "fetch_weights",
+    "fold_stem",
     "load_initial_weights",
     "load_model",
     "load_weights",
     "pick_device",
     "read_metadata",
     "read_weights",
+    "redraw_stem",
     "replace_norm",
     "save_weights",
     "weights_file",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from seglock.config import BASELINE
 from seglock.errors import ModelError
 from seglock.files import read_object, sha256_file, write_json
+from seglock.models.fold import fit_stem
 from seglock.models.networks import HEADS, REGISTRY, Network
 from seglock.models.weights import misfits, read_weights, require_fit, save_weights
 from seglock.variables import expand, showing
@@ -172,6 +173,7 @@ def load_initial_weights(model: nn.Module, folder: Path) -> list[str]:
         return []
     path = folder / WEIGHTS_FILE
     tensors = read_weights(path)
+    fit_stem(model, tensors)
     state = model.state_dict()
     wrong = misfits(state, tensors)
     fitting = {name: tensors[name] for name in state if name not in wrong}

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from seglock.errors import ModelError
 from seglock.files import replacing
+from seglock.models.fold import fit_stem
 
 FORMAT_VERSION = "1"
 _SHOWN = 4
@@ -100,10 +101,14 @@ def _opened(path: Path) -> Iterator[Any]:
 def load_weights(path: Path, model: nn.Module) -> dict[str, str]:
     """Load a safetensors file into ``model``, which must match exactly; returns the metadata.
 
-    Raises ModelError, before anything is changed, when the file is missing or damaged, or when
+    Where a key is folded into the file's first convolution, the model gets such a one.
+
+    Raises ModelError, before any value is changed, when the file is missing or damaged, or when
     names or shapes differ (the message names the first few).
     """
-    tensors, state = read_weights(path), model.state_dict()
+    tensors = read_weights(path)
+    fit_stem(model, tensors)
+    state = model.state_dict()
     faults = [*misfits(state, tensors).values()]
     faults += [f"{name} is unknown to the network" for name in tensors if name not in state]
     require_fit(path, faults)

@@ -60,12 +60,15 @@ def model_card(
     evaluation: Evaluation | None,
     attacks: Sequence[AttackResult],
     standing: Standing | None,
+    *,
+    remark: str = "",
 ) -> str:
-    """The card as Markdown, of public facts alone."""
+    """The card as Markdown, of public facts alone; ``remark`` is what it says first of all."""
     key = f"key `{about.key_id}`" if about.key else "no key: this model is not locked"
     lines = [
         f"# {about.lock}",
         "",
+        *([f"**{remark}**", ""] if remark else []),
         f"A semantic segmentation network, `{about.network['name']}`, for {len(about.classes)} "
         f"classes: {', '.join(about.classes)}. Made by seglock {about.seglock}.",
         "",

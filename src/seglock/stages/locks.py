@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from seglock import files
@@ -12,8 +13,10 @@ from seglock.keys import PublicRecord, SecretKey, load_key
 from seglock.results.training import MODELS, Training
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from torch import nn
 
     from seglock.config import LockParams, Params
     from seglock.transforms import Transform, Unauthorised
@@ -62,6 +65,18 @@ class OpenLock:
         share = 0.5 if refuse else 1.0
         own = refuse or RefuseParams(weight=_UNLEARN)
         return Unauthorised(self.transform(), self.key, own, leaked.transform(), share)
+
+    def folding(self) -> Callable[[nn.Module], None] | None:
+        """What is done to a network with initial weights before it is trained; None: nothing."""
+        if self.params.fold is None:
+            return None
+        if self.params.fold == "redrawn":
+            from seglock.models import redraw_stem
+
+            return partial(redraw_stem, positions=self.params.parsed_steps[0].positions)
+        from seglock.training import fold
+
+        return partial(fold, lock=self.transform())
 
     def wrong_transforms(self, count: int) -> Sequence[Transform]:
         """The same lock under ``count`` other keys, each planned when it is asked for.

@@ -21,7 +21,6 @@ from seglock.stages.trained_run import trained_run
 
 if TYPE_CHECKING:
     from seglock.data import PreparedData
-    from seglock.results.training import Training
     from seglock.serving.card import Standing
     from seglock.serving.description import Description
     from seglock.tracking.registry import Version
@@ -73,7 +72,7 @@ def package_opened(
     from seglock.serving.package import write_package
 
     data = PreparedData.open(root / "data" / "prepared")
-    about = describe(lock, params, training, data)
+    about = describe(lock, params, training.weights_sha256, data)
     attacks = read_attacks(root, [lock.name])
     limits = LockLimits.of(params.search)
     standing = judge(evaluation, read_evaluation(BASELINE, params, root), attacks, limits)
@@ -92,7 +91,9 @@ def package_opened(
     return Packaged(folder, standing, version)
 
 
-def describe(lock: OpenLock, params: Params, training: Training, data: PreparedData) -> Description:
+def describe(
+    lock: OpenLock, params: Params, weights_sha256: str, data: PreparedData
+) -> Description:
     """What a package says of a lock: public facts, but for FFX's divisor, which the key decides and
     every server needs."""
     from seglock.serving.description import Description
@@ -113,7 +114,7 @@ def describe(lock: OpenLock, params: Params, training: Training, data: PreparedD
         mean=INPUT_MEAN,
         std=INPUT_STD,
         data_digest=data.digest,
-        weights_sha256=training.weights_sha256,
+        weights_sha256=weights_sha256,
     )
 
 

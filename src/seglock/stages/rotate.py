@@ -3,7 +3,8 @@
 The network that anyone with the old key may have stays open to it. What changes is every later one:
 from the locked weights, for a share of the epochs, under a new key, while images under the old one
 are to get one class everywhere, until it is worth no more than any other wrong key. Only then is
-anything of the project replaced.
+anything of the project replaced. A lock with ``fold: only`` is folded again instead: in seconds,
+and the old key is a wrong one like any other.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from seglock.keys import KeyStore, load_key
 from seglock.results.training import MODELS, Training
 from seglock.stages.key import publish_keys
 from seglock.stages.locks import WEIGHTS, OpenLock, open_lock, read_training
+from seglock.stages.weights import WEIGHTS_FOLDER
 
 if TYPE_CHECKING:
     from seglock.results.evaluation import KeyScores
@@ -71,7 +73,8 @@ def rotate_lock(
     if not judged.exists():
         model = train_on(new, changed, root, work, read_training(old, root))
         owner, scores = judge_rotation(old, new, changed, root, model)
-        files.write_json(judged, _judged(name, changed.train.epochs, owner, scores))
+        epochs = 0 if new.params.fold else changed.train.epochs
+        files.write_json(judged, _judged(name, epochs, owner, scores))
     figures = files.read_json(judged)
     with files.replacing_folder(root / MODELS / name) as out:
         shutil.copytree(work / "model", out, dirs_exist_ok=True)
@@ -84,7 +87,7 @@ def rotate_lock(
 
 def _judged(name: str, epochs: int, owner: float, scores: KeyScores) -> dict[str, float]:
     stale, *others = scores.miou
-    if stale > max(others):
+    if epochs and stale > max(others):
         raise EvaluationError(
             f"the old key of {name} must get no more than {len(others)} other wrong ones",
             got=f"{stale:.4f} of {max(others):.4f} after {epochs} epochs",
@@ -95,7 +98,8 @@ def _judged(name: str, epochs: int, owner: float, scores: KeyScores) -> dict[str
 
 def under(old: OpenLock, key: str, params: Params, epochs: int) -> tuple[OpenLock, Params]:
     """The lock under another key, and the params of training it on."""
-    lock = old.params.model_copy(update={"key": key})
+    kept = old.params.fold if old.params.fold == "only" else None  # the others are trained on
+    lock = old.params.model_copy(update={"key": key, "fold": kept})
     model = params.model.model_copy(update={"initial_weights": "rotated.safetensors"})
     train = params.train.model_copy(update={"epochs": epochs})
     changed = params.model_copy(
@@ -114,14 +118,16 @@ def train_on(
     *,
     tracked: bool = True,
 ) -> Path:
-    """Train a lock from the weights in data/models; returns the folder of what came of it."""
+    """Train a lock from the weights in data/models, or fold it into those in data/weights; returns
+    the folder of what came of it."""
     from seglock.models import fetch_weights
     from seglock.stages.train import train_opened
 
-    weights, out = work / "weights", work / "model"
-    file = root / MODELS / lock.name / WEIGHTS
-    weights.mkdir(exist_ok=True)
-    fetch_weights(params.model, weights, file=file)
+    weights, out = root / WEIGHTS_FOLDER, work / "model"
+    if lock.params.fold is None:
+        weights = work / "weights"
+        weights.mkdir(exist_ok=True)
+        fetch_weights(params.model, weights, file=root / MODELS / lock.name / WEIGHTS)
     train_opened(
         lock, params, root, weights=weights, out=out, rotated_from=before.run_id, tracked=tracked
     )

@@ -75,13 +75,20 @@ def train_opened(
     data = PreparedData.open(root / "data" / "prepared")
     recipe, count, side = params.train, len(data.train), data.image_side
     require_batch(dict(recipe), count)
+    only = lock.params.fold == "only"
     if tell:
-        tell(f"{lock.name}: {count} images of {side}x{side}, {recipe.epochs} epochs")
+        how = "folded only" if only else f"{recipe.epochs} epochs"
+        tell(f"{lock.name}: {count} images of {side}x{side}, {how}")
 
     from seglock.tracking import MemoryTracker
-    from seglock.training import checkpoint_folder, rank_of, require_variance, train
+    from seglock.training import checkpoint_folder, fold_only, rank_of, require_variance, train
 
     require_variance(params, count)  # before a run is begun
+    folding = lock.folding()
+    if folding is not None:
+        from seglock.models import build_model
+
+        folding(build_model(params.model, data.num_classes))
     weights = weights or root / "data" / "weights"
     digest = training_digest(params, lock.params, data.digest, weights, lock.key_id)
     folder = checkpoint_folder(project_root(), lock.name, digest)
@@ -93,7 +100,7 @@ def train_opened(
         else MemoryTracker(2 * digest) as tracker,
     ):
         job = _job(params, lock, data, weights, folder)
-        result = train(job, tracker=tracker)
+        result = fold_only(job) if only else train(job, tracker=tracker)
         if rank_of() == 0:
             if rotated_from:
                 tracker.set_tags({"rotated_from": rotated_from})
@@ -162,6 +169,7 @@ def _job(
         checkpoints=folder,
         metadata=about,
         unauthorised=lock.unauthorised(),
+        fold=lock.folding(),
     )
 
 

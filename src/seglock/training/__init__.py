@@ -5,6 +5,7 @@ plans' insides, MLflow, params.yaml, the pipeline's folders. Nothing of a key re
 """
 
 from seglock.training.distributed import rank_of
+from seglock.training.folding import fold, fold_only
 from seglock.training.job import EpochRow, TrainJob, TrainResult, checkpoint_folder
 from seglock.training.loop import train
 from seglock.training.progress import say
@@ -17,6 +18,8 @@ __all__ = [
     "TrainJob",
     "TrainResult",
     "checkpoint_folder",
+    "fold",
+    "fold_only",
     "rank_of",
     "require_variance",
     "say",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from seglock.config import Params
     from seglock.data import PreparedData
     from seglock.transforms import Transform, Unauthorised
@@ -32,7 +34,8 @@ class TrainJob:
 
     ``transform`` locks it (``transforms.identity()`` for the plain one), ``unauthorised``
     draws what it is taught to refuse, if anything; ``weights`` is the folder
-    of initial weights (None: fresh ones), ``checkpoints`` a folder that only this process uses,
+    of initial weights (None: fresh ones), ``fold`` what is done to a network that has them,
+    ``checkpoints`` a folder that only this process uses,
     ``metadata`` goes into the header of the weights file. One that is not ``resumable`` neither
     writes nor reads checkpoints: only its weights come to lie in the folder.
     """
@@ -46,6 +49,7 @@ class TrainJob:
     metadata: Mapping[str, str] = field(default_factory=dict)
     resumable: bool = True
     unauthorised: Unauthorised | None = None
+    fold: Callable[[nn.Module], None] | None = None
 
 
 @dataclass(frozen=True)

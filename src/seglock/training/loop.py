@@ -162,6 +162,8 @@ def prepare(job: TrainJob, runtime: Runtime, world: World, steps: int) -> Loop:
         fresh = load_initial_weights(network, job.weights)
         if fresh and world.first:
             say(f"fresh values for {', '.join(fresh)}: the initial weights have other classes")
+    if job.fold is not None:
+        job.fold(network)
     network = runtime.place(network)
     average = Average(network, recipe.average) if recipe.average is not None else None
     losses = world.parallel(Losses(network), runtime.device)

@@ -141,6 +141,17 @@ def inverse_plan(plan: Plan) -> Plan:
     return Plan(plan.block_size, order, tables, plan.selector[order])
 
 
+def signed_permutation(plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.int8]] | None:
+    """A plan's permutation, and -1 where it negates and 1 elsewhere; None where it does more."""
+    kinds = [
+        int(np.array_equal(table, IDENTITY)) - int(np.array_equal(table, COMPLEMENT))
+        for table in plan.tables
+    ]
+    if not all(kinds):
+        return None
+    return plan.permutation.astype(np.int64), np.array(kinds, dtype=np.int8)[plan.selector]
+
+
 def compose_plans(first: Plan, then: Plan) -> Plan:
     """One plan that does ``first``, then ``then``.
 

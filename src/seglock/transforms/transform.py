@@ -13,7 +13,7 @@ from seglock.steps import Step
 from seglock.transforms.apply import apply_plan, count_outside, input_of, undo_plan
 from seglock.transforms.checks import check_images
 from seglock.transforms.key_space import key_space_bits
-from seglock.transforms.plan import DTypeName, Plan, refuse_to_write
+from seglock.transforms.plan import DTypeName, Plan, refuse_to_write, signed_permutation
 
 if TYPE_CHECKING:
     import torch
@@ -151,6 +151,24 @@ class Transform:
                 fix="give what encrypt returned",
             )
         return input_of(self._plan, "encrypted_to_input", encrypted, dtype, memory_format)
+
+    def signed_permutation(self) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
+        """What SHF and NP do to a block, as two arrays (n,); as secret as the key.
+
+        Value i of an encrypted block is ``x[permutation[i]]``, or 255 minus that where
+        ``signs[i]`` is -1.
+
+        Raises:
+            TransformError: where a step does anything else to values, as FFX does.
+        """
+        found = signed_permutation(self._plan)
+        if found is None:  # raised here, where a traceback with locals shows no array
+            raise TransformError(
+                "only steps that move or negate values can be folded",
+                got=", ".join(map(str, self.steps)),
+                fix="use shf and np, or train a lock with these steps instead",
+            )
+        return found
 
     def same_plan(self, other: Transform) -> bool:
         """Whether both turn every image into the same one, also where their keys differ."""
