@@ -75,7 +75,8 @@ class Protocol:
         """A cell's lock, params and project, with its network trained there once."""
         params, root = cell.params(self.params), self.folder / cell.project
         own = params.locks[cell.lock]
-        lock = OpenLock(cell.name, own, public_key(cell.repeat) if own.steps else None)
+        key = public_key(cell.repeat) if own.steps else None
+        lock = OpenLock(cell.name, own, params.model.normalisation, key)
         with contextlib.chdir(self.prepared(cell, params)):
             if not (root / MODELS / lock.name).is_dir():
                 train_opened(lock, params, root, tracked=False)

@@ -62,8 +62,8 @@ def on(params: Params, epochs: int) -> Params:
 
 def measure(name: str, params: Params, root: Path) -> list[Row]:
     """The rows of one lock."""
-    own = params.locks[name]
-    old, new = (OpenLock(name, own, public_key(number)) for number in (0, 1))
+    own, by = params.locks[name], params.model.normalisation
+    old, new = (OpenLock(name, own, by, public_key(number)) for number in (0, 1))
     rotated = replace(new, retired=old)
     trained, anew = root / MODELS / name, root / "anew" / name
     if not trained.is_dir():

@@ -13,10 +13,11 @@ from seglock import __version__
 from seglock.config import ModelParams
 from seglock.keys import PublicRecord, SecretKey, demonstration_key
 from seglock.models import build_model
+from seglock.normalisation import IMAGENET
 from seglock.serving.description import Description
 from seglock.serving.envelope import Envelope, encode
 from seglock.serving.package import write_package
-from seglock.transforms import INPUT_MEAN, INPUT_STD, compose
+from seglock.transforms import compose
 
 STEPS = ("np-4", "shf-4")
 ENVELOPES, NUMBERS = "envelopes", "numbers"
@@ -40,8 +41,8 @@ def write_case(
         seglock=__version__, lock="benchmark", steps=STEPS,
         key=dataclasses.asdict(PublicRecord.of(key)),
         network={"name": name, "width": width, "norm": "batch"}, classes=_CLASSES,
-        image_side=side, dtype="uint8", divisor=lock.max_value, mean=INPUT_MEAN, std=INPUT_STD,
-        data_digest="none", weights_sha256="none",
+        image_side=side, dtype="uint8", divisor=lock.max_value,
+        mean=IMAGENET.mean, std=IMAGENET.std, data_digest="none", weights_sha256="none",
     )  # fmt: skip
     torch.manual_seed(0)
     network = build_model(ModelParams(name=name, width=width), len(_CLASSES)).eval()

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from seglock import Transform
-from seglock.transforms import INPUT_MEAN, INPUT_STD
 
 
 class Textbook:
@@ -25,8 +24,9 @@ class Textbook:
         tables = torch.tensor(plan.tables, device=device)
         changes = (tables != torch.arange(256, device=device)).any(dim=1)
         self.mask = changes[torch.tensor(plan.selector, device=device).long()]
-        self.mean = torch.tensor(INPUT_MEAN, device=device)[:, None, None]
-        self.std = torch.tensor(INPUT_STD, device=device)[:, None, None]
+        self.mean, self.std = (
+            torch.tensor(values, device=device)[:, None, None] for values in plan.normalisation
+        )
         if self.ffx:
             self.table = tables[changes][0].float()
             self.back = torch.zeros(1000, device=device)

@@ -95,7 +95,7 @@ def test_gains_are_read_from_moments() -> None:
         for inputs in (identity().to_input(photos), made.transform.to_input(photos))
     )
     torch.manual_seed(0)
-    assert worn(own, seen, Meter(Budget(1, 600.0))).sign().tolist() == sign.tolist()
+    assert worn(own, seen, made.facts, Meter(Budget(1, 600.0))).sign().tolist() == sign.tolist()
 
 
 def test_answers_teach_a_student() -> None:

@@ -29,9 +29,10 @@ from seglock.keys import (
     demonstration_key,
     public_half,
 )
+from seglock.normalisation import IMAGENET
 from seglock.stages.audit import run_audit
 from seglock.stages.key_file import export_key
-from seglock.transforms import INPUT_MEAN, INPUT_STD, compose
+from seglock.transforms import compose
 from tests.audit.project import (
     LOCKS,
     SECRET,
@@ -355,8 +356,8 @@ def sheet(images: np.ndarray) -> bytes:
 
 def normalised(images: np.ndarray) -> np.ndarray:
     top = 255 if images.dtype == np.uint8 else transform("ffx-4").max_value
-    mean = np.array(INPUT_MEAN).reshape(3, 1, 1)
-    std = np.array(INPUT_STD).reshape(3, 1, 1)
+    mean = np.array(IMAGENET.mean).reshape(3, 1, 1)
+    std = np.array(IMAGENET.std).reshape(3, 1, 1)
     return ((images / top - mean) / std).astype(np.float32)
 
 

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from seglock.errors import SeglockError, TransformError
 from seglock.keys import SecretKey, derive_permutation
+from seglock.normalisation import IMAGENET
 from seglock.steps import parse_step
 from seglock.transforms import (
-    INPUT_MEAN,
-    INPUT_STD,
     Transform,
     apply,
     apply_compiled,
@@ -268,7 +267,7 @@ def test_input_is_scaled_normalised_and_rounded_once(
     images = images_for(steps)
     encrypted = transform.encrypt(images)
     scaled = encrypted.astype(np.float64) / transform.max_value
-    mean, std = (np.array(numbers)[:, None, None] for numbers in (INPUT_MEAN, INPUT_STD))
+    mean, std = (np.array(numbers)[:, None, None] for numbers in IMAGENET)
     exact = (scaled - mean) / std
     for dtype, name in (
         (None, "float32"),

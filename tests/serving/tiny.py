@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from seglock.keys import PublicRecord, SecretKey, demonstration_key
+from seglock.normalisation import IMAGENET
 from seglock.serving.description import Description
 from seglock.serving.files import ARTIFACTS, ONNX, WEIGHTS, write_weights
 from seglock.serving.onnx import export_onnx
-from seglock.transforms import INPUT_MEAN, INPUT_STD, compose
+from seglock.transforms import compose
 
 CLASSES = ("background", "square", "disc")
 NETWORK: dict[str, str | int | bool] = {"name": "fcn_small", "width": 4, "norm": "batch"}
@@ -33,8 +34,8 @@ def describe(
         "image_side": side,
         "dtype": transform.dtype_name,
         "divisor": transform.max_value,
-        "mean": INPUT_MEAN,
-        "std": INPUT_STD,
+        "mean": IMAGENET.mean,
+        "std": IMAGENET.std,
         "data_digest": "none",
         "weights_sha256": "none",
     }

@@ -7,9 +7,8 @@ import pytest
 
 from seglock.errors import TransformError
 from seglock.keys import SecretKey, demonstration_key
+from seglock.normalisation import IMAGENET
 from seglock.transforms import (
-    INPUT_MEAN,
-    INPUT_STD,
     build_transform,
     compose,
     incorrect_transforms,
@@ -25,7 +24,7 @@ def test_the_divisor_scales_the_input_and_nothing_else(key: SecretKey) -> None:
     encrypted = other.encrypt(images)
     assert (encrypted == usual.encrypt(images)).all()
     assert (other.decrypt(encrypted) == images).all()
-    mean, std = (np.array(v)[:, None, None] for v in (INPUT_MEAN, INPUT_STD))
+    mean, std = (np.array(v)[:, None, None] for v in IMAGENET)
     expected = ((encrypted / 999 - mean) / std).astype(np.float32)
     assert (other.to_input(images).numpy() == expected).all()
     assert (other.encrypted_to_input(encrypted).numpy() == expected).all()

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from seglock.normalisation import IMAGENET
 from seglock.transforms.input_values import (
     FLOATS,
-    INPUT_MEAN,
-    INPUT_STD,
     FloatName,
     affine_input,
     input_values,
@@ -46,10 +45,10 @@ def nearest(value: float | Fraction, bits: int) -> float:
 def test_each_type_is_rounded_once_to_the_nearest(
     name: FloatName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    values = np.concatenate([input_values(np.arange(1000), c, 997) for c in range(3)])
+    values = np.concatenate([input_values(np.arange(1000), c, 997, IMAGENET) for c in range(3)])
     values = np.concatenate([values, ADVERSE])
     monkeypatch.setattr("seglock.transforms.input_values.input_values", lambda *_: values)
-    words = input_words(values, 0, 255, name)
+    words = input_words(values, 0, 255, IMAGENET, name)
     made = torch.from_numpy(words).view(getattr(torch, name)).double().numpy()
     assert made.tolist() == [nearest(value, SIGNIFICAND[name]) for value in values]
 
@@ -63,16 +62,16 @@ def test_rounding_twice_would_differ() -> None:
 def test_the_formula() -> None:
     for channel in range(3):
         for maximum in (255, 731):
-            made = input_values(np.array([0, 1, maximum]), channel, maximum)
-            mean, std = INPUT_MEAN[channel], INPUT_STD[channel]
+            made = input_values(np.array([0, 1, maximum]), channel, maximum, IMAGENET)
+            mean, std = IMAGENET.mean[channel], IMAGENET.std[channel]
             expected = [(v / maximum - mean) / std for v in (0, 1, maximum)]
             assert made.tolist() == expected
 
 
 def test_mean_and_std_are_imagenets() -> None:
     """As published with torchvision's weights, red first."""
-    assert INPUT_MEAN == (0.485, 0.456, 0.406)
-    assert INPUT_STD == (0.229, 0.224, 0.225)
+    assert IMAGENET.mean == (0.485, 0.456, 0.406)
+    assert IMAGENET.std == (0.229, 0.224, 0.225)
 
 
 @pytest.mark.parametrize("name", ["bfloat16", "float16"])
@@ -81,10 +80,10 @@ def test_an_affine_is_used_only_where_it_gives_the_same_bits(name: FloatName) ->
     accepted = []
     for maximum in (255, 731, 997):
         values = np.arange(maximum + 1)
-        affine = affine_input(values, maximum, name)
+        affine = affine_input(values, maximum, IMAGENET, name)
         accepted.append(affine is not None)
         for channel, (scale, shift) in enumerate([] if affine is None else affine.tolist()):
-            words = input_words(values, channel, maximum, name)
+            words = input_words(values, channel, maximum, IMAGENET, name)
             wanted = torch.from_numpy(words).view(getattr(torch, name)).double().tolist()
             for value, expected in zip(values.tolist(), wanted, strict=True):
                 product = Fraction(value) * Fraction(scale)
@@ -93,4 +92,4 @@ def test_an_affine_is_used_only_where_it_gives_the_same_bits(name: FloatName) ->
                 assert nearest(fused, SIGNIFICAND[name]) == expected
                 assert nearest(apart, SIGNIFICAND[name]) == expected
     assert any(accepted)
-    assert affine_input(np.arange(256), 255, "float32") is None
+    assert affine_input(np.arange(256), 255, IMAGENET, "float32") is None

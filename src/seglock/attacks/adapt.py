@@ -37,7 +37,7 @@ _KEPT = 0.9
 def run(material: Material, meter: Meter, seed: int) -> Finding:
     """Statistics of the photos, then each way of `_LR` from these; the most telling is chosen."""
     photos = torch.from_numpy(np.array(material.photos)).to(material.device)
-    inputs = identity().to_input(photos)
+    inputs = identity(material.facts.normalisation).to_input(photos)
 
     def batches() -> Iterator[Tensor]:
         parts = torch.split(inputs, material.batch_size)

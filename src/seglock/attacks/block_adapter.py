@@ -24,7 +24,7 @@ from seglock.attacks.labels import by_labels, labelled
 from seglock.attacks.protocol import Attack, Facts, Finding, Material, needs_steps
 from seglock.attacks.tuning import loss_of
 from seglock.methods import LEVELS
-from seglock.transforms import INPUT_MEAN, INPUT_STD, identity
+from seglock.transforms import identity
 from seglock.transforms.plan import Plan
 from seglock.transforms.sequence import public_tables
 
@@ -85,8 +85,8 @@ def guessed(material: Material, meter: Meter, seed: int) -> Plan | None:
     judged = by_labels(material, 1.0)
     found = draw_best(material.facts, judged, meter, seed, share=share, at_once=1)
     images, masks = (torch.from_numpy(a).to(material.device) for a in labelled(material, 1.0))
-    plain = loss_of(material.network, identity().to_input(images), masks)
-    return found.plan if found.score < plain else None
+    plain = identity(material.facts.normalisation).to_input(images)
+    return found.plan if found.score < loss_of(material.network, plain, masks) else None
 
 
 class Adapted(nn.Module):
@@ -118,9 +118,7 @@ class BlockMap(nn.Module):
             # x -> (255 - x) / 255 of another channel, both in units of the network's input.
             sign = torch.from_numpy(1.0 - 2 * touched(start)).float()
             source = torch.from_numpy(start.permutation.astype(np.int64))
-            mean, std = (
-                torch.tensor(v).repeat(facts.positions // 3) for v in (INPUT_MEAN, INPUT_STD)
-            )
+            mean, std = (torch.tensor(v).repeat(facts.positions // 3) for v in facts.normalisation)
             weight = weight[source] * (sign / std)[:, None] * std
             bias = (sign * mean[source] + (1 - sign) / 2 - mean) / std
         self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
@@ -146,8 +144,8 @@ class SoftTable(nn.Module):
         self.mask = nn.Parameter(torch.zeros(facts.positions))
         self.scale = nn.Parameter(torch.ones(()))
         channels = facts.positions // 3
-        self.register_buffer("mean", torch.tensor(INPUT_MEAN).repeat(channels))
-        self.register_buffer("std", torch.tensor(INPUT_STD).repeat(channels))
+        for name, values in facts.normalisation._asdict().items():
+            self.register_buffer(name, torch.tensor(values).repeat(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         mean, std = self.get_buffer("mean"), self.get_buffer("std")

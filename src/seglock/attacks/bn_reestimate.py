@@ -17,13 +17,13 @@ from seglock.transforms import identity
 def run(material: Material, meter: Meter, seed: int) -> Finding:
     """One pass over the photos; a network without batch norm stays as it is."""
     del seed
-    photos = material.photos
+    photos, plain = material.photos, identity(material.facts.normalisation)
 
     def inputs() -> Iterator[Tensor]:
         for start in range(0, len(photos), material.batch_size):
             batch = np.array(photos[start : start + material.batch_size])  # of a read-only map
             if len(batch) > 1 or start == 0:  # a last one alone may have no variance
-                yield identity().to_input(torch.from_numpy(batch).to(material.device))
+                yield plain.to_input(torch.from_numpy(batch).to(material.device))
 
     network = reestimate_batch_norm(material.network, inputs())
     meter.spend()

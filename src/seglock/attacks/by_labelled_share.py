@@ -37,10 +37,10 @@ def over_shares(
     """
     found = (labelled(material, share) for share in sorted(meter.budget.labelled))
     sets = {len(images): (images, masks) for images, masks in found}
-    candidates: list[Candidate] = []
+    candidates, plain = list[Candidate](), identity(material.facts.normalisation)
     begun = lr if material.public else _SCRATCH_LR
     for number, (count, (images, masks)) in enumerate(sets.items()):
-        inputs = identity().to_input(torch.from_numpy(images).to(material.device))
+        inputs = plain.to_input(torch.from_numpy(images).to(material.device))
         target = torch.from_numpy(masks).to(material.device)
         share = count / max(1, material.labelled_of)
         left = 2 * (len(sets) - number)

@@ -13,7 +13,6 @@ from seglock.attacks.tuning import drawn, rate, train_only
 from seglock.config import TrainParams
 from seglock.methods import LEVELS
 from seglock.training.optimizer import Optimizer
-from seglock.transforms import INPUT_MEAN, INPUT_STD
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,8 +62,6 @@ def seen_inputs(encrypted: NDArray[Any], facts: Facts, device: torch.device) -> 
     top: int = LEVELS - 1
     if facts.reach > LEVELS:
         top = facts.ffx_divisor or max(top, int(encrypted.max()))
-    mean, std = (
-        torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (INPUT_MEAN, INPUT_STD)
-    )
+    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in facts.normalisation)
     values = torch.from_numpy(np.array(encrypted)).to(device)
     return (values.float() / top - mean) / std

@@ -27,7 +27,7 @@ from seglock.attacks.look import Look
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material
 from seglock.attacks.unlabelled import divergence
 from seglock.models.norm import norm_layers
-from seglock.transforms import INPUT_MEAN, INPUT_STD, identity
+from seglock.transforms import identity
 
 _LR = 0.02
 _GREY = 0.1
@@ -78,7 +78,8 @@ def _disguised(
     """The best by photos held out, and what to tell of it: from two starts, images as they are and
     hardly any image, or what `worn` makes of them; as they start, or trained."""
     facts, positions = material.facts, material.facts.positions
-    inputs = identity().to_input(torch.from_numpy(np.array(material.photos)).to(material.device))
+    photos = torch.from_numpy(np.array(material.photos)).to(material.device)
+    inputs = identity(facts.normalisation).to_input(photos)
     held = inputs[::_HELD_OUT]
     own = inputs if len(inputs) == 1 else inputs[torch.arange(len(inputs)) % _HELD_OUT > 0]
     torch.manual_seed(seed)
@@ -86,7 +87,7 @@ def _disguised(
     if aim.blocks is None:
         starts["grey"] = _GREY * torch.randn(positions)
     else:
-        starts["worn"] = worn(block_moments(own, facts), aim.blocks, meter)
+        starts["worn"] = worn(block_moments(own, facts), aim.blocks, facts, meter)
     best, told = material.network, dict[str, float | str](unlike=np.inf)
     for number, (start, gain) in enumerate(starts.items()):
         torch.manual_seed(seed)  # whatever was drawn before
@@ -109,15 +110,19 @@ def _disguised(
 
 
 def worn(
-    own: tuple[Tensor, Tensor | None], wanted: tuple[Tensor, Tensor | None], meter: Meter
+    own: tuple[Tensor, Tensor | None],
+    wanted: tuple[Tensor, Tensor | None],
+    facts: Facts,
+    meter: Meter,
 ) -> Tensor:
     """Gains (n,) under which blocks with moments ``own`` have those that are ``wanted``.
 
     From nearly none, several times: from there the way to the right signs leads nowhere through
     zero. The mean, around mid-grey, tells a gain from its negative.
     """
-    mean, covariance = own[0] - _grey_of(own[0]), own[1]
-    aim, covaried = wanted[0] - _grey_of(own[0]), wanted[1]
+    grey = _mid_grey(facts).to(own[0]).repeat(facts.positions // 3)
+    mean, covariance = own[0] - grey, own[1]
+    aim, covaried = wanted[0] - grey, wanted[1]
     starts = _GREY * torch.randn(_TRIES, len(mean), device=mean.device)
     gains = starts.requires_grad_()
     optimizer = torch.optim.Adam([gains], lr=0.05)
@@ -134,10 +139,10 @@ def worn(
     return gains.detach()[apart.argmin()]
 
 
-def _grey_of(positions: Tensor) -> Tensor:
-    """Mid-grey as the network takes it, for each position of a block (n,)."""
-    mean, std = (torch.tensor(v, device=positions.device) for v in (INPUT_MEAN, INPUT_STD))
-    return ((0.5 - mean) / std).repeat(len(positions) // 3)
+def _mid_grey(facts: Facts) -> Tensor:
+    """Mid-grey as the network takes it, (3,)."""
+    mean, std = map(torch.tensor, facts.normalisation)
+    return (0.5 - mean) / std
 
 
 class Disguise(nn.Module):
@@ -160,8 +165,7 @@ class Disguise(nn.Module):
         self.last = nn.Conv2d(_WIDTH, 3, 3, padding=1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
-        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (INPUT_MEAN, INPUT_STD))
-        self.register_buffer("grey", (0.5 - mean) / std)
+        self.register_buffer("grey", _mid_grey(facts).view(1, 3, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         grey = self.get_buffer("grey")

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from seglock.attacks.budget import Meter
 from seglock.attacks.descent import descend, seen_inputs
-from seglock.attacks.protocol import Attack, Candidate, Finding, Material
+from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material
 from seglock.attacks.tuning import BATCH, without_theft
 from seglock.data.augment import augment, draw_augmentation
 from seglock.evaluation.batches import slices
@@ -51,7 +51,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
         scratch = source == "scratch"
         student = without_theft(material) if scratch else copy.deepcopy(material.network)
         own = meter.part(len(counts) + 1 - len(candidates), steps)
-        taught(student, plain[:count], answers[:count], own, seed)
+        taught(student, plain[:count], answers[:count], material.facts, own, seed)
         candidates.append(Candidate(network=student, about={"from": source, "answers": count}))
     return Finding(tuple(candidates), len(candidates) - 2, beside=len(candidates) - 1)
 
@@ -80,9 +80,11 @@ def answered(material: Material, images: NDArray[np.uint8]) -> Tensor:
     return torch.cat(answers)
 
 
-def taught(student: nn.Module, images: Tensor, answers: Tensor, meter: Meter, seed: int) -> None:
+def taught(
+    student: nn.Module, images: Tensor, answers: Tensor, facts: Facts, meter: Meter, seed: int
+) -> None:
     """Train a student on images (N, 3, S, S) uint8 and answers (N, S, S) uint8, cropped alike."""
-    rng, plain = np.random.default_rng([seed, 1]), identity()
+    rng, plain = np.random.default_rng([seed, 1]), identity(facts.normalisation)
 
     def loss(step: int) -> Tensor:
         student.train()

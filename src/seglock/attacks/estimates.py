@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seglock.methods.ffx import FFX_RANGE
-from seglock.transforms.build import with_divisor
+from seglock.transforms.build import for_network
 from seglock.transforms.plan import COMPLEMENT, IDENTITY, Plan, dtype_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def estimated_plan(
     """
     order, selector = filled_permutation(permutation), kinds.astype(np.uint8)
     plan = Plan(facts.block_size, order, tables, selector, dtype_of(facts.reach))
-    return with_divisor(plan, facts.ffx_divisor)
+    return for_network(plan, facts.ffx_divisor, facts.normalisation)
 
 
 def ffx_kinds(table: NDArray[np.int16] | None = None) -> NDArray[np.int16]:

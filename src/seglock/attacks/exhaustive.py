@@ -6,7 +6,7 @@ from seglock.attacks.budget import Meter
 from seglock.attacks.climb import AT_ONCE
 from seglock.attacks.labels import by_labels
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, needs_steps
-from seglock.transforms.build import with_divisor
+from seglock.transforms.build import for_network
 from seglock.transforms.key_space import key_space_bits, small_space
 
 LIMIT_BITS = 16
@@ -29,7 +29,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     facts = material.facts
     every = small_space(facts.steps, facts.ffx_password, 2**LIMIT_BITS)
     assert every is not None
-    plans = [with_divisor(plan, facts.ffx_divisor) for plan in every]
+    plans = [for_network(plan, facts.ffx_divisor, facts.normalisation) for plan in every]
     judged = by_labels(material, max(meter.budget.labelled))
     best, least, done = 0, float("inf"), 0
     while done < len(plans) and (not done or not meter.exhausted):

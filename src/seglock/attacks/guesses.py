@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seglock.keys import SecretKey
 from seglock.transforms import Transform
-from seglock.transforms.build import with_divisor
+from seglock.transforms.build import for_network
 from seglock.transforms.plan import IDENTITY
 from seglock.transforms.sequence import plan_sequence
 
@@ -26,7 +26,7 @@ def guess(facts: Facts, seed: int, number: int) -> Plan:
     """The ``number``-th plan of a lock under keys that the thief draws from ``seed``."""
     drawn = np.random.default_rng([seed, number]).bytes(SecretKey.SIZE)
     plan = plan_sequence(facts.steps, SecretKey.from_bytes(drawn), facts.ffx_password)
-    return with_divisor(plan, facts.ffx_divisor)
+    return for_network(plan, facts.ffx_divisor, facts.normalisation)
 
 
 def inputs_of(guesses: Sequence[Plan], photos: Tensor, facts: Facts) -> Tensor:

@@ -23,7 +23,6 @@ from seglock.attacks.shf_matching import statistics
 from seglock.attacks.unlabelled import USUAL, Signals, divergences, entropy
 from seglock.config import TrainParams
 from seglock.training.optimizer import Optimizer
-from seglock.transforms import INPUT_MEAN, INPUT_STD
 
 if TYPE_CHECKING:
     from seglock.attacks.budget import Meter
@@ -72,7 +71,7 @@ class Made(nn.Module):
         fields = F.interpolate(fields, size=(fine, fine), mode="bilinear", align_corners=False)
         images = grid_images(fields.permute(0, 2, 3, 1), facts.block_size)
         self.logits = nn.Parameter(images.contiguous())
-        for name, values in (("mean", INPUT_MEAN), ("std", INPUT_STD)):
+        for name, values in facts.normalisation._asdict().items():
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1))
 
     def levels(self) -> Tensor:

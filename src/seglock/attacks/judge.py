@@ -147,7 +147,8 @@ class Judge:
 
     def answers(self, plan: Plan | None, network: nn.Module | None = None) -> Answers:
         """What the test split gets under a plan, None for plain images, and of a network."""
-        transform = identity() if plan is None else Transform(self.transform.steps, plan)
+        own = self.transform
+        transform = identity(own.normalisation) if plan is None else Transform(own.steps, plan)
         return self._answers(self.scene.network if network is None else network, transform)
 
     def agreement(self, plan: Plan) -> Agreement:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from seglock.attacks.budget import Meter
 from seglock.methods import LEVELS, METHODS
+from seglock.normalisation import IMAGENET, Normalisation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +36,7 @@ class Facts:
     ffx_divisor: int | None
     num_classes: int
     image_side: int
+    normalisation: Normalisation = IMAGENET
 
     @property
     def block_size(self) -> int:

@@ -52,9 +52,15 @@ class Scene:
     @cached_property
     def facts(self) -> Facts:
         """What every thief knows."""
-        lock, data = self.lock, self.data
-        steps = self.transform.steps
-        return Facts(steps, lock.ffx_password, lock.ffx_divisor, data.num_classes, data.image_side)
+        lock, data, own = self.lock, self.data, self.transform
+        return Facts(
+            own.steps,
+            lock.ffx_password,
+            lock.ffx_divisor,
+            data.num_classes,
+            data.image_side,
+            own.normalisation,
+        )
 
     def material(self, tier: Tier) -> Material:
         """What a thief of a tier has, with a copy of the network: no attack can spoil the next's.

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from seglock.methods import LEVELS
-from seglock.transforms import INPUT_MEAN, INPUT_STD
 from seglock.transforms.plan import COMPLEMENT, IDENTITY
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ def inputs_under(plan: SoftPlan, rows: Tensor, facts: Facts) -> Tensor:
         seen = _mixed(seen, read, plan.masks[-1])
     mean, std = (
         torch.tensor(values, device=rows.device).repeat(facts.positions // 3)
-        for values in (INPUT_MEAN, INPUT_STD)
+        for values in facts.normalisation
     )
     return (seen - mean) / std
 

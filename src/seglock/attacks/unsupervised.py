@@ -13,7 +13,7 @@ from seglock.attacks.climb import climb, draw_best
 from seglock.attacks.guesses import guess
 from seglock.attacks.protocol import Attack, Facts, Finding, Material
 from seglock.attacks.unlabelled import USUAL, Signals
-from seglock.transforms.build import with_divisor
+from seglock.transforms.build import for_network
 from seglock.transforms.key_space import small_space
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class NearestPlans:
 
     def __init__(self, facts: Facts, plans: Sequence[Plan], seed: int) -> None:
         order = np.random.default_rng([seed, 5]).permutation(len(plans))
-        self._left = [with_divisor(plans[i], facts.ffx_divisor) for i in order]
+        self._left = [for_network(plans[i], facts.ffx_divisor, facts.normalisation) for i in order]
 
     def __call__(self, best: Plan, count: int) -> Sequence[Plan]:
         self._left.sort(key=lambda plan: _differing(plan, best))

@@ -14,11 +14,12 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from seglock.audit.text import LEAST, packed, spelled
+from seglock.normalisation import IMAGENET, Normalisation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,14 +39,20 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, No
            RuntimeError, ValueError)  # fmt: skip
 
 Buffer = tuple[str, bytes]
-Scales = tuple[int, ...]
 
 
-def buffers(data: bytes, *, scales: Scales = (255,), depth: int = DEPTH) -> Iterator[Buffer]:
-    """``data`` itself, then everything found inside it, each with how it stood there.
+class Scales(NamedTuple):
+    """By what encrypted values may have been divided into 0..1, and then normalised."""
 
-    ``scales`` are the maxima by which encrypted values may have been divided into 0..1.
-    """
+    tops: tuple[int, ...] = (255,)
+    by: Normalisation = IMAGENET
+
+
+USUAL = Scales()
+
+
+def buffers(data: bytes, *, scales: Scales = USUAL, depth: int = DEPTH) -> Iterator[Buffer]:
+    """``data`` itself, then everything found inside it, each with how it stood there."""
     yield "", data
     if depth == 0 or len(data) < LEAST:
         return
@@ -144,22 +151,19 @@ def _array(array: NDArray[np.generic], scales: Scales) -> Iterator[bytes]:
     if low >= 0 and high > 2:
         yield _integers(np.rint(values))
     elif low >= 0 and high <= 1:
-        for scale in scales:
+        for scale in scales.tops:
             yield _integers(np.rint(values * np.float32(scale)))
     elif low > -3 and high < 15 and 3 in array.shape:
         yield from _denormalised(values, scales)
 
 
 def _denormalised(values: NDArray[np.float32], scales: Scales) -> Iterator[bytes]:
-    from seglock.transforms import INPUT_MEAN, INPUT_STD
-
     for axis in [axis for axis, size in enumerate(values.shape) if size == 3]:
         shape = [3 if a == axis else 1 for a in range(values.ndim)]
-        mean = np.asarray(INPUT_MEAN, np.float32).reshape(shape)
-        std = np.asarray(INPUT_STD, np.float32).reshape(shape)
+        mean, std = (np.asarray(part, np.float32).reshape(shape) for part in scales.by)
         shares = values * std + mean
         if shares.min() > -0.01 and shares.max() < 1.01:
-            for scale in scales:
+            for scale in scales.tops:
                 yield _integers(np.rint(shares * np.float32(scale)))
 
 

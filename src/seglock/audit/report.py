@@ -54,6 +54,7 @@ from seglock.audit.sources import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from seglock.audit.decode import Scales
     from seglock.audit.needles import Needle
 
 Progress = Callable[[str, int, int | None], None]
@@ -110,12 +111,12 @@ def search_project(
     needles: Sequence[Needle],
     report: AuditReport,
     *,
-    scales: tuple[int, ...] = (255,),
+    scales: Scales | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Look for ``needles`` in every place of the project at ``root``, and enter it in ``report``.
 
-    ``scales`` are the maxima by which encrypted values may have been divided.
+    ``scales``: by what encrypted values may have been divided and normalised; None: the usual.
     """
     look = _Look(needles, scales)
     for place, size, pieces in _places(root, report):
@@ -142,10 +143,11 @@ class _Look:
     was seen in them once is told again.
     """
 
-    def __init__(self, needles: Sequence[Needle], scales: tuple[int, ...]) -> None:
+    def __init__(self, needles: Sequence[Needle], scales: Scales | None) -> None:
+        from seglock.audit.decode import USUAL
         from seglock.audit.searcher import Searcher
 
-        self._searcher, self._scales = Searcher(needles), scales
+        self._searcher, self._scales = Searcher(needles), scales or USUAL
         self._seen: dict[bytes, tuple[tuple[str, str, str], ...]] = {}
 
     def __call__(self, data: bytes) -> tuple[tuple[str, str, str], ...]:

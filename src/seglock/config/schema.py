@@ -41,6 +41,7 @@ from seglock.config.section import (
     without,
 )
 from seglock.methods import FfxPassword
+from seglock.normalisation import IMAGENET, Normalisation
 from seglock.steps import Step, parse_step
 
 NETWORKS = tuple(PUBLISHED_WEIGHTS)
@@ -142,6 +143,11 @@ class ModelParams(Section):
 
     def faults(self) -> list[str]:
         return model_faults(dict(self))
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """What the network's inputs are normalised by."""
+        return IMAGENET
 
 
 class TrainParams(Section):

@@ -82,11 +82,12 @@ def judge_lock(
     refusals = torch.zeros((), dtype=torch.int64, device=owner.device)
     with owner.autocast():  # held over all passes: the weights are rounded to bfloat16 once
         batches = Batches(test, owner, batch_size, classes)
-        passes: list[_Pass] = [("plain", owner, identity().to_input)]
+        plain = identity(params.model.normalisation).to_input
+        passes: list[_Pass] = [("plain", owner, plain)]
         if transform is not None:
-            thief = _thief(owner, unlabelled, batch_size)
+            thief = _thief(owner, unlabelled, batch_size, plain)
             own = transform.to_input if encrypted is None else transform.encrypted_to_input
-            passes += [("plain_bn", thief, identity().to_input), ("correct", owner, own)]
+            passes += [("plain_bn", thief, plain), ("correct", owner, own)]
         count = _Counter(progress, len(batches) * (len(passes) + len(wrong)))
         for batch in batches:
             for name, predictor, to_input in passes:
@@ -166,14 +167,14 @@ def ahead(make: Callable[[int], Made], items: Iterable[int]) -> Iterator[Made]:
             yield following.result()
 
 
-def _thief(owner: Predictor, unlabelled: np.ndarray, batch_size: int) -> Predictor:
+def _thief(owner: Predictor, unlabelled: np.ndarray, batch_size: int, plain: ToInput) -> Predictor:
     """The same network with batch-norm statistics of plain images."""
 
     def inputs() -> Iterator[Tensor]:
         for rows in slices(len(unlabelled), batch_size):
             # A last batch of one image may have no variance; the others stand for it.
             if rows.start == 0 or rows.stop - rows.start > 1:
-                yield owner.inputs(identity().to_input, owner.upload(unlabelled[rows]))
+                yield owner.inputs(plain, owner.upload(unlabelled[rows]))
 
     return Predictor(reestimate_batch_norm(owner.model, inputs()), owner.device, owner.bf16)
 

@@ -11,7 +11,7 @@ import re
 import shutil
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -76,7 +76,7 @@ def run_trial(
     key = SecretKey.generate() if job.steps else None
     record = PublicRecord.of(key) if key else None
     password = params.search.space.ffx_password
-    transform = compose(job.steps, key, password)
+    transform = compose(job.steps, key, password, normalisation=params.model.normalisation)
     unauthorised = None
     if key and job.refuse:
         unauthorised = Unauthorised(transform, key, RefuseParams(weight=job.refuse))
@@ -151,7 +151,12 @@ def _judge(
     search = params.search
     split = {"val": data.val, "test": data.test}[search.split]
     network = load_model(weights, params.model, data.num_classes)
-    password = search.space.ffx_password
+    wrong: Sequence[Transform] = ()
+    if key:
+        wrong = incorrect_transforms(
+            job.steps, key, search.wrong_keys, search.space.ffx_password,
+            normalisation=transform.normalisation,
+        )  # fmt: skip
     scores = judge_lock(
         network,
         data,
@@ -159,7 +164,7 @@ def _judge(
         test=split,
         unlabelled=unlabelled(data),
         transform=transform if key else None,
-        wrong=incorrect_transforms(job.steps, key, search.wrong_keys, password) if key else (),
+        wrong=wrong,
     ).scores.document()
     if key is None or search.thief.tier is None:
         return scores

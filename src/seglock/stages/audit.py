@@ -13,6 +13,7 @@ from seglock.keys import demonstration_key
 from seglock.stages.locks import OpenLock
 
 if TYPE_CHECKING:
+    from seglock.audit.decode import Scales
     from seglock.audit.needles import Needle
     from seglock.keys import SecretKey
     from seglock.transforms import Transform
@@ -91,31 +92,35 @@ def _load_keys(wanted: set[str], report: AuditReport) -> dict[str, SecretKey]:
 
 def _what_to_find(
     root: Path, params: Params | None, keys: dict[str, SecretKey], report: AuditReport
-) -> tuple[list[Needle], tuple[int, ...]]:
+) -> tuple[list[Needle], Scales]:
+    from seglock.audit.decode import Scales
     from seglock.audit.needles import Needle, NotedKey, key_needles, plan_needles, too_short
 
     needles = [needle for key in keys.values() for needle in key_needles(key)]
-    tops = {255}
-    for name, lock in params.locks.items() if params else ():
+    if params is None:
+        return needles, Scales()
+    tops, normalisation = {255}, params.model.normalisation
+    for name, lock in params.locks.items():
         if not lock.steps or lock.key not in keys:
             continue
         key = keys[lock.key]
         noted = NotedKey(key)
-        transform = OpenLock(name, lock, noted.as_key).transform()
+        transform = OpenLock(name, lock, normalisation, noted.as_key).transform()
         owner = f"lock {name}, key {key.id}"
         needles += noted.needles(transform, owner)
         needles += plan_needles(transform, owner)
-        nonce = OpenLock(name, lock, key).encryption_nonce()
+        nonce = OpenLock(name, lock, normalisation, key).encryption_nonce()
         needles.append(Needle("encrypted split", owner, (nonce,)))
         report.skipped += [f"plan of {name}: chance gives its {p}" for p in too_short(transform)]
-        if transform.same_plan(OpenLock(name, lock, demonstration_key()).transform()):
+        public = OpenLock(name, lock, normalisation, demonstration_key())
+        if transform.same_plan(public.transform()):
             report.skipped.append(f"images of {name}: the public demonstration key gives the same")
             continue
         found = _lock_images(root, transform, owner, report)
         report.images += len({needle.what for needle in found})
         needles += found
         tops.add(transform.max_value)
-    return needles, tuple(sorted(tops))
+    return needles, Scales(tuple(sorted(tops)), normalisation)
 
 
 def _lock_images(root: Path, transform: Transform, owner: str, report: AuditReport) -> list[Needle]:

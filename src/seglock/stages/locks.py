@@ -10,6 +10,7 @@ from seglock import files
 from seglock.config import RefuseParams, find_lock
 from seglock.errors import KeyRefusedError, ModelError
 from seglock.keys import PublicRecord, SecretKey, load_key
+from seglock.normalisation import Normalisation
 from seglock.results.training import MODELS, Training
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ _UNLEARN = 0.2
 class OpenLock:
     """A lock with its key, which has been checked against ``record``; the baseline has neither.
 
-    ``retired`` is the same lock under a key that leaked, which training is to unlearn.
+    ``normalisation`` is its network's. ``retired`` is the same lock under a key that leaked, which
+    training is to unlearn.
     """
 
     name: str
     params: LockParams
+    normalisation: Normalisation
     key: SecretKey | None = None
     record: PublicRecord | None = None
     retired: OpenLock | None = None
@@ -49,7 +52,9 @@ class OpenLock:
         from seglock.transforms import compose
 
         lock = self.params
-        return compose(lock.steps, self.key, lock.ffx_password, lock.ffx_divisor)
+        return compose(
+            lock.steps, self.key, lock.ffx_password, lock.ffx_divisor, self.normalisation
+        )
 
     def unauthorised(self) -> Unauthorised | None:
         """What its network is taught to refuse; None for a lock with neither ``refuse`` nor a key
@@ -89,7 +94,7 @@ class OpenLock:
             return ()
         lock = self.params
         return incorrect_transforms(
-            lock.steps, self.key, count, lock.ffx_password, lock.ffx_divisor
+            lock.steps, self.key, count, lock.ffx_password, lock.ffx_divisor, self.normalisation
         )
 
     def encryption_nonce(self) -> bytes:
@@ -108,11 +113,11 @@ def open_lock(name: str, params: Params, root: Path) -> OpenLock:
     Raises ConfigError for an unknown name, KeyRefusedError when the secret is missing or does not
     match its record; nothing heavy is imported.
     """
-    lock = find_lock(params, name)
+    lock, normalisation = find_lock(params, name), params.model.normalisation
     if not lock.steps:
-        return OpenLock(name, lock)
+        return OpenLock(name, lock, normalisation)
     record = PublicRecord.from_file(root / "data" / "keys" / f"{lock.key}.json")
-    return OpenLock(name, lock, load_key(lock.key, record=record), record)
+    return OpenLock(name, lock, normalisation, load_key(lock.key, record=record), record)
 
 
 def read_training(lock: OpenLock, root: Path) -> Training:

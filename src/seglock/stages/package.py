@@ -97,7 +97,6 @@ def describe(
     """What a package says of a lock: public facts, but for FFX's divisor, which the key decides and
     every server needs."""
     from seglock.serving.description import Description
-    from seglock.transforms import INPUT_MEAN, INPUT_STD
 
     transform = lock.transform()
     return Description(
@@ -111,8 +110,8 @@ def describe(
         image_side=data.image_side,
         dtype=transform.dtype_name,
         divisor=transform.max_value,
-        mean=INPUT_MEAN,
-        std=INPUT_STD,
+        mean=transform.normalisation.mean,
+        std=transform.normalisation.std,
         data_digest=data.digest,
         weights_sha256=weights_sha256,
     )

@@ -6,7 +6,7 @@ plan away: the picture of the encryption is made with the public demonstration k
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from seglock.client import Prediction
     from seglock.evaluation.predict import Predictor
-    from seglock.keys import SecretKey
     from seglock.transforms import Transform
 
 _LEAST_SHOWN = 256  # pixels in width
@@ -99,9 +98,10 @@ class Playground:
         assert chosen is not None
         own = chosen.id == opened.key_id
         picture = open_photo(photo)
+        under = replace(opened, key=chosen).transform()
         accesses = {
-            f"Key {key}" if own else f"Key {key}, not this lock's": _under(opened, chosen),
-            "No key": identity(),
+            f"Key {key}" if own else f"Key {key}, not this lock's": under,
+            "No key": identity(opened.normalisation),
             "A wrong key": next(iter(opened.wrong_transforms(1))),
         }
         answers = [
@@ -166,10 +166,3 @@ def _enlarged(picture: Image.Image) -> Image.Image:
     times = -(-_LEAST_SHOWN // picture.width)
     size = picture.width * times, picture.height * times
     return picture.resize(size, Image.Resampling.NEAREST)
-
-
-def _under(lock: OpenLock, key: SecretKey) -> Transform:
-    from seglock.transforms import compose
-
-    own = lock.params
-    return compose(own.steps, key, own.ffx_password, own.ffx_divisor)

@@ -106,7 +106,8 @@ def under(old: OpenLock, key: str, params: Params, epochs: int) -> tuple[OpenLoc
         update={"locks": params.locks | {old.name: lock}, "model": model, "train": train}
     )
     store = KeyStore()
-    return OpenLock(old.name, lock, load_key(key, store=store), store.record(key), old), changed
+    secret, record = load_key(key, store=store), store.record(key)
+    return OpenLock(old.name, lock, old.normalisation, secret, record, old), changed
 
 
 def train_on(

@@ -8,13 +8,10 @@ same key gives the same plan everywhere.
 
 from seglock.transforms.build import build_transform, compose, identity
 from seglock.transforms.incorrect import incorrect_transforms
-from seglock.transforms.input_values import INPUT_MEAN, INPUT_STD
 from seglock.transforms.transform import Transform
 from seglock.transforms.unauthorised import Unauthorised
 
 __all__ = [
-    "INPUT_MEAN",
-    "INPUT_STD",
     "Transform",
     "Unauthorised",
     "build_transform",

@@ -81,9 +81,10 @@ def block_recipe(plan: Plan, work: Work, float_name: FloatName = "float32") -> B
 def _inputs(
     values: NDArray[Any], plan: Plan, float_name: FloatName
 ) -> tuple[NDArray[np.float32] | None, NDArray[Any] | None]:
-    affine = affine_input(values, plan.max_value, float_name)
+    max_value, by = plan.max_value, plan.normalisation
+    affine = affine_input(values, max_value, by, float_name)
     if affine is not None:
         return affine, None
     reach = np.arange(int(values.max()) + 1)
-    rows = [input_words(reach, c, plan.max_value, float_name) for c in range(CHANNELS)]
+    rows = [input_words(reach, c, max_value, by, float_name) for c in range(CHANNELS)]
     return None, np.stack(rows)

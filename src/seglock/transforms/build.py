@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seglock.errors import TransformError
+from seglock.normalisation import IMAGENET, Normalisation
 from seglock.steps import Step, check_sequence, parse_step
 from seglock.transforms.checks import check_ffx_divisor, check_ffx_password, check_step
 from seglock.transforms.plan import Plan, identity_plan
@@ -25,6 +26,7 @@ def build_transform(
     fraction: float | None = None,
     ffx_password: FfxPassword | None = None,
     ffx_divisor: int | None = None,
+    normalisation: Normalisation = IMAGENET,
 ) -> Transform:
     """One step of the paper (section 2.4) under a key.
 
@@ -36,6 +38,7 @@ def build_transform(
             positions; default the paper's: all for SHF, half for NP and FFX.
         ffx_password: ``from_key`` (default) or ``fixed``, a public one as in the paper.
         ffx_divisor: what FFX values are divided by for the network; default the table's maximum.
+        normalisation: what the network's inputs are normalised by; default ImageNet's.
 
     Raises:
         TransformError: an unknown method, or a block size or fraction out of range.
@@ -45,7 +48,8 @@ def build_transform(
         >>> build_transform("np", block_size=4, key=demonstration_key(), fraction=0.25)
         Transform([np-4-f25])
     """
-    return compose([check_step(method, block_size, fraction)], key, ffx_password, ffx_divisor)
+    step = check_step(method, block_size, fraction)
+    return compose([step], key, ffx_password, ffx_divisor, normalisation)
 
 
 def compose(
@@ -53,6 +57,7 @@ def compose(
     key: SecretKey | None,
     ffx_password: FfxPassword | None = None,
     ffx_divisor: int | None = None,
+    normalisation: Normalisation = IMAGENET,
 ) -> Transform:
     """Several steps as one transform, applied from left to right in a single pass.
 
@@ -62,6 +67,7 @@ def compose(
         key: the secret key; None only where there are no steps.
         ffx_password: as for `build_transform`.
         ffx_divisor: as for `build_transform`.
+        normalisation: as for `build_transform`.
 
     Raises:
         ConfigError: a step's name that cannot be read.
@@ -79,7 +85,7 @@ def compose(
         raise TransformError("steps must be a list of steps", got=repr(steps), fix=f"[{steps!r}]")
     read = tuple(step if isinstance(step, Step) else parse_step(step) for step in steps)
     if not read:
-        return identity()
+        return identity(normalisation)
     check_sequence(read)
     if key is None:
         raise TransformError(
@@ -88,20 +94,22 @@ def compose(
             fix="load one with seglock.keys.load_key, or make one with SecretKey.generate()",
         )
     plan = plan_sequence(read, key, password)
-    return Transform(read, with_divisor(plan, ffx_divisor), password)
+    return Transform(read, for_network(plan, ffx_divisor, normalisation), password)
 
 
-def with_divisor(plan: Plan, ffx_divisor: int | None) -> Plan:
-    """``plan`` with its values divided by ``ffx_divisor``; without FFX they are 0..255 anyway."""
-    if ffx_divisor is None or plan.dtype_name == "uint8":
+def for_network(plan: Plan, ffx_divisor: int | None, normalisation: Normalisation) -> Plan:
+    """``plan`` with what becomes of its values for the network: they are divided by
+    ``ffx_divisor``, but without FFX, where they are 0..255 anyway, and then normalised."""
+    divisor = None if plan.dtype_name == "uint8" else ffx_divisor
+    if (divisor, normalisation) == (plan.divisor, plan.normalisation):
         return plan
-    return replace(plan, divisor=ffx_divisor)
+    return replace(plan, divisor=divisor, normalisation=normalisation)
 
 
-def identity() -> Transform:
+def identity(normalisation: Normalisation = IMAGENET) -> Transform:
     """The transform of the unlocked input: it encrypts nothing, and normalises all the same.
 
     >>> identity()
     Transform([])
     """
-    return Transform((), identity_plan(1))
+    return Transform((), for_network(identity_plan(1), None, normalisation))

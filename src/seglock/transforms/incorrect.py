@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, overload
 
 from seglock.errors import EvaluationError
 from seglock.keys import derive_permutation
+from seglock.normalisation import IMAGENET, Normalisation
 from seglock.steps import Step
-from seglock.transforms.build import compose, with_divisor
+from seglock.transforms.build import compose, for_network
 from seglock.transforms.checks import check_ffx_password
 from seglock.transforms.key_space import small_space
 from seglock.transforms.transform import Transform
@@ -24,6 +25,7 @@ def incorrect_transforms(
     count: int,
     ffx_password: FfxPassword | None = None,
     ffx_divisor: int | None = None,
+    normalisation: Normalisation = IMAGENET,
 ) -> Sequence[Transform]:
     """``count`` transforms of the same steps whose plans differ from the right one.
 
@@ -42,7 +44,7 @@ def incorrect_transforms(
     >>> len(incorrect_transforms(["np-1"], demonstration_key(), 100))
     2
     """
-    right = compose(steps, key, ffx_password, ffx_divisor)
+    right = compose(steps, key, ffx_password, ffx_divisor, normalisation)
     password = check_ffx_password(ffx_password)
     plans = small_space(right.steps, password, limit=count + 1)
     if plans is not None and len(plans) == 1:
@@ -54,12 +56,14 @@ def incorrect_transforms(
     if plans is not None:
         use = f"incorrect-order/{'+'.join(map(str, right.steps))}"
         ordered = (plans[i] for i in derive_permutation(key, use, len(plans)))
-        divided = (with_divisor(plan, ffx_divisor) for plan in ordered)
-        every = (Transform(right.steps, plan, password) for plan in divided)
+        taken = (for_network(plan, ffx_divisor, normalisation) for plan in ordered)
+        every = (Transform(right.steps, plan, password) for plan in taken)
         return [other for other in every if not other.same_plan(right)]
     return WrongKeys(
         right,
-        lambda number: compose(right.steps, key.wrong(number), password, ffx_divisor),
+        lambda number: compose(
+            right.steps, key.wrong(number), password, ffx_divisor, normalisation
+        ),
         count,
     )
 

@@ -8,35 +8,36 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from seglock.normalisation import Normalisation
 from seglock.steps import CHANNELS
 
 FloatName = Literal["float32", "float64", "float16", "bfloat16"]
 FLOATS: tuple[FloatName, ...] = get_args(FloatName)
-INPUT_MEAN = (0.485, 0.456, 0.406)
-INPUT_STD = (0.229, 0.224, 0.225)
-"""Mean and standard deviation of ImageNet's red, green and blue, for values scaled to 0..1."""
 
 _BFLOAT16_DROPS = 45  # bits of float64's significand that bfloat16 does not keep
 
 
-def input_values(values: NDArray[Any], channel: int, max_value: int) -> NDArray[np.float64]:
+def input_values(
+    values: NDArray[Any], channel: int, max_value: int, by: Normalisation
+) -> NDArray[np.float64]:
     """Network inputs of encrypted values: ``(v / max_value - mean) / std`` in float64.
 
-    >>> round(float(input_values(np.array([255]), 0, 255)[0]), 4)
+    >>> from seglock.normalisation import IMAGENET
+    >>> round(float(input_values(np.array([255]), 0, 255, IMAGENET)[0]), 4)
     2.2489
     """
     scaled = np.asarray(values, dtype=np.float64) / max_value
-    return (scaled - INPUT_MEAN[channel]) / INPUT_STD[channel]
+    return (scaled - by.mean[channel]) / by.std[channel]
 
 
 def input_words(
-    values: NDArray[Any], channel: int, max_value: int, float_name: FloatName
+    values: NDArray[Any], channel: int, max_value: int, by: Normalisation, float_name: FloatName
 ) -> NDArray[Any]:
     """The same, rounded once to ``float_name``, as the signed integers of the same bits.
 
     Integers, because NumPy has no bfloat16: the kernels move bits and never calculate.
     """
-    return _words(input_values(values, channel, max_value), float_name)
+    return _words(input_values(values, channel, max_value, by), float_name)
 
 
 def _words(exact: NDArray[np.float64], float_name: FloatName) -> NDArray[Any]:
@@ -47,7 +48,7 @@ def _words(exact: NDArray[np.float64], float_name: FloatName) -> NDArray[Any]:
 
 
 def affine_input(
-    values: NDArray[Any], max_value: int, float_name: FloatName
+    values: NDArray[Any], max_value: int, by: Normalisation, float_name: FloatName
 ) -> NDArray[np.float32] | None:
     """Scale and shift by channel, float32 ``(3, 2)``, that give `input_words` of these values.
 
@@ -58,8 +59,8 @@ def affine_input(
         return None
     found = []
     for channel in range(CHANNELS):
-        wanted = input_words(values, channel, max_value, float_name)
-        std, mean = INPUT_STD[channel], INPUT_MEAN[channel]
+        wanted = input_words(values, channel, max_value, by, float_name)
+        std, mean = by.std[channel], by.mean[channel]
         near = product(_around(1 / (max_value * std)), _around(-mean / std))
         fitting = (pair for pair in near if _gives(wanted, values, *pair, float_name))
         pair = next(fitting, None)

@@ -10,6 +10,7 @@ import numpy as np
 
 from seglock.errors import TransformError
 from seglock.methods import LEVELS
+from seglock.normalisation import IMAGENET, Normalisation
 from seglock.steps import CHANNELS
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class Plan:
             that equal plans have equal arrays.
         selector: uint8 ``(n,)``, a row of ``tables`` for each position.
 
-    ``divisor`` is what values are divided by for the network; None: the largest of the tables.
+    ``divisor`` is what values are divided by for the network, None: the largest of the tables;
+    then they are normalised by ``normalisation``.
     A plan is worth as much as its key: it never prints its arrays and refuses to be pickled.
 
     >>> identity_plan(2)
@@ -46,6 +48,7 @@ class Plan:
     selector: NDArray[np.uint8]
     dtype_name: DTypeName = "uint8"
     divisor: int | None = None
+    normalisation: Normalisation = IMAGENET
 
     def __post_init__(self) -> None:
         size = CHANNELS * self.block_size**2

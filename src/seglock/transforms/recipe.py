@@ -174,5 +174,10 @@ def _input_lookup(
     else:
         values, rows = encrypting
         kinds = (channels * len(values) + rows).astype(np.uint8)
-    words = np.stack([input_words(values, c, plan.max_value, float_name) for c in range(CHANNELS)])
+    words = np.stack(
+        [
+            input_words(values, channel, plan.max_value, plan.normalisation, float_name)
+            for channel in range(CHANNELS)
+        ]
+    )
     return Lookup(words.reshape(-1, values.shape[1]), kinds)

@@ -9,6 +9,7 @@ import numpy as np
 from seglock.errors import TransformError
 from seglock.methods import FfxPassword
 from seglock.methods.ffx import FFX_RANGE, FROM_KEY
+from seglock.normalisation import Normalisation
 from seglock.steps import Step
 from seglock.transforms.apply import apply_plan, count_outside, input_of, undo_plan
 from seglock.transforms.checks import check_images
@@ -68,6 +69,11 @@ class Transform:
         return self._plan.max_value
 
     @property
+    def normalisation(self) -> Normalisation:
+        """What the network's inputs are normalised by."""
+        return self._plan.normalisation
+
+    @property
     def dtype_name(self) -> DTypeName:
         """Type of encrypted images: ``uint8``, or ``int16`` where a step is FFX."""
         return self._plan.dtype_name
@@ -120,7 +126,7 @@ class Transform:
         dtype: torch.dtype | None = None,
         memory_format: torch.memory_format | None = None,
     ) -> torch.Tensor:
-        """What the network sees: encrypted, divided by `max_value`, normalised by channel.
+        """What the network sees: encrypted, divided by `max_value`, then by `normalisation`.
 
         Args:
             images: as for `encrypt`.
@@ -128,8 +134,9 @@ class Transform:
             memory_format: contiguous or channels_last; default: as ``images``.
 
         Returns:
-            A tensor ``(B, 3, H, W)``, about -2.2..2.7, on the device of ``images``: values from a
-            table, moved and never calculated, so every device gives the same bits.
+            A tensor ``(B, 3, H, W)``, by ImageNet's normalisation about -2.2..2.7, on the device
+            of ``images``: values from a table, moved and never calculated, so every device gives
+            the same bits.
         """
         check_images(images, "uint8", self.block_size, encrypted=False)
         return input_of(self._plan, "to_input", images, dtype, memory_format)

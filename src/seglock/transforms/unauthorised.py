@@ -61,7 +61,7 @@ class Unauthorised:
         if self.retired is not None and rng.random() < self.retired_share:
             transform = self.retired
         elif kind < shares.plain:
-            transform = identity()
+            transform = identity(self.right.normalisation)
         elif kind < shares.plain + shares.wrong or not shares.near:
             transform = self._other(use)
         else:
@@ -69,9 +69,10 @@ class Unauthorised:
         return Draw(transform, bool(statistics < (_HALF if by_batch is None else by_batch)))
 
     def _other(self, use: str) -> Transform:
-        right, divisor = self.right, self.right._plan.divisor
+        right, plan = self.right, self.right._plan
+        seen = plan.divisor, plan.normalisation
         keys = (self.key.wrong(attempt, use) for attempt in count())
-        others = (compose(right.steps, key, right.ffx_password, divisor) for key in keys)
+        others = (compose(right.steps, key, right.ffx_password, *seen) for key in keys)
         return next(other for other in others if not other.same_plan(right))
 
     def _near(self, rng: np.random.Generator) -> Transform:
