@@ -62,10 +62,11 @@ def lock_model(
     from seglock.serving.package import write_package
     from seglock.stages.package import describe
     from seglock.training import fold
+    from seglock.transforms import identity
 
     data = PreparedData.open(root / "data" / "prepared")
     network = load_model(path, params.model, data.num_classes)
-    plain = _logits(network, None, data)
+    plain = _logits(network, identity(transform.normalisation), data)
     fold(network, transform)
     apart = _logits(network, transform, data) - plain
     assert lock.key is not None
@@ -89,7 +90,7 @@ def _opened(params: Params, steps: list[str], key: str, name: str, root: Path) -
     record = PublicRecord.from_file(file) if file.exists() else None
     secret, store = load_key(key, record=record), KeyStore()
     record = record or (store.record(key) if key in store else PublicRecord.of(secret))
-    return OpenLock(name, changed.locks["folded"], secret, record)
+    return OpenLock(name, changed.locks["folded"], params.model.normalisation, secret, record)
 
 
 def _weights(model: str, params: Params, root: Path) -> Path:
@@ -112,12 +113,10 @@ def _weights(model: str, params: Params, root: Path) -> Path:
     return path
 
 
-def _logits(network: nn.Module, transform: Transform | None, data: PreparedData) -> torch.Tensor:
+def _logits(network: nn.Module, transform: Transform, data: PreparedData) -> torch.Tensor:
     import torch
-
-    from seglock.transforms import identity
 
     images = torch.from_numpy(data.val.images[:_IMAGES].copy())
     with torch.inference_mode():
-        logits: torch.Tensor = network((transform or identity()).to_input(images))["out"]
+        logits: torch.Tensor = network(transform.to_input(images))["out"]
     return logits

@@ -21,7 +21,6 @@ from seglock.training.epoch import validate
 from seglock.training.job import EpochRow, TrainResult
 from seglock.training.loop import WEIGHTS_FILE, prepare
 from seglock.training.runtime import Runtime
-from seglock.transforms import INPUT_MEAN, INPUT_STD
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,7 +58,7 @@ def fold(network: nn.Module, lock: Transform, *, stem: str | None = None) -> Non
         True
     """
     permutation, signs = lock.signed_permutation()
-    fold_stem(network, permutation, signs, INPUT_MEAN, INPUT_STD, stem=stem)
+    fold_stem(network, permutation, signs, *lock.normalisation, stem=stem)
 
 
 def fold_only(job: TrainJob) -> TrainResult:
