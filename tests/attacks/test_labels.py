@@ -15,7 +15,7 @@ from seglock.attacks.block_adapter import Adapted, BlockMap, SoftTable, guessed
 from seglock.attacks.blocks import block_grid, grid_images
 from seglock.attacks.guesses import guess
 from seglock.attacks.labels import labelled
-from seglock.attacks.tuning import fit, fresh
+from seglock.attacks.tuning import fit, without_theft
 from seglock.transforms import Transform, identity
 from tests.attacks.noise import noise
 from tests.attacks.scene import CPU, Scene, scene, splits
@@ -144,7 +144,7 @@ def test_few_steps_read_ffx() -> None:
 def test_training_keeps_the_best_state_and_its_budget() -> None:
     made = scene("np-2")
     inputs, masks = identity().to_input(made.attacker.images), torch.tensor(made.attacker.masks)
-    network, meter = fresh(made.network), Meter(Budget(12, 600.0), clock=lambda: 0.0)
+    network, meter = without_theft(made.material("T1")), Meter(Budget(12, 600.0), clock=lambda: 0.0)
     found = fit(network, network.parameters(), inputs, masks, lr=0.01, seed=0, meter=meter.part(3))
     assert meter.queries == 4
     assert np.isfinite(found.loss)
