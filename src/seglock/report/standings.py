@@ -8,16 +8,8 @@ from typing import Any
 
 from seglock.report.numbers import NOTHING, four, signed
 from seglock.results.attack import TIERS, AttackResult
-from seglock.results.standing import (
-    LockLimits,
-    Thief,
-    broken,
-    held_against,
-    most_beyond,
-    strongest,
-    tried,
-    verdict,
-)
+from seglock.results.evaluation import Evaluation
+from seglock.results.standing import LockLimits, LockStanding, most_beyond, verdict
 from seglock.steps import lock_text
 
 Figures = Mapping[str, Any]
@@ -36,62 +28,47 @@ def has_learnt(figures: Figures) -> bool:
 
 def standings(
     locks: Mapping[str, Figures],
+    evaluations: Sequence[Evaluation],
     attacks: Sequence[AttackResult],
     limits: LockLimits = LockLimits(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
-    """summary.json's ``standings``: the ``limits``, and each of ``locks`` with its strongest
+    """summary.json's ``standings``: the ``limits``, and each evaluated lock with its strongest
     thieves by tier, what a thief with labels has beyond training from scratch, the cost of
     training, the limits that it breaks, and the last tier that it was tried against.
 
     ``attacked`` is false where no attack was run: then T0 is what evaluation tried.
     """
-    plain = next((one for one in locks.values() if not one["steps"]), None)
+    plain = next((one["seconds"] for one in locks.values() if not one["steps"]), None)
     return {
         "limits": asdict(limits),
         "locks": {
-            name: _standing(one, [r for r in attacks if r.lock == name], plain, limits)
-            for name, one in locks.items()
-            if one["steps"]
+            one.lock: _standing(
+                locks[one.lock], one, [r for r in attacks if r.lock == one.lock], plain, limits
+            )
+            for one in evaluations
+            if not one.is_baseline
         },
     }
 
 
 def _standing(
     figures: Figures,
+    evaluation: Evaluation,
     attacks: Sequence[AttackResult],
-    baseline: Figures | None,
+    plain: float | None,
     limits: LockLimits,
 ) -> dict[str, Any]:
-    known = tried(
-        plain=figures["plain"],
-        plain_bn=figures["plain_bn"],
-        wrong=figures["incorrect_p95"],
-        owner=figures["owner_miou"],
-        floor=figures["floor"],
-    )
-    thieves = {tier: strongest(tier, attacks, known if tier == "T0" else ()) for tier in TIERS}
-    beyond = most_beyond(attacks)
-    faults = broken(
-        drop=figures["drop"],
-        bits=figures["key_space_bits"],
-        t0=thieves["T0"],
-        beyond=beyond.beyond if beyond else None,
-        limits=limits,
-    )
-    own, plain = figures["seconds"], baseline["seconds"] if baseline else None
+    found = LockStanding.of(evaluation, attacks, figures["drop"], limits)
+    beyond, own = most_beyond(attacks), figures["seconds"]
     return {
         "attacked": any(not one.is_analysis for one in attacks),
-        "thieves": {tier: _told(thief) for tier, thief in thieves.items() if thief},
+        "thieves": {tier: asdict(thief) for tier, thief in found.thieves.items()},
         "beyond": beyond.document() if beyond else None,
         "cost": own / plain if own and plain else None,
-        "held_against": held_against(attacks),
+        "held_against": found.held,
         "learnt": has_learnt(figures),
-        "broken": list(faults),
+        "broken": list(found.broken),
     }
-
-
-def _told(thief: Thief) -> dict[str, Any]:
-    return {"name": thief.name, "miou": thief.miou, "regained": thief.regained}
 
 
 def holds_text(standing: Figures) -> str:

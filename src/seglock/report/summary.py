@@ -49,7 +49,7 @@ def summarise(
         "epochs": sorted({result.training.epochs for result in results}),
         "locks": locks,
         "search": summarise_study(study, locks) if study else None,
-        "standings": standings(locks, attacks, limits),
+        "standings": standings(locks, [one.evaluation for one in results], attacks, limits),
         "attacks": leaderboard(attacks, locks),
     }
 
