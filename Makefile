@@ -62,9 +62,9 @@ pictures: env ## the docs' pictures and screenshots anew, from a finished `make 
 	python docs/make_pictures.py
 	python docs/make_screenshots.py
 
-# Processes of one thread each, a file of tests being one piece of work; three more than there are cores, since tests also
+# Processes of one thread each, a file of tests being one piece of work (tests/conftest.py); three more than there are cores, since tests also
 # wait for servers and for what they have killed. Fast ones do not wait: there each process more only imports once more.
-PYTEST := OMP_NUM_THREADS=1 python -m pytest -n 5 --dist loadfile --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 python -m pytest -n 5 --no-loadscope-reorder
 
 tests:
 	$(PYTEST)

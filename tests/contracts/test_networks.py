@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -19,6 +24,7 @@ from seglock.models.networks import HEADS, REGISTRY
 
 NORMS = ("batch", "frozen", "group")
 CLASSES = 5
+Networks = Callable[[str], nn.Module]
 
 
 def params(name: str, norm: str = "batch") -> ModelParams:
@@ -41,13 +47,31 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="module")
+def network(name: str) -> Networks:
+    """The network with a norm and all its heads, built once: no test changes its parameters."""
+    return cache(lambda norm: build(name, norm, aux=True))
+
+
+@pytest.fixture(scope="module")
+def saved(
+    name: str, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[ModelParams, nn.Module, Path]:
+    """One for seven classes and its file."""
+    norm = "frozen" if name == "fcn_resnet50" else "batch"  # each kind of buffer, once written
+    model = build(name, norm, classes=7, aux=True)
+    file = tmp_path_factory.mktemp("saved") / "w.safetensors"
+    save_weights(file, model, {"nonce": "ab"})
+    return params(name, norm), model, file
+
+
 def test_the_configured_names_are_the_registered_ones() -> None:
     assert set(NETWORKS) == set(REGISTRY)
 
 
 @pytest.mark.parametrize("aux", [False, True])
-def test_logits_have_the_input_size_in_float32(name: str, aux: bool) -> None:
-    model = build(name, aux=aux).eval()
+def test_logits_have_the_input_size_in_float32(name: str, network: Networks, aux: bool) -> None:
+    model = (network("batch") if aux else build(name)).eval()
     with torch.inference_mode():
         answer = model(images(2, 32, 48))
     expected = {"out", "aux"} if aux and REGISTRY[name].has_aux else {"out"}
@@ -61,15 +85,16 @@ def test_logits_have_the_input_size_in_float32(name: str, aux: bool) -> None:
 @pytest.mark.parametrize(
     ("norm", "side"), [*[(n, 16) for n in NORMS], ("batch", 33), ("group", 17)]
 )
-def test_one_small_or_odd_image_is_enough_in_eval(name: str, norm: str, side: int) -> None:
-    model = build(name, norm).eval()
+def test_one_small_or_odd_image_is_enough_in_eval(network: Networks, norm: str, side: int) -> None:
+    model = network(norm).eval()
     with torch.inference_mode():
         assert model(images(1, side, side))["out"].shape == (1, CLASSES, side, side)
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_gradient_reaches_every_parameter(name: str, norm: str) -> None:
-    model = build(name, norm, aux=True).train()
+def test_gradient_reaches_every_parameter(network: Networks, norm: str) -> None:
+    model = network(norm).train()
+    model.zero_grad()
     answer = model(images())
     torch.stack([logits.square().mean() for logits in answer.values()]).sum().backward()
     gradients = {n: p.grad for n, p in model.named_parameters()}
@@ -78,20 +103,21 @@ def test_gradient_reaches_every_parameter(name: str, norm: str) -> None:
         assert gradient is not None, parameter
         assert gradient.isfinite().all(), parameter
         assert gradient.any(), parameter
+    model.zero_grad()
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_norm_is_what_was_asked_for(name: str, norm: str) -> None:
-    model = build(name, norm)
+def test_norm_is_what_was_asked_for(network: Networks, norm: str) -> None:
+    model = network(norm)
     kinds = {"batch": nn.BatchNorm2d, "frozen": FrozenBatchNorm2d, "group": nn.GroupNorm}
     counts = {k: sum(isinstance(m, kind) for m in model.modules()) for k, kind in kinds.items()}
     assert counts.pop(norm) >= 6
     assert set(counts.values()) == {0}
 
 
-def test_only_batch_norm_moves_buffers_in_training(name: str) -> None:
+def test_only_batch_norm_moves_buffers_in_training(network: Networks) -> None:
     for norm in NORMS:
-        model = build(name, norm).train()
+        model = network(norm).train()
         before = {n: b.clone() for n, b in model.named_buffers()}
         with torch.no_grad():
             model(images())
@@ -99,13 +125,10 @@ def test_only_batch_norm_moves_buffers_in_training(name: str) -> None:
         assert moved == (norm == "batch"), norm
 
 
-def test_weights_survive_the_disk(name: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    norm = "frozen" if name == "fcn_resnet50" else "batch"  # each kind of buffer, once written
-    model = build(name, norm, aux=True)
-    path = tmp_path / "w.safetensors"
-    save_weights(path, model, {"nonce": "ab"})
+def test_weights_survive_the_disk(saved: tuple[ModelParams, nn.Module, Path]) -> None:
+    asked, model, path = saved
     torch.manual_seed(7)
-    other = build_model(params(name, norm), CLASSES, aux=True)
+    other = build_model(asked, 7, aux=True)
     assert load_weights(path, other)["nonce"] == "ab"
     state, restored = model.state_dict(), other.state_dict()
     assert list(state) == list(restored)
@@ -113,17 +136,18 @@ def test_weights_survive_the_disk(name: str, tmp_path) -> None:  # type: ignore[
     assert all(state[n].dtype == restored[n].dtype for n in state)
 
 
-def test_a_seed_repeats_the_fresh_weights(name: str) -> None:
-    one, two = build(name).state_dict(), build(name).state_dict()
+def test_a_seed_repeats_the_fresh_weights(name: str, network: Networks) -> None:
+    one = dict(network("batch").named_parameters())
+    two = build(name, aux=True).state_dict()
     assert all(torch.equal(one[n], two[n]) for n in one)
     torch.manual_seed(2)
-    other = build_model(params(name), CLASSES).state_dict()
+    other = build_model(params(name), CLASSES, aux=True).state_dict()
     assert any(not torch.equal(one[n], other[n]) for n in one)
 
 
 @pytest.mark.parametrize("norm", ["frozen", "group"])
-def test_channels_last_changes_nothing(name: str, norm: str) -> None:
-    model = build(name, norm).eval().double()  # in float32, order of summation shows
+def test_channels_last_changes_nothing(network: Networks, norm: str) -> None:
+    model = deepcopy(network(norm)).eval().double()  # in float32, order of summation shows
     x = images().double()
     with torch.inference_mode():
         contiguous = model(x)["out"]
@@ -132,18 +156,20 @@ def test_channels_last_changes_nothing(name: str, norm: str) -> None:
     torch.testing.assert_close(last, contiguous, rtol=1e-9, atol=1e-9)
 
 
-def test_parameters_are_named_by_backbone_and_classifier(name: str) -> None:
-    names = list(build(name, aux=True).state_dict())
+def test_parameters_are_named_by_backbone_and_classifier(
+    network: Networks,
+) -> None:
+    names = list(network("batch").state_dict())
     assert all(n.startswith(("backbone.", *HEADS)) for n in names)
 
 
-def test_another_number_of_classes_only_renews_the_classifier(name: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    given = build(name, classes=7)
-    file = tmp_path / "given.safetensors"
-    save_weights(file, given)
-    fetch_weights(ModelParams(name=name, width=8, initial_weights=str(file)), tmp_path / "weights")
+def test_another_number_of_classes_only_renews_the_classifier(
+    saved: tuple[ModelParams, nn.Module, Path], tmp_path: Path
+) -> None:
+    asked, given, file = saved
+    fetch_weights(asked.model_copy(update={"initial_weights": str(file)}), tmp_path / "weights")
     torch.manual_seed(3)
-    model = build_model(params(name), CLASSES)
+    model = build_model(asked, CLASSES, aux=True)
     built = {n: t.clone() for n, t in model.state_dict().items()}
     fresh = load_initial_weights(model, tmp_path / "weights")
     assert fresh

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import jaccard_score
 from torch import nn
 
 from seglock.config import ModelParams
@@ -76,6 +75,8 @@ def predict(model: nn.Module, transform: Transform, images: np.ndarray) -> np.nd
 
 
 def reference(prediction: np.ndarray, target: np.ndarray) -> float:
+    from sklearn.metrics import jaccard_score
+
     valid = target != 255
     labels = sorted(set(target[valid].tolist()))
     return float(

@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import confusion_matrix
 
 from seglock.data import VOID
 from seglock.evaluation import iou
@@ -24,6 +23,8 @@ def batch(classes: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 def test_each_image_is_counted_as_scikit_learn_does(
     classes: int, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from sklearn.metrics import confusion_matrix
+
     monkeypatch.setattr(iou, "_count_by_bincount", getattr(iou, way))
     prediction, masks = batch(classes)
     found = Targets(masks, classes).matrices(prediction)

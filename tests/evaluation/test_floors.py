@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn.metrics import jaccard_score
 
 from seglock.config import load_profile
 from seglock.data import get_dataset, prepare_dataset
@@ -25,6 +24,8 @@ masks = hnp.arrays(
 
 
 def scored(guess: np.ndarray, target: np.ndarray) -> float:
+    from sklearn.metrics import jaccard_score
+
     valid = target != 255
     labels = sorted(set(target[valid].tolist()))
     return float(

@@ -6,7 +6,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn.metrics import jaccard_score
 
 from seglock.errors import EvaluationError
 from seglock.evaluation import confusion_matrices, confusion_matrix, iou_per_class, mean_iou
@@ -31,6 +30,8 @@ def matrix(prediction: np.ndarray, target: np.ndarray) -> torch.Tensor:
 @settings(max_examples=200)
 @given(pairs())
 def test_iou_agrees_with_scikit_learn(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    from sklearn.metrics import jaccard_score
+
     prediction, target = pair
     counts = matrix(prediction, target)
     valid = target != 255

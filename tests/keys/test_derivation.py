@@ -17,7 +17,6 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chi2
 
 from seglock.errors import KeyRefusedError
 from seglock.keys import SecretKey, derive_permutation
@@ -35,6 +34,8 @@ def textbook(key: SecretKey, use: str, size: int) -> list[int]:
 
 def assert_uniform(counts: Iterable[int], cells: int) -> None:
     """Chi-squared against equal cells, at p = 1e-4 on both sides: too even is suspect too."""
+    from scipy.stats import chi2
+
     counts = [*counts]
     expected = sum(counts) / cells
     assert expected >= 5, "too few draws for the statistic"

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import chisquare
 
 from seglock.keys import SecretKey, derive_permutation
 from seglock.methods import METHODS
@@ -144,6 +143,8 @@ def test_the_plan_of_one_lock_tells_nothing_of_anothers(
     first: tuple[list[str], str], second: tuple[list[str], str]
 ) -> None:
     """Under 900 keys each pair of the three masks that both steps have comes equally often."""
+    from scipy.stats import chisquare
+
     pairs = Counter(
         (first_mask(first[0], key, first[1]), first_mask(second[0], key, second[1]))
         for key in (KEY.wrong(number) for number in range(900))
