@@ -1,15 +1,16 @@
 """Take the screenshots of docs from a finished `make demo`, with Debian's Chromium.
 
-    python docs/make_screenshots.py [--root PROJECT] [NAME ...]
+    python docs/make_screenshots.py [--root PROJECT] [--out FOLDER] [NAME ...]
 
-Each is a page as people meet it: the report, MLflow's runs, the playground with a test image. All
-are of the project's own results, so a demo that has changed is shown as it is.
+Each is a page as people meet it: the report, MLflow's runs and Compare, the playground with a test
+image. All are of the project's own results, so a demo that has changed is shown as it is.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -49,6 +50,18 @@ def mlflow(page: Page, root: Path, view: str, chart: bool = False) -> None:
         page.wait_for_timeout(10_000 if chart else 1000)
 
 
+def compare(page: Page, root: Path) -> None:
+    """The table of the locks' figures in MLflow's Compare."""
+    found = sorted((root / "data/models").glob("*/training.json"))
+    runs = json.dumps([json.loads(path.read_text())["run_id"] for path in found])
+    store = f"sqlite:///{root}/mlruns/mlflow.db"
+    with serving(root, "mlflow", "ui", "--workers", "1", "--backend-store-uri", store) as address:
+        page.goto(f"{address}/#/compare-runs?runs={runs}&experiments=[%221%22]")
+        page.get_by_role("button", name="Close").click()  # the assistant
+        page.get_by_text("access/owner").last.scroll_into_view_if_needed()
+        page.wait_for_timeout(1000)
+
+
 def dashboard(page: Page, root: Path) -> None:
     """The demo's study in optuna-dashboard."""
     (study,) = (root / ".seglock/search").glob("*/study.db")
@@ -72,6 +85,7 @@ SHOTS: dict[str, Callable[[Page, Path], None]] = {
     "report": report,
     "mlflow-runs": partial(mlflow, view="locks"),
     "mlflow-trials": partial(mlflow, view="trials", chart=True),
+    "mlflow-compare": compare,
     "dashboard": dashboard,
     "playground": playground,
 }
@@ -103,10 +117,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
     parser.add_argument("names", nargs="*", choices=[[], *SHOTS], metavar="NAME")
     parser.add_argument("--root", type=Path, default=ROOT, help="the project with the results")
+    parser.add_argument("--out", type=Path, default=OUT, help="where they go: NAME.png")
     arguments = parser.parse_args()
     from playwright.sync_api import sync_playwright
 
-    OUT.mkdir(exist_ok=True)
+    arguments.out.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         program = shutil.which("chromium")
         # Without a sandbox, so that root can; it opens the project's own pages only.
@@ -118,7 +133,7 @@ def main() -> None:
             content = small(page.screenshot())
             if len(content) > LARGEST:
                 sys.exit(f"{name} must be at most {LARGEST} bytes, got {len(content)}")
-            (OUT / f"{name}.png").write_bytes(content)
+            (arguments.out / f"{name}.png").write_bytes(content)
             page.close()
 
 
