@@ -20,10 +20,11 @@ from seglock.models import (
     load_weights,
     save_weights,
 )
-from seglock.models.networks import HEADS, REGISTRY
+from seglock.models.networks import HEADS, REGISTRY, network_of
 
 NORMS = ("batch", "frozen", "group")
 CLASSES = 5
+TIMM = "timm/tf_efficientnet_lite0"
 Networks = Callable[[str], nn.Module]
 
 
@@ -42,7 +43,7 @@ def images(batch: int = 2, height: int = 32, width: int = 32) -> Tensor:
     return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(2))
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+@pytest.fixture(scope="module", params=[*NETWORKS, TIMM])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -74,7 +75,7 @@ def test_logits_have_the_input_size_in_float32(name: str, network: Networks, aux
     model = (network("batch") if aux else build(name)).eval()
     with torch.inference_mode():
         answer = model(images(2, 32, 48))
-    expected = {"out", "aux"} if aux and REGISTRY[name].has_aux else {"out"}
+    expected = {"out", "aux"} if aux and network_of(name).has_aux else {"out"}
     assert set(answer) == expected
     for logits in answer.values():
         assert logits.shape == (2, CLASSES, 32, 48)

@@ -287,7 +287,7 @@ def test_checkpoints_are_two_and_the_one_being_written() -> None:
     assert adamw["checkpoints"] == 3 * 4 * adamw["models"]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [*NETWORKS, "timm/tf_efficientnet_lite0"])
 def test_every_network_is_sized_by_what_it_holds(name: str) -> None:
     model = ModelParams(name=name)
     built = build_model(model, 21, aux=True)

@@ -46,7 +46,7 @@ def params(model: str, side: int, **train: Any) -> Any:
     )
 
 
-@pytest.mark.parametrize("model", NETWORKS)
+@pytest.mark.parametrize("model", [*NETWORKS, "timm/tf_efficientnet_lite0"])
 def test_what_is_refused_is_what_torch_refuses(model: str) -> None:
     for side in (8, 64):
         wanted = params(model, side)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from seglock.config.timm_names import TIMM
 from seglock.errors import ConfigError, SeglockError, TrainingError, nearest_name
 from seglock.steps import (
     Step,
@@ -29,12 +30,13 @@ PUBLISHED_WEIGHTS: Mapping[str, tuple[str, ...]] = {
     "deeplabv3_resnet50": ("imagenet", "coco"),
     "lraspp_mobilenet_v3_large": ("imagenet", "coco"),
 }
-"""The networks, and the published weights that each has."""
+"""The networks, and the published weights that each has; beside them there are those of timm."""
 
 RESIDUAL = ("fcn_resnet50", "fcn_resnet101", "deeplabv3_resnet50")
 """The networks that ``model.zero_init_residual`` is for."""
 
 _KINDS = ("imagenet", "coco")
+_TIMM_NAME = re.compile(TIMM + r"[a-z0-9_]+(\.[a-z0-9_]+)?")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
 
 Values = Mapping[str, Any]
@@ -50,6 +52,28 @@ def device_faults(name: str) -> list[str]:
         return []
     rule = "train.device must be auto, cpu, cuda, cuda:NUMBER or mps"
     return [as_fault(rule, repr(name), "write auto")]
+
+
+def published_weights(network: str) -> tuple[str, ...] | None:
+    """The kinds of published weights that a network has, or None where there is none of that name.
+
+    What timm has is seen when it is first needed.
+    """
+    if _TIMM_NAME.fullmatch(network):
+        return ("imagenet",)
+    return PUBLISHED_WEIGHTS.get(network)
+
+
+def network_faults(name: str) -> list[str]:
+    """A network of ours by its name, or one of timm's by a name that could mean one.
+
+    >>> network_faults("timm/resnet18"), len(network_faults("resnet18"))
+    ([], 1)
+    """
+    if published_weights(name) is not None:
+        return []
+    rule = f"model.name must be {', '.join(PUBLISHED_WEIGHTS)} or timm/NAME"
+    return [as_fault(rule, repr(name), nearest_name(name, PUBLISHED_WEIGHTS))]
 
 
 def data_faults(data: Values) -> list[str]:
@@ -87,14 +111,15 @@ def model_faults(model: Values) -> list[str]:
     if model.get("baseline_weights") == BASELINE:
         faults.append("model.baseline_weights must be none, imagenet, coco or a file")
     name = model.get("name")
-    published = PUBLISHED_WEIGHTS.get(str(name), _KINDS)
+    known = published_weights(str(name))
+    published = _KINDS if known is None else known
     for option in ("initial_weights", "baseline_weights"):
         kind = model.get(option)
         if kind in _KINDS and kind not in published:
             fix = f"use {' or '.join(['none', *published])}, a file, or another model.name"
             faults.append(as_fault(f"model.{option} must be one that {name} has", repr(kind), fix))
     if model.get("zero_init_residual") is True:
-        if name in PUBLISHED_WEIGHTS and name not in RESIDUAL:
+        if known is not None and name not in RESIDUAL:
             rule = "model.zero_init_residual needs a network with residual branches"
             fix = f"set it to false, or model.name to {' or '.join(RESIDUAL)}"
             faults.append(as_fault(rule, repr(name), fix))

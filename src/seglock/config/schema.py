@@ -16,6 +16,7 @@ from seglock.config.rules import (
     device_faults,
     lock_faults,
     model_faults,
+    network_faults,
     order_faults,
     package_faults,
     recipe_faults,
@@ -40,6 +41,7 @@ from seglock.config.section import (
     Share,
     without,
 )
+from seglock.config.timm_names import TIMM, timm_normalisation
 from seglock.methods import FfxPassword
 from seglock.normalisation import IMAGENET, Normalisation
 from seglock.steps import Step, parse_step
@@ -53,6 +55,7 @@ def _check_step(name: str) -> str:
 
 
 DeviceName = Annotated[str, AfterValidator(without(device_faults))]
+NetworkName = Annotated[str, AfterValidator(without(network_faults))]
 StepName = Annotated[str, AfterValidator(_check_step)]
 Auto = Literal["auto"] | bool
 
@@ -134,7 +137,7 @@ class LockParams(Section):
 class ModelParams(Section):
     """The network and where its weights start."""
 
-    name: Literal[NETWORKS] = "fcn_small"  # type: ignore[valid-type]
+    name: NetworkName = "fcn_small"
     initial_weights: str = "none"
     baseline_weights: str = "none"
     width: PositiveInt = 32
@@ -146,8 +149,11 @@ class ModelParams(Section):
 
     @property
     def normalisation(self) -> Normalisation:
-        """What the network's inputs are normalised by."""
-        return IMAGENET
+        """What the network's inputs are normalised by.
+
+        Raises ModelError for a network of timm's where timm is missing, or has no such one.
+        """
+        return timm_normalisation(self.name) if self.name.startswith(TIMM) else IMAGENET
 
 
 class TrainParams(Section):

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock.config import BASELINE
+from seglock.config.timm_names import TIMM
 from seglock.errors import ModelError
 from seglock.files import read_object, sha256_file, write_json
 from seglock.models.fold import fit_stem
 from seglock.models.networks import HEADS, REGISTRY, Network
+from seglock.models.timm_fcn import imagenet_weights
 from seglock.models.weights import misfits, read_weights, require_fit, save_weights
 from seglock.variables import expand, showing
 
@@ -51,9 +53,10 @@ def fetch_weights(
 
     ``weights.json`` says {"source", "network", "file", "sha256"}; ``weights.safetensors`` is
     there unless the source is ``none``. Published weights (``imagenet``: the backbone; ``coco``:
-    the whole network, 21 classes) come through torchvision's loader and torch's download cache.
-    ``file`` is the trained baseline's, for the source ``baseline``, or what the name of a file
-    stands for; it is told by that name.
+    the whole network, 21 classes) come through torchvision's loader and torch's download cache,
+    those of timm's networks from a package or through timm's loader. ``file`` is the trained
+    baseline's, for the source ``baseline``, or what the name of a file stands for; it is told by
+    that name.
 
     tell: hears what is downloaded, from where, and how much it is.
 
@@ -107,6 +110,8 @@ def _given_file(source: str, path: Path | None) -> Path:
 def _published(
     name: str, kind: str, tell: Callable[[str], None] | None
 ) -> tuple[str, dict[str, Tensor]]:
+    if name.startswith(TIMM):
+        return imagenet_weights(name, tell)
     from torchvision.models import get_weight
 
     network = REGISTRY[name]

@@ -1,4 +1,5 @@
-"""Networks by name. To add one: an entry in ``config.rules.PUBLISHED_WEIGHTS`` and ``REGISTRY``.
+"""Networks by name. To add one: an entry in ``config.rules.PUBLISHED_WEIGHTS`` and ``REGISTRY``;
+those of timm need none.
 
 Parameters that depend on the classes must be under ``classifier.`` or ``aux_classifier.``, all
 others under ``backbone.``; ``tests/contracts/test_networks.py`` runs over every entry.
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock.config.rules import RESIDUAL
+from seglock.config.timm_names import TIMM
 from seglock.errors import ModelError
 from seglock.models.fcn_small import SmallFCN
 from seglock.models.norm import replace_norm
+from seglock.models.timm_fcn import build_timm
 from seglock.models.weights import load_weights, read_names
 
 if TYPE_CHECKING:
@@ -75,6 +78,11 @@ REGISTRY: Mapping[str, Network] = {
 }  # fmt: skip
 
 
+def network_of(name: str) -> Network:
+    """The entry of a network that params.yaml may name."""
+    return Network(build_timm) if name.startswith(TIMM) else REGISTRY[name]
+
+
 def build_model(params: ModelParams, num_classes: int, *, aux: bool = False) -> nn.Module:
     """Build the network ``params.name`` with fresh weights and ``params.norm``.
 
@@ -85,7 +93,7 @@ def build_model(params: ModelParams, num_classes: int, *, aux: bool = False) -> 
     input's size, H and W at least 16; with ``aux`` and a network that has an auxiliary
     classifier, also "aux" of the same shape.
 
-    Raises ModelError for fewer than one class.
+    Raises ModelError for fewer than one class, and for a network of timm's that cannot be had.
 
     >>> import torch
     >>> from seglock.config import ModelParams
@@ -95,7 +103,7 @@ def build_model(params: ModelParams, num_classes: int, *, aux: bool = False) -> 
     """
     if num_classes < 1:
         raise ModelError("num_classes must be at least 1", got=num_classes)
-    network = REGISTRY[params.name]
+    network = network_of(params.name)
     model = network.build(params, num_classes, aux and network.has_aux)
     model = replace_norm(model, params.norm)
     if params.zero_init_residual and params.name in RESIDUAL:

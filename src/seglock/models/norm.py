@@ -18,7 +18,7 @@ class FrozenBatchNorm2d(nn.Module):
     """Batch normalisation whose statistics, scale and shift are constants, also in ``train()``.
 
     Shape: (B, C, H, W) -> (B, C, H, W). The four tensors have the names they have in
-    ``nn.BatchNorm2d``, so weights of either load into the other.
+    ``nn.BatchNorm2d``, so weights of either load into the other. ``then`` is done to the result.
 
     >>> layer = FrozenBatchNorm2d(2).train()
     >>> list(layer.parameters()), sorted(layer.state_dict())
@@ -30,8 +30,9 @@ class FrozenBatchNorm2d(nn.Module):
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, num_features: int, eps: float = 1e-5) -> None:
+    def __init__(self, num_features: int, eps: float = 1e-5, then: nn.Module | None = None) -> None:
         super().__init__()
+        self.then = then
         self.num_features = num_features
         self.eps = eps
         self.register_buffer("weight", torch.ones(num_features))
@@ -40,18 +41,34 @@ class FrozenBatchNorm2d(nn.Module):
         self.register_buffer("running_var", torch.ones(num_features))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.batch_norm(
+        seen = F.batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
         )
+        if self.then is not None:
+            seen = self.then(seen)
+        return seen
 
-    def thawed(self) -> nn.BatchNorm2d:
-        """An ``nn.BatchNorm2d`` with the same values, whose statistics can move."""
+    def thawed(self) -> nn.Module:
+        """Batch norm with the same values, whose statistics can move, and what follows it."""
         layer = nn.BatchNorm2d(self.num_features, eps=self.eps)
         layer.load_state_dict(self.state_dict(), strict=False)
-        return layer.to(self.weight.device)
+        layer.to(self.weight.device)
+        return layer if self.then is None else nn.Sequential(layer, self.then)
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps}"
+
+
+class GroupNormThen(nn.GroupNorm):
+    """Group normalisation, and ``then`` something to the result."""
+
+    def __init__(self, groups: int, channels: int, eps: float, then: nn.Module) -> None:
+        super().__init__(groups, channels, eps)
+        self.then = then
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.then(super().forward(x))
+        return result
 
 
 def norm_layers(network: nn.Module) -> Iterator[nn.Module]:
@@ -89,12 +106,29 @@ def replace_norm(model: nn.Module, norm: Norm) -> nn.Module:
         return model
     for name, child in model.named_children():
         if isinstance(child, nn.BatchNorm2d):
-            new: nn.Module
-            if norm == "frozen":
-                new = FrozenBatchNorm2d(child.num_features, child.eps)
-            else:
-                new = nn.GroupNorm(group_count(child.num_features), child.num_features, child.eps)
-            setattr(model, name, new)
+            setattr(model, name, _other_norm(child, norm))
         else:
             replace_norm(child, norm)
     return model
+
+
+def _other_norm(layer: nn.BatchNorm2d, norm: Norm) -> nn.Module:
+    """What stands in a layer's place. Those of timm hold their activation, which stays."""
+    after, channels = list(layer.children()), layer.num_features
+    then = nn.Sequential(*after) if after else None
+    if norm == "frozen":
+        return FrozenBatchNorm2d(channels, layer.eps, then)
+    if then is None:
+        return nn.GroupNorm(group_count(channels), channels, layer.eps)
+    return GroupNormThen(group_count(channels), channels, layer.eps, then)
+
+
+def synchronised(network: nn.Module) -> nn.Module:
+    """The network with batch norm over all processes; changes it where it can."""
+    if any(isinstance(m, nn.BatchNorm2d) and list(m.children()) for m in network.modules()):
+        from timm.layers import convert_sync_batchnorm
+
+        found: nn.Module = convert_sync_batchnorm(network)  # keeps their activations
+    else:
+        found = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+    return found

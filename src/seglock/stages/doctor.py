@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.filesize import decimal
 
-from seglock.config import PARAMS_FILE, DataParams, Params, load_params, require_batch
+from seglock.config import PARAMS_FILE, DataParams, ModelParams, Params, load_params, require_batch
 from seglock.errors import SeglockError, as_command
 from seglock.stages.disk import estimate_disk, training_images
 from seglock.variables import as_written
@@ -60,6 +60,7 @@ def doctor(root: Path) -> list[Check]:
     }
     if params is not None:
         given = params
+        looks["network"] = lambda: _network(given.model)
         looks["dataset"] = lambda: _dataset(root, given.data)
         looks["batch"] = lambda: _batch(root, given)
         looks["checkpoints"] = lambda: _checkpoints(root)
@@ -266,6 +267,11 @@ def _batch(root: Path, params: Params) -> Iterator[Check]:
     if images is not None:
         require_batch(dict(params.train), images)
         yield Check("batch", "ok", f"{images} images to train on, {params.train.batch_size} a step")
+
+
+def _network(params: ModelParams) -> Iterator[Check]:
+    _ = params.normalisation  # asks timm for a network of its
+    yield Check("network", "ok", f"{params.name}, which starts from {params.initial_weights}")
 
 
 def _disk(root: Path, params: Params) -> Iterator[Check]:

@@ -33,6 +33,7 @@ def get_weights(params: Params, root: Path, *, tell: Tell = None) -> None:
     start = params.model.initial_weights
     if tell:
         tell(f"initial weights of {params.model.name}: {start}{_WHAT.get(start, '')}")
+    _ = params.model.normalisation  # a network of timm's must be there, whatever it starts from
     if start == "none":  # without importing torch
         with sole_writer(root, "weights"), replacing_folder(target) as out:
             about = {"source": start, "network": params.model.name, "file": None, "sha256": None}

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from seglock.errors import TrainingError
+from seglock.models.norm import synchronised
 
 if TYPE_CHECKING:
     from seglock.config import TrainParams
@@ -69,7 +70,7 @@ class World:
                     got=f"norm=batch on {self.size} CPU processes",
                     fix="set model.norm to frozen or group, or train in one process",
                 )
-            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+            network = synchronised(network)
         ids = [device] if device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(network, device_ids=ids)
 
