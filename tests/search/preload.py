@@ -1,5 +1,7 @@
 """What the children of the kill tests need, imported once."""
 
+import gc
+
 import alembic.command
 import optuna
 import optuna.importance._fanova._fanova
@@ -16,3 +18,4 @@ import seglock.tracking.runs
 import tests.search.small_study
 
 __all__ = ["alembic", "optuna", "seglock", "sqlalchemy", "tests"]
+gc.freeze()  # shared with the children, which need not look through it
