@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.forks import forked_programs
 from tests.e2e.project import Project, make_project, shrink
+from tests.postgres import _server, postgres  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="module")
