@@ -57,7 +57,15 @@ def test_the_demos_study_has_room_and_tries_the_pipelines_locks_first() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["paper", "camvid", "camvid-small", "voc-animals", "voc-animals-small"]
+    "name",
+    [
+        "paper",
+        "camvid",
+        "camvid-small",
+        "voc-animals",
+        "voc-animals-small",
+        "voc-animals-pretrained",
+    ],
 )
 def test_other_profiles_have_a_study_of_the_papers_locks_that_nobody_starts(name: str) -> None:
     params = load_profile(ROOT / "profiles" / f"{name}.yaml")

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from seglock.config import ModelParams
 from seglock.errors import ModelError
 from seglock.keys import demonstration_key
-from seglock.serving.files import ARTIFACTS, ONNX, WEIGHTS, read_description
+from seglock.models import build_model
+from seglock.normalisation import IMAGENET
+from seglock.serving.files import ARTIFACTS, ONNX, WEIGHTS, read_description, write_weights
 from seglock.serving.runtime import FFX_VALUES, LockedModel, input_table, open_runtime
 from seglock.transforms import compose
 from tests.serving.tiny import describe, tiny_network, tiny_package
@@ -50,6 +53,25 @@ def test_every_file_answers_as_the_network(package: Path) -> None:
         assert np.array_equal(runtime.predict(values), expected)
         assert np.array_equal(runtime.predict(values[:1]), expected[:1])
         assert runtime.description.lock == "np-2"
+
+
+def test_a_network_of_timms_sees_what_it_was_trained_on(tmp_path: Path) -> None:
+    own = ModelParams(name="timm/tf_efficientnet_lite0")
+    by = own.normalisation
+    network = {"name": own.name, "norm": own.norm}
+    about = describe(network=network, mean=by.mean, std=by.std, side=32)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        built = build_model(own, len(about.classes)).eval()
+    write_weights(tmp_path / WEIGHTS, built.state_dict(), about)
+    images = np.random.default_rng(0).integers(0, 256, (3, 3, 32, 32), dtype=np.uint8)
+    lock = compose(["np-2"], demonstration_key(), normalisation=by)
+    with torch.inference_mode():
+        expected = built(lock.to_input(images))["out"].max(1).indices.numpy()
+    assert by != IMAGENET
+    assert len(np.unique(expected)) > 1
+    runtime = open_runtime(tmp_path / WEIGHTS, "cpu")
+    assert np.array_equal(runtime.predict(lock.encrypt(images)), expected)
 
 
 def test_onnx_takes_no_torch(package: Path) -> None:
