@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,9 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
+import seglock
 from seglock import attacks
 from seglock.attacks import Facts, Judge, Material
 from seglock.attacks.protocol import Tier
+from seglock.attacks.stem_match import FOLDABLE
 from seglock.config import (
     EvaluateParams,
     LockParams,
@@ -31,6 +34,7 @@ from seglock.transforms import Transform, compose
 
 KEY = SecretKey.from_bytes(bytes(range(32)))
 OTHER = SecretKey.from_bytes(bytes(range(1, 33)))
+THIRD = SecretKey.from_bytes(bytes(range(2, 34)))
 CPU = torch.device("cpu")
 CLASSES = 3
 
@@ -45,6 +49,8 @@ class Scene:
     attacker: Split
     test: Split
     floor: float = 0.1
+    public: nn.Module | None = None
+    colluder: tuple[nn.Module, Transform] | None = None
 
     def material(self, tier: Tier, transform: Transform | None = None) -> Material:
         return self.under(transform or self.transform).material(tier)
@@ -61,7 +67,10 @@ class Scene:
             Path(), "synthetic", classes, self.facts.image_side, "",
             self.attacker, self.attacker, self.test,
         )  # fmt: skip
-        return attacks.Scene(self.network, transform, lock, data, params, self.attacker, self.test)
+        return attacks.Scene(
+            self.network, transform, lock, data, params, self.attacker, self.test, self.public,
+            self.colluder,
+        )  # fmt: skip
 
 
 @lru_cache(maxsize=16)
@@ -105,15 +114,28 @@ def scene(
     epochs: int = 0,
     key: SecretKey = KEY,
 ) -> Scene:
-    """A lock on images of ``side``; its network is trained for ``epochs``, or fresh."""
+    """A lock on images of ``side``; its network is trained for ``epochs``, or fresh. Where it could
+    be folded, another customer has the fresh network, folded."""
     transform = compose(steps, key, ffx_password)  # type: ignore[arg-type]
-    facts = Facts(transform.steps, ffx_password, None, CLASSES, side)  # type: ignore[arg-type]
+    can_fold = transform.block_size == 2 and {step.method for step in transform.steps} <= FOLDABLE
+    facts = Facts(
+        transform.steps,
+        ffx_password,  # type: ignore[arg-type]
+        None,
+        CLASSES,
+        side,
+        stem=2,
+        colluders=can_fold,
+    )
     train, attacker, test = splits(side, count)
     torch.manual_seed(0)
     network = build_model(ModelParams(width=16), CLASSES)
+    colluder = (copy.deepcopy(network), compose(steps, THIRD)) if can_fold else None
+    if colluder:
+        seglock.fold(*colluder)
     if epochs:
         fit(network, transform, train, epochs)
-    return Scene(transform, facts, network.eval(), attacker, test)
+    return Scene(transform, facts, network.eval(), attacker, test, colluder=colluder)
 
 
 def fit(network: nn.Module, transform: Transform, train: Split, epochs: int) -> None:

@@ -28,7 +28,7 @@ LOCKS = (
     ("rev-2",), ("xor-2",), ("rev-2", "shf-2"), ("np-2", "shf-2", "xor-2", "shf-2"),
     ("rev-2", "np-2", "ffx-2"), ("xor-2", "np-2"),
 )  # fmt: skip
-LIMITED = ("exhaustive", "ciphertext-only", "jacobian", "inversion")
+LIMITED = ("exhaustive", "ciphertext-only", "jacobian", "inversion", "stem-match", "collusion")
 BUDGET = Budget(queries=8, seconds=600.0, labelled=(0.5,))
 every_lock = pytest.mark.parametrize("steps", LOCKS, ids="+".join)
 

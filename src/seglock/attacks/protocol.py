@@ -29,7 +29,11 @@ Oracle = Callable[["NDArray[np.uint8]"], "NDArray[Any]"]
 
 @dataclass(frozen=True)
 class Facts:
-    """What is public of a lock: everything but the key, as Kerckhoffs would have it."""
+    """What is public of a lock: everything but the key, as Kerckhoffs would have it.
+
+    stem: by how many pixels the network's first convolution steps. colluders: whether another
+    customer's network, folded from the same weights, is at hand with its key.
+    """
 
     steps: tuple[Step, ...]
     ffx_password: FfxPassword
@@ -37,6 +41,8 @@ class Facts:
     num_classes: int
     image_side: int
     normalisation: Normalisation = IMAGENET
+    stem: int = 1
+    colluders: bool = False
 
     @property
     def block_size(self) -> int:
@@ -95,8 +101,9 @@ class Material:
     photos: (N, 3, S, S) uint8 plain images. masks: T1, (N, S, S) uint8 labels of the photos.
     ciphertexts: T2, other images, encrypted. pairs and oracle: T3.
     public: the network with the published weights that the owner's training began with, where it
-    did. labelled_of: how many labelled images the task has, which shares are shares of. bf16:
-    whether the network computes in bfloat16.
+    did. unfolded_stem: what a colluder's first convolution was before it was folded, float64
+    (C, b, b, n) as `models.fold.columns` has it. labelled_of: how many labelled images the task
+    has, which shares are shares of. bf16: whether the network computes in bfloat16.
     """
 
     facts: Facts
@@ -108,6 +115,7 @@ class Material:
     pairs: Pairs | None = None
     oracle: Oracle | None = None
     public: nn.Module | None = None
+    unfolded_stem: NDArray[np.float64] | None = None
     labelled_of: int = 0
     batch_size: int = 64
     bf16: bool = False

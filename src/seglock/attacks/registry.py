@@ -14,6 +14,7 @@ from seglock.attacks import (
     bn_reestimate,
     chosen_plaintext,
     ciphertext_only,
+    collusion,
     disguise,
     distil,
     exhaustive,
@@ -29,6 +30,7 @@ from seglock.attacks import (
     random_search,
     repair,
     stem_finetune,
+    stem_match,
     unsupervised,
 )
 from seglock.errors import AttackError, nearest_name
@@ -48,6 +50,8 @@ ATTACKS: Mapping[str, Attack] = {
         disguise,
         jacobian,
         inversion,
+        stem_match,
+        collusion,
         random_search,
         exhaustive,
         hill_climb,

@@ -8,14 +8,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from torch import nn
 
 from seglock.attacks.protocol import Facts, Material, Pairs
 from seglock.errors import AttackError
 from seglock.models import pick_device
+from seglock.models.fold import columns, find_stem
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+    from numpy.typing import NDArray
 
     from seglock.attacks.protocol import Tier
     from seglock.config import LockParams, Params
@@ -32,7 +34,8 @@ class Scene:
     """Who attacks what: the owner's network and transform of ``lock``, and the thief's images.
 
     attacker: the split that the thief's images come from. judged: the one that figures are of.
-    public: the network as its training began, where that was with published weights.
+    public: the network as its training began, where that was with published weights. colluder:
+    another customer's network and transform, folded from the same weights.
     """
 
     network: nn.Module
@@ -43,6 +46,7 @@ class Scene:
     attacker: Split
     judged: Split
     public: nn.Module | None = None
+    colluder: tuple[nn.Module, Transform] | None = None
 
     @cached_property
     def device(self) -> torch.device:
@@ -60,6 +64,8 @@ class Scene:
             data.num_classes,
             data.image_side,
             own.normalisation,
+            next((m.stride[0] for m in self.network.modules() if isinstance(m, nn.Conv2d)), 1),
+            self.colluder is not None,
         )
 
     def material(self, tier: Tier) -> Material:
@@ -88,6 +94,7 @@ class Scene:
             self.device,
             images,
             public=copy.deepcopy(self.public).to(self.device) if self.public else None,
+            unfolded_stem=self._unfolded_stem(),
             labelled_of=len(self.data.train),
             batch_size=self.params.evaluate.batch_size,
             bf16=self.device.type == "cuda" if bf16 is None else bf16,
@@ -101,6 +108,17 @@ class Scene:
             plain = images[:PAIRS]
             return replace(own, pairs=Pairs(plain, encrypt(plain)), oracle=encrypt)
         return own
+
+    def _unfolded_stem(self) -> NDArray[np.float64] | None:
+        """The colluder's first convolution before it was folded, which the colluder's key tells."""
+        if self.colluder is None:
+            return None
+        network, transform = self.colluder
+        permutation, signs = transform.signed_permutation()
+        own: NDArray[np.float64] = columns(find_stem(network)[1]).numpy()
+        plain = np.empty_like(own)
+        plain[..., permutation] = own * signs
+        return plain
 
     def seen(self) -> Pairs:
         """The ciphertexts that a thief of tier T2 has, with their plain images."""

@@ -11,12 +11,13 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock import __version__, files
-from seglock.config import AttackParams, Params, load_params, override
+from seglock.config import FOLDED, AttackParams, Params, load_params, override
 from seglock.errors import AttackError
 from seglock.results.attack import ATTACKS, FIGURES, AttackResult
 from seglock.results.standing import most_beyond, strongest
@@ -28,8 +29,11 @@ from seglock.stages.tell import tell_attacks
 from seglock.stages.trained_run import trained_run
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from seglock.attacks import Analysis, Attack, Scene
     from seglock.data import PreparedData
+    from seglock.transforms import Transform
 
 Progress = Callable[[str, int, int], None]
 
@@ -88,7 +92,8 @@ def attack_lock(
 
 
 def open_scene(lock: OpenLock, params: Params, data: PreparedData, root: Path) -> Scene:
-    """A lock with its trained network, attacked with the images that ``attack.images`` names."""
+    """A lock with its trained network, attacked with the images that ``attack.images`` names, and
+    with another folded lock of the project where there is one."""
     from seglock.attacks import Scene
     from seglock.models import build_model, load_initial_weights, load_model
     from seglock.models.initial import PUBLISHED
@@ -99,7 +104,23 @@ def open_scene(lock: OpenLock, params: Params, data: PreparedData, root: Path) -
     if params.model.initial_weights in PUBLISHED:
         public = build_model(params.model, data.num_classes)
         load_initial_weights(public, root / "data" / "weights")
-    return Scene(network, lock.transform(), lock.params, data, params, attacker, data.test, public)
+    scene = Scene(network, lock.transform(), lock.params, data, params, attacker, data.test, public)
+    return replace(scene, colluder=_colluder(lock, params, data, root))
+
+
+def _colluder(
+    lock: OpenLock, params: Params, data: PreparedData, root: Path
+) -> tuple[nn.Module, Transform] | None:
+    """Another lock that was folded from the same weights, trained and under another key."""
+    from seglock.models import load_model
+
+    for name, other in params.locks.items() if lock.params.fold in FOLDED else ():
+        weights = root / MODELS / name / WEIGHTS
+        is_second = other.fold in FOLDED and other.block_size == lock.params.block_size
+        if is_second and other.key != lock.params.key and weights.is_file():
+            network = load_model(weights, params.model, data.num_classes)
+            return network, open_lock(name, params, root).transform()
+    return None
 
 
 def chosen(scene: Scene, only: Iterable[str] = ()) -> list[Attack | Analysis]:
