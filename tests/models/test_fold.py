@@ -22,7 +22,13 @@ from seglock.models.fold import FoldedConv2d, columns, find_stem
 from seglock.transforms import Transform, compose, identity
 
 KEY = SecretKey.from_bytes(bytes(range(32)))
-NETWORKS = ("fcn_small", "fcn_resnet50", "lraspp_mobilenet_v3_large")
+NETWORKS = (
+    "fcn_small",
+    "fcn_resnet50",
+    "lraspp_mobilenet_v3_large",
+    "timm/tf_efficientnet_lite0",
+    "timm/convnext_atto",
+)
 CLASSES = 4
 
 
@@ -92,14 +98,18 @@ def test_networks_are_equal_to_rounding_and_are_loaded_as_they_are(
     name: str, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    params, lock, shown = ModelParams(name=name), compose(["np-2", "shf-2"], KEY), images(32)
+    params, shown = ModelParams(name=name), images(32)
     network = build_model(params, CLASSES).eval()
+    side, normalisation = find_stem(network)[1].stride[0], params.normalisation
+    steps = [f"np-{side}", f"shf-{side}"]
+    lock = compose(steps, KEY, normalisation=normalisation)
     with torch.inference_mode():
-        plain = network(identity().to_input(shown))["out"]
+        plain = network(identity(normalisation).to_input(shown))["out"]
     seglock.fold(network, lock)
     right = furthest(network, plain, lock, shown)
     assert right < 1e-5 * max(1.0, float(plain.abs().max()))
-    for wrong in (compose(["np-2", "shf-2"], KEY.wrong(0)), identity()):
+    other = compose(steps, KEY.wrong(0), normalisation=normalisation)
+    for wrong in (other, identity(normalisation)):
         assert furthest(network, plain, wrong, shown) > 100 * right
     save_weights(tmp_path / "folded.safetensors", network)
     loaded = load_model(tmp_path / "folded.safetensors", params, CLASSES)
