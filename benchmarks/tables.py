@@ -59,7 +59,8 @@ def _source(document: Mapping[str, Any]) -> str:
     about = document["environment"]
     device = document["device"]
     if device == "cpu":
-        device = f"{about['cpu_count']} cores ({document['processor'] or 'CPU'}), no GPU"
+        cores = "1 core" if about["cpu_count"] == "1" else f"{about['cpu_count']} cores"
+        device = f"{cores} ({document['processor'] or 'CPU'}), no GPU"
     return f"`{document['command']}`; {device}, torch {about['torch']}, Python {about['python']}."
 
 
