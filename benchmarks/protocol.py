@@ -76,7 +76,7 @@ class Protocol:
         params, root = cell.params(self.params), self.folder / cell.project
         own = params.locks[cell.lock]
         key = public_key(cell.repeat) if own.steps else None
-        lock = OpenLock(cell.name, own, params.model.normalisation, key)
+        lock = OpenLock(cell.name, own, params.model, key)
         with contextlib.chdir(self.prepared(cell, params)):
             if not (root / MODELS / lock.name).is_dir():
                 train_opened(lock, params, root, tracked=False)

@@ -62,7 +62,7 @@ def on(params: Params, epochs: int) -> Params:
 
 def measure(name: str, params: Params, root: Path) -> list[Row]:
     """The rows of one lock."""
-    own, by = params.locks[name], params.model.normalisation
+    own, by = params.locks[name], params.model
     old, new = (OpenLock(name, own, by, public_key(number)) for number in (0, 1))
     rotated = replace(new, retired=old)
     trained, anew = root / MODELS / name, root / "anew" / name

@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 
 from seglock.errors import ConfigError, TransformError
 from seglock.methods import METHODS
-from seglock.steps import Step, check_block_divides, check_sequence, divisors, parse_step
+from seglock.steps import (
+    FeatureStep,
+    Step,
+    check_block_divides,
+    check_sequence,
+    divisors,
+    lock_text,
+    parse_step,
+    read_step,
+    split_steps,
+)
 
 steps = st.builds(
     Step, st.sampled_from([*METHODS]), st.integers(1, 256), st.none() | st.integers(0, 100)
@@ -33,6 +43,26 @@ def test_count_is_the_floor_of_the_share(step: Step) -> None:
 def test_malformed_names_are_refused(name: str) -> None:
     with pytest.raises(ConfigError):
         parse_step(name)
+
+
+@pytest.mark.parametrize("name", ["chp-layer2", "chp-block0", "chp-maxpool"])
+def test_feature_steps_are_told_from_steps_on_images(name: str) -> None:
+    step = read_step(name)
+    assert isinstance(step, FeatureStep)
+    assert str(step) == name
+    assert split_steps(["np-4", name]) == ([parse_step("np-4")], [step])
+    assert lock_text(f"np-4_{name}_refuse-0-2") == f"np-4+{name} refuse 0.2"
+    check_sequence([step, parse_step("np-4"), FeatureStep("other")])
+    with pytest.raises(TransformError, match="each layer once"):
+        check_sequence([step, parse_step("np-4"), step])
+
+
+@pytest.mark.parametrize(
+    "name", ["chp-", "chp-2", "chp-Layer2", "chp-a-b", "chp-layer2-f50", "chp"]
+)
+def test_malformed_feature_steps_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError):
+        read_step(name)
 
 
 def test_ffx_must_come_after_np_and_before_nothing_but_shf() -> None:

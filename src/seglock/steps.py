@@ -1,5 +1,7 @@
-"""The name of a transform step, ``METHOD-BLOCK[-fPERCENT]``, which steps may follow each other, and
-how many plans they have. What a method is stands in ``seglock.methods``.
+"""The names of a lock's steps, which may follow each other, and how many plans they have.
+
+A transform step changes images: ``METHOD-BLOCK[-fPERCENT]``. What a method is stands in
+``seglock.methods``. A feature step changes what a layer of the network gives: ``chp-LAYER``.
 
 Pure text and numbers: the transforms themselves are built from these in ``seglock.transforms``.
 """
@@ -10,7 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from seglock.errors import ConfigError, TransformError, nearest_name
 from seglock.methods import LEVELS, METHODS
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
 CHANNELS = 3
 SEARCHABLE_BITS = 64
 """Key spaces below it a determined attacker can try out whole."""
+LEAST_CHANNELS = 21
+"""Of a feature map that is permuted: fewer have a key space below ``SEARCHABLE_BITS``."""
 _STEP = re.compile(r"(?P<method>[a-z]+)-(?P<block>[0-9]+)(?:-f(?P<percent>[0-9]+))?")
+_FEATURE = re.compile(r"chp-(?P<layer>[a-z][a-z0-9]*)")
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,49 @@ class Step:
         return text if self.percent is None else f"{text}-f{self.percent}"
 
 
+@dataclass(frozen=True)
+class FeatureStep:
+    """A keyed permutation of the channels of what one layer of the network gives.
+
+    layer: by its name in the network's backbone; one that has only a number there is called
+    ``block`` and that number.
+    """
+
+    layer: str
+    method: ClassVar[str] = "chp"
+
+    def __str__(self) -> str:
+        return f"{self.method}-{self.layer}"
+
+
+def split_steps(
+    steps: Iterable[object],
+) -> tuple[list[Step], list[FeatureStep]]:
+    """A lock's steps, by name or already read: those on images, and those on feature maps.
+
+    Raises ConfigError for a name that cannot be read.
+
+    >>> split_steps(["np-8", "chp-layer2"])
+    ([Step(method='np', block_size=8, percent=None)], [FeatureStep(layer='layer2')])
+    """
+    read = [step if isinstance(step, Step | FeatureStep) else read_step(step) for step in steps]
+    images = [step for step in read if isinstance(step, Step)]
+    return images, [step for step in read if isinstance(step, FeatureStep)]
+
+
+def image_steps(steps: Iterable[object]) -> list[Step]:
+    """Those of a lock's steps that change images; as `split_steps`."""
+    return split_steps(steps)[0]
+
+
+def read_step(name: object) -> Step | FeatureStep:
+    """Read the name of either kind of step; raises ConfigError as `parse_step`."""
+    match = _FEATURE.fullmatch(name) if isinstance(name, str) else None
+    return FeatureStep(match["layer"]) if match else parse_step(name)
+
+
 def parse_step(name: object) -> Step:
-    """Read a step's name.
+    """Read the name of a step on images.
 
     Raises ConfigError for anything that is not ``METHOD-BLOCK[-fPERCENT]``.
 
@@ -70,9 +116,9 @@ def parse_step(name: object) -> Step:
     match = _STEP.fullmatch(name) if isinstance(name, str) else None
     if match is None:
         raise ConfigError(
-            "a step must read METHOD-BLOCK or METHOD-BLOCK-fPERCENT",
+            "a step must read METHOD-BLOCK or METHOD-BLOCK-fPERCENT, or chp-LAYER",
             got=repr(name),
-            fix="write for example shf-4, np-2 or ffx-8-f25",
+            fix="write for example shf-4, np-2, ffx-8-f25 or chp-layer2",
         )
     method = match["method"]
     if method not in METHODS:
@@ -102,29 +148,38 @@ def lock_text(name: str) -> str:
     ('np-4-f25+shf-4-f25', 'np-8 refuse 0.05', 'my_lock')
     """
     steps, _, weight = name.partition("_refuse-")
-    found = [_STEP.fullmatch(part) for part in steps.split("_")]
-    if not all(match and match["method"] in METHODS for match in found):
+    found = [(_STEP.fullmatch(part), _FEATURE.fullmatch(part)) for part in steps.split("_")]
+    if not all((step and step["method"] in METHODS) or feature for step, feature in found):
         return name
     text = steps.replace("_", "+")
     return f"{text} refuse {weight.replace('-', '.')}" if weight else text
 
 
-def check_sequence(steps: Iterable[Step]) -> None:
+def check_sequence(steps: Iterable[Step | FeatureStep]) -> None:
     """Check that steps, applied from left to right, stay inside the one formula.
 
     Allowed: any that stay in 0..255, then at most one that does not (FFX), then only such as move
-    values (SHF); all with the same block side.
+    values (SHF); all with the same block side. Of feature steps one for each layer.
     Raises TransformError naming the order to use.
     """
     for fault in sequence_faults(steps):
         raise fault
 
 
-def sequence_faults(steps: Iterable[Step]) -> list[TransformError]:
+def sequence_faults(sequence: Iterable[Step | FeatureStep]) -> list[TransformError]:
     """Everything that `check_sequence` has against a sequence, worst first."""
-    steps = list(steps)
-    names = ", ".join(map(str, steps))
+    sequence = list(sequence)
+    names = ", ".join(map(str, sequence))
+    steps, features = split_steps(sequence)
     faults = []
+    if len(set(features)) < len(features):
+        faults.append(
+            TransformError(
+                "a lock may permute the channels of each layer once",
+                got=f"[{names}]",
+                fix=f"write [{', '.join(map(str, dict.fromkeys(sequence)))}]",
+            )
+        )
     sides = {step.block_size for step in steps}
     if len(sides) > 1:
         faults.append(

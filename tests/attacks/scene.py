@@ -27,7 +27,7 @@ from seglock.config import (
 from seglock.data import PreparedData, Split
 from seglock.data.synthetic import generate
 from seglock.keys import SecretKey
-from seglock.models import build_model
+from seglock.models import build_model, permuted
 from seglock.training.epoch import pixel_loss
 from seglock.training.optimizer import Optimizer
 from seglock.transforms import Transform, compose
@@ -37,6 +37,7 @@ OTHER = SecretKey.from_bytes(bytes(range(1, 33)))
 THIRD = SecretKey.from_bytes(bytes(range(2, 34)))
 CPU = torch.device("cpu")
 CLASSES = 3
+WIDTH = 16
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ class Scene:
 @lru_cache(maxsize=16)
 def settings(facts: Facts) -> tuple[LockParams, Params]:
     """What a project would say of the lock and of all else; nobody changes it."""
-    lock = LockParams(steps=[str(step) for step in facts.steps], ffx_password=facts.ffx_password)
+    steps = [str(step) for step in (*facts.steps, *facts.features)]
+    lock = LockParams(steps=steps, ffx_password=facts.ffx_password)
     params = Params(
         locks={"baseline": LockParams(steps=[])},
         train=TrainParams(device="cpu"),
@@ -116,7 +118,8 @@ def scene(
 ) -> Scene:
     """A lock on images of ``side``; its network is trained for ``epochs``, or fresh. Where it could
     be folded, another customer has the fresh network, folded."""
-    transform = compose(steps, key, ffx_password)  # type: ignore[arg-type]
+    layers = {f"block{number}": WIDTH for number in range(6)}
+    transform = compose(steps, key, ffx_password, channels=layers)  # type: ignore[arg-type]
     can_fold = transform.block_size == 2 and {step.method for step in transform.steps} <= FOLDABLE
     facts = Facts(
         transform.steps,
@@ -126,10 +129,11 @@ def scene(
         side,
         stem=2,
         colluders=can_fold,
+        features=tuple(plan.step for plan in transform.features),
     )
     train, attacker, test = splits(side, count)
     torch.manual_seed(0)
-    network = build_model(ModelParams(width=16), CLASSES)
+    network = build_model(ModelParams(width=WIDTH), CLASSES)
     colluder = (copy.deepcopy(network), compose(steps, THIRD)) if can_fold else None
     if colluder:
         seglock.fold(*colluder)
@@ -146,6 +150,7 @@ def fit(network: nn.Module, transform: Transform, train: Split, epochs: int) -> 
     network.train()
     for _ in range(epochs):
         for rows in torch.randperm(len(images)).split(16):
-            loss = pixel_loss(network(inputs[rows])["out"], masks[rows])
+            with permuted(network, transform.features):
+                loss = pixel_loss(network(inputs[rows])["out"], masks[rows])
             (loss / masks[rows].numel()).backward()
             optimizer.step(0.1)

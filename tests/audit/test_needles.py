@@ -226,3 +226,15 @@ def test_an_encrypted_image_is_never_taken_for_the_plain_one(number: int) -> Non
             assert [*search.find(form.tobytes())] == []
         if step == "shf-2":
             assert [*search.find(hidden.tobytes())] == [("encrypted image x", step)]
+
+
+def test_the_order_of_a_feature_map_is_found() -> None:
+    noted = NotedKey(KEY)
+    transform = compose(["np-4", "chp-layer2"], noted.as_key, channels={"layer2": 64})
+    sought = Searcher([*noted.needles(transform, "it"), *plan_needles(transform, "it")])
+    (plan,) = transform.features
+    for form in (plan.order, np.argsort(plan.order)):
+        for data in (json.dumps(form.tolist()).encode(), form.tobytes(), npy(form)):
+            assert ("plan", "it") in {h for _, one in buffers(data) for h in sought.find(one)}
+    other = json.dumps(np.random.default_rng(0).permutation(64).tolist()).encode()
+    assert not [hit for _, one in buffers(other) for hit in sought.find(one)]

@@ -16,11 +16,11 @@ from torch import nn
 from seglock.attacks import ATTACKS, Attack, Budget, Finding, Meter, find, run_attack
 from seglock.errors import AttackError
 from seglock.keys import SecretKey
-from seglock.transforms import Transform
+from seglock.transforms import FeaturePlan, Transform
 from seglock.transforms.plan import Plan
 from tests.attacks.scene import KEY, OTHER, Scene, scene
 
-LOCKS = (("np-2",), ("shf-2",), ("ffx-2",), ("np-2", "ffx-2", "shf-2"))
+LOCKS = (("np-2",), ("shf-2",), ("ffx-2",), ("np-2", "ffx-2", "shf-2"), ("chp-block2",))
 FIELDS = {
     "attack", "tier", "lock", "budget", "queries", "seconds", "miou", "floor", "correct",
     "regained", "plan_found", "above_chance",
@@ -76,7 +76,10 @@ def same(one: Finding, other: Finding) -> bool:
     ):  # fmt: skip
         return False
     return all(
-        a.about == b.about and same_plan(a.plan, b.plan) and same_network(a.network, b.network)
+        a.about == b.about
+        and same_plan(a.plan, b.plan)
+        and all(map(FeaturePlan.equals, a.features, b.features))
+        and same_network(a.network, b.network)
         for a, b in zip(one.candidates, other.candidates, strict=True)
     )
 
@@ -120,7 +123,11 @@ def test_a_poisoned_secret_gives_the_same_answer(
 @every_lock
 def test_its_material_holds_no_secret(attack: Attack, attacked: Scene) -> None:
     material = replace(attacked.material(attack.tier), oracle=None)
-    held = [kind for kind in reachable(material) if isinstance(kind, SecretKey | Plan | Transform)]
+    held = [
+        kind
+        for kind in reachable(material)
+        if isinstance(kind, SecretKey | Plan | FeaturePlan | Transform)
+    ]
     assert not held
 
 
@@ -182,7 +189,8 @@ def test_the_same_seed_finds_the_same_whatever_plan_the_judge_knows(
 ) -> None:
     """Another plan in the judge's hands moves the agreement, never what was found."""
     finding, _ = known(attack, attacked)
-    other = scene(*map(str, attacked.facts.steps), key=OTHER).transform
+    facts = attacked.facts
+    other = scene(*map(str, (*facts.steps, *facts.features)), key=OTHER).transform
     for judge in (attacked.judge(), attacked.judge(other)):
         judge.judge(attack, finding, meter(), lock="it", correct=0.9)
     assert same(found(attack, attacked), finding)

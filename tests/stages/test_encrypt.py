@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from seglock.config import LockParams
+from seglock.config import LockParams, ModelParams
 from seglock.keys import demonstration_key
-from seglock.normalisation import IMAGENET
 from seglock.stages.encrypt import encrypt_split
 from seglock.stages.locks import OpenLock
 
@@ -47,4 +46,6 @@ def test_a_lock_with_other_steps_has_another_nonce() -> None:
         LockParams(steps=["ffx-2"], ffx_password="fixed"),
         LockParams(steps=["np-2"]),
     ]
-    assert len({OpenLock("mine", lock, IMAGENET, key).encryption_nonce() for lock in locks}) == 3
+    assert (
+        len({OpenLock("mine", lock, ModelParams(), key).encryption_nonce() for lock in locks}) == 3
+    )

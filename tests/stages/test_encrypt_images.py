@@ -147,7 +147,7 @@ def test_a_model_names_the_lock_as_well(project: Path) -> None:
 
 
 def test_a_lock_without_steps_and_the_wrong_key_are_refused(project: Path) -> None:
-    with pytest.raises(ConfigError, match="a lock with steps, got baseline"):
+    with pytest.raises(ConfigError, match="all on images, got baseline"):
         lock_sealer("baseline", None, project)
     mine = read_json(project / "data/keys/main.json")["id"]
     with pytest.raises(KeyRefusedError, match=f"ask its owner for key {mine}"):

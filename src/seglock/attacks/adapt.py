@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from seglock.attacks.budget import Meter
 from seglock.attacks.descent import batch_of, descend
 from seglock.attacks.look import Look
-from seglock.attacks.protocol import Attack, Candidate, Finding, Material
+from seglock.attacks.protocol import Attack, Candidate, Finding, Material, needs_lock
 from seglock.evaluation import reestimate_batch_norm
 from seglock.models.norm import norm_layers
 from seglock.transforms import identity
@@ -151,4 +151,4 @@ def _last_layer(network: nn.Module) -> nn.Module:
     return convolutions[-1]
 
 
-ATTACK = Attack("adapt", "T0", "steps", run)
+ATTACK = Attack("adapt", "T0", "steps", run, needs_lock)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from seglock.attacks.budget import Meter
-from seglock.attacks.protocol import Attack, Candidate, Finding, Material
+from seglock.attacks.protocol import Attack, Candidate, Finding, Material, needs_lock
 from seglock.evaluation import reestimate_batch_norm
 from seglock.transforms import identity
 
@@ -30,4 +30,4 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     return Finding((Candidate(network=network),), about={"photos": len(photos)})
 
 
-ATTACK = Attack("bn-reestimate", "T0", "keys", run)
+ATTACK = Attack("bn-reestimate", "T0", "keys", run, needs_lock)

@@ -24,7 +24,7 @@ from seglock.attacks.blocks import block_grid
 from seglock.attacks.budget import Meter
 from seglock.attacks.descent import batch_of, descend, seen_inputs
 from seglock.attacks.look import Look
-from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material
+from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, needs_lock
 from seglock.attacks.unlabelled import divergence
 from seglock.models.norm import norm_layers
 from seglock.transforms import identity
@@ -256,5 +256,5 @@ def _aim_of(network: nn.Module, inputs: Tensor, facts: Facts) -> _Aim:
     return _Aim(list(moments), block_moments(inputs, facts), places)
 
 
-ATTACK = Attack("disguise", "T0", "steps", run)
+ATTACK = Attack("disguise", "T0", "steps", run, needs_lock)
 SEEN = Attack("disguise-seen", "T2", "steps", run_seen)

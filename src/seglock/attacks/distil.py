@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from seglock.attacks.budget import Meter
 from seglock.attacks.descent import descend, seen_inputs
-from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material
+from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, Material, needs_steps
 from seglock.attacks.tuning import BATCH, without_theft
 from seglock.data.augment import augment, draw_augmentation
 from seglock.evaluation.batches import slices
@@ -98,4 +98,10 @@ def taught(
     student.eval()
 
 
-ATTACK = Attack("distil", "T3", "images", run)
+def why_not(facts: Facts) -> str | None:
+    """Locks with a part inside, where the stolen network alone answers nothing worth to learn."""
+    inside = "the stolen network answers encrypted images without the key of its feature maps"
+    return needs_steps(facts) or (inside if facts.features else None)
+
+
+ATTACK = Attack("distil", "T3", "images", run, why_not)

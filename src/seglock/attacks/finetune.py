@@ -9,7 +9,7 @@ from torch import nn
 
 from seglock.attacks.budget import Meter
 from seglock.attacks.by_labelled_share import over_shares
-from seglock.attacks.protocol import Attack, Finding, Material
+from seglock.attacks.protocol import Attack, Finding, Material, needs_lock
 
 _LR = 0.006
 
@@ -25,4 +25,4 @@ def whole(material: Material) -> tuple[nn.Module, Iterable[nn.Parameter]]:
     return network, network.parameters()
 
 
-ATTACK = Attack("finetune", "T1", "steps", run)
+ATTACK = Attack("finetune", "T1", "steps", run, needs_lock)

@@ -26,7 +26,8 @@ from seglock.keys import demonstration_key
 from seglock.methods import LEVELS
 from seglock.results.attack import regained
 from seglock.steps import SEARCHABLE_BITS
-from seglock.transforms import Transform, compose, identity
+from seglock.transforms import FeaturePlan, Transform, compose, identity
+from seglock.transforms.build import under
 from seglock.transforms.key_space import key_space_bits
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Judge:
         and ``above_chance`` are of the chosen plan, None where there is none.
         """
         seconds, candidates, chosen = meter.seconds, finding.candidates, finding.chosen
-        answers = [self.answers(one.plan, one.network) for one in candidates]
+        answers = [self.answers(one.plan, one.network, one.features) for one in candidates]
         lines = [
             {**one.about, **got._asdict()} for one, got in zip(candidates, answers, strict=True)
         ]
@@ -111,7 +112,7 @@ class Judge:
         if finding.beside is not None:
             about["scratch_miou"] = scores[finding.beside]
         figures = self.figures(attack, meter, seconds, judged, lock=lock, correct=correct)
-        figures |= self._coarse(None if chosen is None else candidates[chosen].plan)
+        figures |= self._coarse(None if chosen is None else candidates[chosen])
         exact = [self._exact(one, attack) for one in candidates]
         whole = {} if chosen is None else exact[chosen]
         return Verdict(
@@ -145,21 +146,30 @@ class Judge:
             "regained": regained(judged.miou, owner=correct, floor=self.floor),
         }
 
-    def answers(self, plan: Plan | None, network: nn.Module | None = None) -> Answers:
+    def answers(
+        self,
+        plan: Plan | None,
+        network: nn.Module | None = None,
+        features: tuple[FeaturePlan, ...] = (),
+    ) -> Answers:
         """What the test split gets under a plan, None for plain images, and of a network."""
         own = self.transform
-        transform = identity(own.normalisation) if plan is None else Transform(own.steps, plan)
+        seen = identity(own.normalisation)._plan if plan is None else plan
+        transform = Transform(() if plan is None else own.steps, seen, features=features)
         return self._answers(self.scene.network if network is None else network, transform)
 
     def agreement(self, plan: Plan) -> Agreement:
         """How much of the true plan another one has."""
         return agreement(plan, self.transform._plan, self._levels())
 
-    def _coarse(self, plan: Plan | None) -> dict[str, bool | None]:
+    def _coarse(self, chosen: Candidate | None) -> dict[str, bool | None]:
         """What is published of a plan; the second bit only where it leaves many plans possible."""
-        if plan is None:
+        if chosen is not None and chosen.features:
+            right = self._right_channels(chosen.features)
+            return {"plan_found": right == 1, "above_chance": right > self._lucky_channels}
+        if chosen is None or chosen.plan is None:
             return {"plan_found": None, "above_chance": None}
-        found = self.agreement(plan)
+        found = self.agreement(chosen.plan)
         # Of positions alone: that a password has more bits hides none of them.
         is_large = key_space_bits(self.transform.steps, "fixed") >= SEARCHABLE_BITS
         above = found.best > self._luck if is_large else None
@@ -172,8 +182,26 @@ class Judge:
         others = (compose(steps, public.wrong(i), "fixed")._plan for i in range(RANDOM_PLANS))
         return max(shares(other, self.transform._plan)[1] for other in others)
 
+    def _right_channels(self, features: tuple[FeaturePlan, ...]) -> float:
+        """The share of channels that are in their right place, of all layers together."""
+        right = [
+            np.array_equal(one, other)
+            for plan, own in zip(features, self.transform.features, strict=True)
+            for one, other in zip(plan.order, own.order, strict=True)
+        ]
+        return float(np.mean(right))
+
+    @cached_property
+    def _lucky_channels(self) -> float:
+        """The most that any of so many random permutations has of the true ones."""
+        public = demonstration_key()
+        others = (under(public.wrong(i), self.transform).features for i in range(RANDOM_PLANS))
+        return max(map(self._right_channels, others))
+
     def _exact(self, candidate: Candidate, attack: Attack) -> dict[str, Any]:
         line: dict[str, Any] = {**candidate.about, **candidate.exact}
+        if candidate.features:
+            line["channels_right"] = self._right_channels(candidate.features)
         if candidate.plan is not None:
             line |= self.agreement(candidate.plan).to_dict()
             if attack.tier == "T2" and self.seen is not None:
@@ -186,7 +214,8 @@ class Judge:
         matrix, refusals = torch.zeros(classes, classes, dtype=torch.int64), 0
         for rows in slices(len(test), scene.params.evaluate.batch_size):
             images, target = (predictor.upload(a[rows]) for a in (test.images, test.masks))
-            prediction = predictor(predictor.inputs(transform.to_input, images))
+            inputs = predictor.inputs(transform.to_input, images)
+            prediction = predictor(inputs, transform.features)
             matrix += confusion_matrix(prediction, target, classes).cpu()
             refusals += int(refused(prediction, self._refusal).sum())
         return Answers(mean_iou(matrix), refusals / len(test))

@@ -52,18 +52,18 @@ def run(judge: Judge, facts: Facts, meter: Meter, seed: Sequence[int]) -> Measur
     ``changes`` (None: a random key), ``draws``, the means of both, and ``min`` and ``max`` of
     ``miou``. The right key itself costs no query.
     """
-    truth = judge.transform._plan
+    truth, inside = judge.transform._plan, judge.transform.features
     steps: list[int | None] = [*distances(facts.positions), None]
     answers: dict[int | None, list[Answers]] = {step: [] for step in (0, *steps)}
     agreements: dict[int | None, list[float]] = {step: [] for step in steps}
-    answers[0].append(judge.answers(truth))
+    answers[0].append(judge.answers(truth, features=inside))
     for number in range(DRAWS):
         for step in steps:
             if meter.queries and meter.exhausted:
                 break
             other = _drawn(facts, truth, step, number, seed)
             if other is not None:
-                answers[step].append(judge.answers(other))
+                answers[step].append(judge.answers(other, features=inside))
                 agreements[step].append(judge.agreement(other).best)
                 meter.spend()
     curve = [_line(step, found) for step, found in answers.items() if found]

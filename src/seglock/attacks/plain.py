@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seglock.attacks.budget import Meter
-from seglock.attacks.protocol import Attack, Candidate, Finding, Material
+from seglock.attacks.protocol import Attack, Candidate, Finding, Material, needs_lock
 
 
 def run(material: Material, meter: Meter, seed: int) -> Finding:
@@ -13,4 +13,4 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     return Finding((Candidate(),))
 
 
-ATTACK = Attack("plain", "T0", "keys", run)
+ATTACK = Attack("plain", "T0", "keys", run, needs_lock)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from seglock.methods import FfxPassword, Method
-    from seglock.steps import Step
+    from seglock.steps import FeatureStep, Step
+    from seglock.transforms import FeaturePlan
     from seglock.transforms.plan import Plan
 
 Tier = Literal["T0", "T1", "T2", "T3"]
@@ -31,8 +32,9 @@ Oracle = Callable[["NDArray[np.uint8]"], "NDArray[Any]"]
 class Facts:
     """What is public of a lock: everything but the key, as Kerckhoffs would have it.
 
-    stem: by how many pixels the network's first convolution steps. colluders: whether another
-    customer's network, folded from the same weights, is at hand with its key.
+    steps: those on images; features: those on feature maps. stem: by how many pixels the network's
+    first convolution steps. colluders: whether another customer's network, folded from the same
+    weights, is at hand with its key.
     """
 
     steps: tuple[Step, ...]
@@ -43,10 +45,11 @@ class Facts:
     normalisation: Normalisation = IMAGENET
     stem: int = 1
     colluders: bool = False
+    features: tuple[FeatureStep, ...] = ()
 
     @property
     def block_size(self) -> int:
-        """Side of a block in pixels; 1 for the baseline."""
+        """Side of a block in pixels; 1 without steps on images."""
         return self.steps[0].block_size if self.steps else 1
 
     @property
@@ -125,15 +128,16 @@ class Material:
 class Candidate:
     """One way for the thief to use the network on plain images.
 
-    plan: what the thief encrypts them with; None: they go in as they are. network: the thief's
-    own; None: the stolen one. about: what distinguishes it, for everyone to read; exact: for the
-    owner alone, as for `Finding`.
+    plan: what the thief encrypts them with; None: they go in as they are. features: what the thief
+    does to feature maps. network: the thief's own; None: the stolen one. about: what distinguishes
+    it, for everyone to read; exact: for the owner alone, as for `Finding`.
     """
 
     plan: Plan | None = None
     network: nn.Module | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
     exact: Mapping[str, Any] = field(default_factory=dict)
+    features: tuple[FeaturePlan, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -156,9 +160,17 @@ class Finding:
     exact: Mapping[str, Any] = field(default_factory=dict)
 
 
-def needs_steps(facts: Facts) -> str | None:
+def needs_lock(facts: Facts) -> str | None:
     """What every attack says to the baseline."""
-    return None if facts.steps else "the baseline has no lock: its plain images are the right ones"
+    if facts.steps or facts.features:
+        return None
+    return "the baseline has no lock: its plain images are the right ones"
+
+
+def needs_steps(facts: Facts) -> str | None:
+    """What an attack says that asks how images are encrypted."""
+    images = None if facts.steps else "no step of the lock is on images, which are plain"
+    return needs_lock(facts) or images
 
 
 def needs_one_table(facts: Facts) -> str | None:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from seglock.attacks.budget import Meter
 from seglock.attacks.by_labelled_share import over_shares
 from seglock.attacks.finetune import whole
-from seglock.attacks.protocol import Attack, Finding, Material
+from seglock.attacks.protocol import Attack, Finding, Material, needs_lock
 from seglock.data import VOID
 from seglock.training.refusal import batch_norm_still
 
@@ -92,4 +92,4 @@ def _move(parameters: list[nn.Parameter], moves: list[Tensor]) -> None:
         parameter.add_(move)
 
 
-ATTACK = Attack("repair", "T1", "steps", run)
+ATTACK = Attack("repair", "T1", "steps", run, needs_lock)

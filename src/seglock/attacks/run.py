@@ -124,7 +124,7 @@ def check_applies(attack: Listed, facts: Facts) -> None:
     """Raise AttackError, with the reason, where an attack does not apply to a lock."""
     reason = attack.why_not(facts)
     if reason:
-        steps = ", ".join(map(str, facts.steps)) or "none"
+        steps = ", ".join(map(str, [*facts.steps, *facts.features])) or "none"
         raise AttackError(
             f"attack {attack.name} must apply to the lock, but {reason}",
             got=f"steps {steps}",

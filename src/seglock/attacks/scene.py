@@ -66,6 +66,7 @@ class Scene:
             own.normalisation,
             next((m.stride[0] for m in self.network.modules() if isinstance(m, nn.Conv2d)), 1),
             self.colluder is not None,
+            tuple(lock.feature_steps),
         )
 
     def material(self, tier: Tier) -> Material:

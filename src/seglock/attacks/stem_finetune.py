@@ -9,7 +9,7 @@ from torch import nn
 
 from seglock.attacks.budget import Meter
 from seglock.attacks.by_labelled_share import over_shares
-from seglock.attacks.protocol import Attack, Finding, Material
+from seglock.attacks.protocol import Attack, Finding, Material, needs_lock
 
 _LR = 0.01
 
@@ -26,4 +26,4 @@ def _stem(material: Material) -> tuple[nn.Module, Iterable[nn.Parameter]]:
     return network, [parameter for layer in layers[:2] for parameter in layer]
 
 
-ATTACK = Attack("stem-finetune", "T1", "steps", run)
+ATTACK = Attack("stem-finetune", "T1", "steps", run, needs_lock)

@@ -76,6 +76,7 @@ class NotedKey:
         from seglock.keys import derive_permutation
 
         sizes = {size for step in transform.steps for size in (step.positions, step.count)}
+        sizes |= {len(plan.order) for plan in transform.features}
         for use, subkey in list(self._uses.items()):
             for form in _spellings(subkey):
                 yield Needle("subkey or FFX password", owner, (form,))
@@ -100,7 +101,8 @@ def _dtypes(values: NDArray[Any]) -> Iterator[bytes]:
 
 
 def plan_needles(transform: Transform, owner: str) -> Iterator[Needle]:
-    """A lock's plan: the order, which positions get which table, and the tables that are secret.
+    """A lock's plan: the order, which positions get which table, the tables that are secret, and
+    the order of feature maps.
 
     Masks and positions stand in the order of a block's values as they are encrypted, as they were
     before a shuffle, and channel by channel.
@@ -109,7 +111,8 @@ def plan_needles(transform: Transform, owner: str) -> Iterator[Needle]:
     from seglock.transforms.sequence import public_tables
 
     plan = transform._plan
-    for order in (plan.permutation, np.argsort(plan.permutation)):
+    orders = (plan.permutation, *(inside.order for inside in transform.features))
+    for order in (form for one in orders for form in (one, np.argsort(one))):
         yield from _arrays("plan", owner, order, _moved)
     before = np.empty_like(plan.selector)
     before[plan.permutation] = plan.selector

@@ -9,6 +9,7 @@ from seglock.config.load import (
     load_params,
     override,
 )
+from seglock.config.packaging import inside_fault
 from seglock.config.profile import load_profile, merge_profile, merge_values
 from seglock.config.refusal import RefusedShares, RefuseParams
 from seglock.config.rules import BASELINE, require_batch
@@ -59,6 +60,7 @@ __all__ = [
     "add_lock",
     "check_params",
     "find_lock",
+    "inside_fault",
     "load_params",
     "load_profile",
     "merge_profile",

@@ -118,7 +118,8 @@ def _written(steps: Sequence[str], key: str, ffx_password: str, refuse: float) -
 
 def _identity(lock: LockParams) -> tuple[object, ...]:
     steps = tuple((step.method, step.block_size, step.count) for step in lock.parsed_steps)
-    return steps, lock.key, lock.ffx_password, lock.ffx_divisor, lock.refuse, lock.fold
+    options = lock.ffx_password, lock.ffx_divisor, lock.refuse, lock.fold
+    return steps, *lock.feature_steps, lock.key, *options
 
 
 def add_entry(text: str, mapping: Any, entry: str) -> Edit:

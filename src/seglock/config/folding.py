@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from seglock.config.rules import BASELINE, as_fault
 from seglock.errors import ConfigError
-from seglock.steps import is_wide, parse_step
+from seglock.steps import is_wide, split_steps
 
 Fold = Literal["only", "stem", "redrawn"]
 """``only``: folded into the first convolution, and nothing is trained. ``stem``: folded, then
@@ -49,6 +49,7 @@ def fold_faults(locks: Mapping[str, Mapping[str, Any]], model: Mapping[str, Any]
 
 def _foldable(steps: list[str]) -> bool:
     try:
-        return bool(steps) and not is_wide(map(parse_step, steps))
+        images, features = split_steps(steps)
+        return bool(images) and not features and not is_wide(images)
     except ConfigError:
         return True  # names that cannot be read are told elsewhere

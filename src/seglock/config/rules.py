@@ -14,10 +14,12 @@ from typing import Any
 from seglock.config.timm_names import TIMM
 from seglock.errors import ConfigError, SeglockError, TrainingError, nearest_name
 from seglock.steps import (
+    FeatureStep,
     Step,
     check_block_divides,
     has_one_plan,
-    parse_step,
+    image_steps,
+    read_step,
     sequence_faults,
 )
 from seglock.variables import FOLDER_VARIABLE, key_variable
@@ -224,17 +226,6 @@ def lock_faults(locks: Mapping[str, Values], image_side: int | None) -> list[str
     return list(dict.fromkeys(faults))
 
 
-def package_faults(register: Iterable[str], locks: Iterable[str]) -> list[str]:
-    """What is packaged must be a lock.
-
-    >>> package_faults(["np-4"], ["baseline", "np-2"])
-    ["package.register must name locks, got np-4; did you mean 'np-2'?"]
-    """
-    rule = "package.register must name locks"
-    unknown = sorted(set(register) - set(locks))
-    return [as_fault(rule, name, nearest_name(name, locks)) for name in unknown]
-
-
 def _key_faults(names: Iterable[str]) -> list[str]:
     """Each key has a variable of its own, so that one in the environment is never another's."""
     taken = {FOLDER_VARIABLE: "the key store's folder"}
@@ -250,21 +241,22 @@ def _key_faults(names: Iterable[str]) -> list[str]:
 
 def order_faults(steps: Iterable[object]) -> list[str]:
     """What is wrong with the order of a lock's steps, of those names that can be read."""
-    return [str(fault) for fault in sequence_faults(_readable(steps))]
+    return [str(fault) for fault in sequence_faults(readable(steps))]
 
 
 def _faults_of_steps(lock: Values, image_side: int | None) -> list[str]:
     names = list(lock["steps"])
-    steps = _readable(names)
+    steps = readable(names)
     faults = order_faults(names)
-    for step in steps:
+    images = image_steps(steps)
+    for step in images:
         try:
             if image_side is not None:
                 check_block_divides(step.block_size, image_side)
         except SeglockError as error:
             faults.append(str(error))
     password = lock.get("ffx_password")
-    if password and names and len(steps) == len(names) and has_one_plan(steps, password):
+    if password and names and len(images) == len(names) and has_one_plan(images, password):
         faults.append(
             as_fault(
                 "a lock must have more than one plan for a key to be wrong",
@@ -275,11 +267,12 @@ def _faults_of_steps(lock: Values, image_side: int | None) -> list[str]:
     return faults
 
 
-def _readable(names: Iterable[object]) -> list[Step]:
+def readable(names: Iterable[object]) -> list[Step | FeatureStep]:
+    """The steps among names that can be read."""
     steps = []
     for name in names:
         try:
-            steps.append(parse_step(name))
+            steps.append(read_step(name))
         except ConfigError:
             continue
     return steps

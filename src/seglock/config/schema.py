@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from seglock.config.folding import Fold, fold_faults
+from seglock.config.packaging import package_faults
 from seglock.config.refusal import Refuse, refusal_faults
 from seglock.config.rules import (
     BASELINE,
@@ -18,7 +19,6 @@ from seglock.config.rules import (
     model_faults,
     network_faults,
     order_faults,
-    package_faults,
     recipe_faults,
     train_faults,
 )
@@ -44,13 +44,13 @@ from seglock.config.section import (
 from seglock.config.timm_names import TIMM, timm_normalisation
 from seglock.methods import FfxPassword
 from seglock.normalisation import IMAGENET, Normalisation
-from seglock.steps import Step, parse_step
+from seglock.steps import FeatureStep, Step, image_steps, read_step, split_steps
 
 NETWORKS = tuple(PUBLISHED_WEIGHTS)
 
 
 def _check_step(name: str) -> str:
-    parse_step(name)
+    read_step(name)
     return name
 
 
@@ -120,18 +120,23 @@ class LockParams(Section):
 
     @property
     def parsed_steps(self) -> list[Step]:
-        """The steps as Step values."""
-        return [parse_step(step) for step in self.steps]
+        """The steps on images."""
+        return image_steps(self.steps)
+
+    @property
+    def feature_steps(self) -> list[FeatureStep]:
+        """The steps on feature maps."""
+        return split_steps(self.steps)[1]
 
     @property
     def block_size(self) -> int | None:
-        """The block side all steps share, or None for the baseline."""
-        return self.parsed_steps[0].block_size if self.steps else None
+        """The block side all steps on images share, or None where there are none."""
+        return next((step.block_size for step in self.parsed_steps), None)
 
     @property
     def method(self) -> str:
-        """``baseline``, ``shf``, ``np``, ``ffx``, or a composition such as ``np+shf``."""
-        return "+".join(step.method for step in self.parsed_steps) or BASELINE
+        """``baseline``, ``shf``, ``np``, ``ffx``, ``chp``, or a composition such as ``np+shf``."""
+        return "+".join(read_step(step).method for step in self.steps) or BASELINE
 
 
 class ModelParams(Section):

@@ -25,7 +25,7 @@ from seglock.transforms import identity
 if TYPE_CHECKING:
     from seglock.config import Params
     from seglock.data import PreparedData, Split
-    from seglock.transforms import Transform
+    from seglock.transforms import FeaturePlan, Transform
 
 Progress = Callable[[int, int], None]
 Made = TypeVar("Made")
@@ -83,30 +83,30 @@ def judge_lock(
     with owner.autocast():  # held over all passes: the weights are rounded to bfloat16 once
         batches = Batches(test, owner, batch_size, classes)
         plain = identity(params.model.normalisation).to_input
-        passes: list[_Pass] = [("plain", owner, plain)]
+        passes: list[_Pass] = [("plain", owner, plain, ())]
         if transform is not None:
             thief = _thief(owner, unlabelled, batch_size, plain)
             own = transform.to_input if encrypted is None else transform.encrypted_to_input
-            passes += [("plain_bn", thief, plain), ("correct", owner, own)]
+            passes += [("plain_bn", thief, plain, ()), ("correct", owner, own, transform.features)]
         count = _Counter(progress, len(batches) * (len(passes) + len(wrong)))
         for batch in batches:
-            for name, predictor, to_input in passes:
+            for name, predictor, to_input, features in passes:
                 images = batch.images
                 if name == "correct" and encrypted is not None:
                     images = owner.upload(encrypted[batch.rows])
-                tally.add(name, batch, predictor(predictor.inputs(to_input, images)))
+                tally.add(name, batch, predictor(predictor.inputs(to_input, images), features))
                 count()
         if rows := tally.keep_extremes(min(pictures, EXTREMES)):
-            for name, predictor, to_input in passes:
+            for name, predictor, to_input, features in passes:
                 known = encrypted if name == "correct" else None
                 images = owner.upload((test.images if known is None else known)[rows])
-                tally.keep(name, rows, predictor(predictor.inputs(to_input, images)))
+                tally.keep(name, rows, predictor(predictor.inputs(to_input, images), features))
         _judge_wrong(owner, batches, wrong, keys, refusals, tally, count)
     share = refusals.item() / max(1, len(wrong) * len(test))
     return tally.result(floors, _key_scores(keys, share, transform))
 
 
-_Pass = tuple[str, Predictor, ToInput]
+_Pass = tuple[str, Predictor, ToInput, Sequence["FeaturePlan"]]
 
 
 def _judge_wrong(
@@ -124,7 +124,7 @@ def _judge_wrong(
     for some in _groups(owner, batches, wrong):
         for batch in batches:
             for index, other in enumerate(some, start=number):
-                prediction = owner(owner.inputs(other.to_input, batch.images))
+                prediction = owner(owner.inputs(other.to_input, batch.images), other.features)
                 keys[index] += batch.targets.matrices(prediction).sum(dim=0)
                 refusals += refused(prediction, tally.answer).sum()
                 if index == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,17 +12,20 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from seglock.errors import EvaluationError
-from seglock.models import FrozenBatchNorm2d
+from seglock.models import ChannelOrder, FrozenBatchNorm2d, permuted
 
 
-def reestimate_batch_norm(model: nn.Module, inputs: Iterable[Tensor]) -> nn.Module:
+def reestimate_batch_norm(
+    model: nn.Module, inputs: Iterable[Tensor], features: Sequence[ChannelOrder] = ()
+) -> nn.Module:
     """A copy of ``model`` in eval mode whose batch-norm statistics are those of ``inputs``.
 
     Statistics are the plain average over the batches; weights, dropout and ``model`` itself stay
     as they are. Frozen batch norm is re-estimated too: whoever holds the weights can thaw it. A
     network without either (group norm) is copied and ``inputs`` is not read.
 
-    inputs: batches (B, 3, H, W) as the network takes them, on its device.
+    inputs: batches (B, 3, H, W) as the network takes them, on its device. features: what a key does
+    to the feature maps meanwhile.
 
     Raises EvaluationError when there is no batch, or one too small to have a variance.
 
@@ -42,7 +45,7 @@ def reestimate_batch_norm(model: nn.Module, inputs: Iterable[Tensor]) -> nn.Modu
         layer.momentum = None  # torch's sign for a cumulative average
         layer.train()
     batches = 0
-    with torch.no_grad():
+    with torch.no_grad(), permuted(twin, features):
         for batch in inputs:
             _pass(twin, batch)
             batches += 1

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seglock.models import ChannelOrder, permuted
+
 
 class ToInput(Protocol):
     """``Transform.to_input`` or ``Transform.encrypted_to_input``."""
@@ -79,9 +81,12 @@ class Predictor:
         """The precision the network runs in."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """(B, 3, H, W) float -> (B, H, W) uint8, the class with the largest logit."""
-        with torch.inference_mode(), self.autocast():
+    def __call__(self, inputs: Tensor, features: Sequence[ChannelOrder] = ()) -> Tensor:
+        """(B, 3, H, W) float -> (B, H, W) uint8, the class with the largest logit.
+
+        features: what a key does to the feature maps.
+        """
+        with torch.inference_mode(), self.autocast(), permuted(self.model, features):
             pieces = [classes_of(self.model(piece)["out"]) for piece in self._pieces(inputs)]
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 

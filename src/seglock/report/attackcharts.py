@@ -12,7 +12,7 @@ from seglock.report.charts import one_legend, ramp
 from seglock.report.method_style import look
 from seglock.report.style import LIGHT, Theme, canvas
 from seglock.results.attack import AttackResult
-from seglock.steps import lock_text, parse_step
+from seglock.steps import image_steps, lock_text, read_step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -243,8 +243,12 @@ def _draw_legend(axes: Axes, looks: Mapping[str, tuple[_Colour, str]]) -> None:
 def _families(locks: Iterable[str], steps: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """Locks by their method, compositions together, each by growing block side."""
     families: dict[str, list[str]] = {}
-    parsed = {lock: [parse_step(step) for step in steps[lock]] for lock in dict.fromkeys(locks)}
-    for lock, parts in sorted(parsed.items(), key=lambda item: item[1][0].block_size):
+    parsed = {lock: [read_step(step) for step in steps[lock]] for lock in dict.fromkeys(locks)}
+    sides = {
+        lock: max((step.block_size for step in image_steps(steps[lock])), default=0)
+        for lock in parsed
+    }
+    for lock, parts in sorted(parsed.items(), key=lambda item: sides[item[0]]):
         name = parts[0].method.upper() if len(parts) == 1 else _COMBINED
         families.setdefault(name, []).append(lock)
     listed = [*dict.fromkeys(parts[0].method.upper() for parts in parsed.values()), _COMBINED]

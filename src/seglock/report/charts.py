@@ -139,7 +139,8 @@ def _draw_bars(axes: Axes, group: Series, theme: Theme) -> None:
     names = ["correct", "plain", "plain, BN\nre-est.", "incorrect"]
     axes.set_xticks(range(len(names)), names)
     axes.tick_params(axis="x", length=0)
-    axes.set_xlabel(f"block side M = {group.block_sizes[0]}")
+    if side := group.block_sizes[0]:
+        axes.set_xlabel(f"block side M = {side}")
 
 
 def one_legend(figure: Figure, columns: int) -> None:

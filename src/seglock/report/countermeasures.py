@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from seglock.results.attack import TIERS
-from seglock.steps import Step, parse_step
+from seglock.steps import Step, image_steps
 
 MOVED = 0.05
 """From this difference in ``regained`` on, a tier counts as moved: a twentieth of the owner's
@@ -32,8 +32,9 @@ def countermeasures(
     """
     groups: dict[int, list[dict[str, Any]]] = {}
     for name in attacked:
-        steps = [parse_step(step) for step in locks[name]["steps"]]
-        if len(steps) < 2 and all(is_published(step) for step in steps):
+        names = locks[name]["steps"]
+        steps = image_steps(names)
+        if not steps or (len(names) < 2 and all(is_published(step) for step in steps)):
             continue
         found = [_part(locks, name, step) for step in steps]
         parts = list(dict.fromkeys(part for part in found if part is not None))
@@ -58,6 +59,7 @@ def countermeasures(
 def is_published(step: Step) -> bool:
     """Whether a step touches as many positions as the paper's.
 
+    >>> from seglock.steps import parse_step
     >>> [is_published(parse_step(name)) for name in ("np-4", "np-4-f50", "np-4-f25", "shf-4-f50")]
     [True, True, False, False]
     """
@@ -82,8 +84,8 @@ def _part(locks: Mapping[str, Figures], name: str, step: Step) -> str | None:
     for other, figures in locks.items():
         if other == name or len(figures["steps"]) != 1:
             continue
-        single = parse_step(figures["steps"][0])
-        if (single.method, single.block_size) != (step.method, step.block_size):
+        (single,) = image_steps(figures["steps"]) or (None,)
+        if single is None or (single.method, single.block_size) != (step.method, step.block_size):
             continue
         if bool(figures["refuse"]) != bool(own["refuse"]):
             continue

@@ -17,7 +17,7 @@ from seglock.methods import METHODS
 from seglock.report.locks import LockResult, baseline_of
 from seglock.report.style import CORRECT, LIGHT, PLAIN, Theme, canvas, colour_mask, palette
 from seglock.results.pictures import VOID
-from seglock.steps import lock_text
+from seglock.steps import image_steps, lock_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,7 @@ def demonstrate(image: NDArray[np.uint8], steps: Sequence[str]) -> NDArray[np.fl
     from seglock.keys import demonstration_key
     from seglock.transforms import compose
 
-    transform = compose(list(steps), key=demonstration_key())
+    transform = compose(image_steps(steps), key=demonstration_key())
     encrypted = np.asarray(transform.encrypt(image[None]))[0]
     shown: NDArray[np.float32] = (encrypted / transform.max_value).astype(np.float32)
     return shown

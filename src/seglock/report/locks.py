@@ -10,7 +10,7 @@ from seglock.errors import ReportError
 from seglock.results.evaluation import EVALUATIONS, Evaluation, PictureScore, Rank, Scores
 from seglock.results.pictures import Pictures
 from seglock.results.training import MODELS, Epoch, Training, read_history
-from seglock.steps import parse_step
+from seglock.steps import split_steps
 
 
 @dataclass(frozen=True)
@@ -95,21 +95,23 @@ class Series:
 
     @property
     def block_sizes(self) -> list[int]:
-        """M of each lock, ascending; a side occurs twice if two locks share it."""
+        """M of each lock, ascending, 0 without steps on images; a side occurs twice if two locks
+        share it."""
         return [result.evaluation.block_size or 0 for result in self.results]
 
 
 def method_label(steps: Sequence[str]) -> str:
     """The methods of a lock in words, without the block side.
 
-    >>> method_label(["np-4-f25", "shf-4"])
-    'NP 25% + SHF'
+    >>> method_label(["np-4-f25", "shf-4", "chp-layer2"])
+    'NP 25% + SHF + CHP layer2'
     """
-    parsed = [parse_step(step) for step in steps]
-    return " + ".join(
+    images, features = split_steps(steps)
+    named = [
         step.method.upper() + ("" if step.percent is None else f" {step.percent}%")
-        for step in parsed
-    )
+        for step in images
+    ]
+    return " + ".join([*named, *(f"{step.method.upper()} {step.layer}" for step in features)])
 
 
 def group_series(results: Sequence[LockResult]) -> list[Series]:

@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Any
 
 from seglock.methods import METHODS
-from seglock.steps import parse_step
+from seglock.steps import image_steps
 
 Cells = Mapping[tuple[int, str], float]
 PUBLISHED_DATASET = "voc2012"
@@ -58,10 +58,12 @@ def table1(summary: Mapping[str, Any]) -> Table1:
     baseline = None
     elsewhere = []
     for name, figures in summary["locks"].items():
-        steps = [parse_step(step) for step in figures["steps"]]
-        if not steps:
+        steps = image_steps(figures["steps"])
+        if not figures["steps"]:
             baseline = figures["owner_miou"]
-        elif len(steps) == 1 and steps[0].percent is None and not figures["refuse"]:
+        elif len(figures["steps"]) > 1 or figures["refuse"]:
+            elsewhere.append(name)
+        elif steps and steps[0].percent is None:
             cell = (steps[0].block_size, steps[0].method)
             if cell in measured:
                 elsewhere.append(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,16 +106,17 @@ def _what_to_find(
             continue
         key = keys[lock.key]
         noted = NotedKey(key)
-        transform = OpenLock(name, lock, normalisation, noted.as_key).transform()
+        opened = OpenLock(name, lock, params.model, key)
+        transform = replace(opened, key=noted.as_key).transform()
         owner = f"lock {name}, key {key.id}"
         needles += noted.needles(transform, owner)
         needles += plan_needles(transform, owner)
-        nonce = OpenLock(name, lock, normalisation, key).encryption_nonce()
-        needles.append(Needle("encrypted split", owner, (nonce,)))
+        needles.append(Needle("encrypted split", owner, (opened.encryption_nonce(),)))
         report.skipped += [f"plan of {name}: chance gives its {p}" for p in too_short(transform)]
-        public = OpenLock(name, lock, normalisation, demonstration_key())
-        if transform.same_plan(public.transform()):
+        if transform.same_plan(replace(opened, key=demonstration_key()).transform()):
             report.skipped.append(f"images of {name}: the public demonstration key gives the same")
+            continue
+        if not transform.steps:  # its images are plain
             continue
         found = _lock_images(root, transform, owner, report)
         report.images += len({needle.what for needle in found})

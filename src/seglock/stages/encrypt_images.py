@@ -59,9 +59,12 @@ def lock_sealer(lock: str, key: str | None, root: Path) -> Sealer:
 
     params = load_params(root / "params.yaml")
     found = find_lock(params, lock)
-    if not found.steps:
+    if not found.parsed_steps or found.feature_steps:
+        has = ", ".join(found.steps) or "none"
         raise ConfigError(
-            "photos are encrypted under a lock with steps", got=f"{lock}, which has none"
+            "photos are encrypted under a lock whose steps are all on images",
+            got=f"{lock}, with steps {has}",
+            fix="name another lock of params.yaml",
         )
     record = PublicRecord.from_file(root / "data" / "keys" / f"{found.key}.json")
     secret = load_key(key or found.key, record=record)

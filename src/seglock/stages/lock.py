@@ -90,7 +90,7 @@ def _opened(params: Params, steps: list[str], key: str, name: str, root: Path) -
     record = PublicRecord.from_file(file) if file.exists() else None
     secret, store = load_key(key, record=record), KeyStore()
     record = record or (store.record(key) if key in store else PublicRecord.of(secret))
-    return OpenLock(name, changed.locks["folded"], params.model.normalisation, secret, record)
+    return OpenLock(name, changed.locks["folded"], params.model, secret, record)
 
 
 def _weights(model: str, params: Params, root: Path) -> Path:

@@ -10,7 +10,6 @@ from seglock import files
 from seglock.config import RefuseParams, find_lock
 from seglock.errors import KeyRefusedError, ModelError
 from seglock.keys import PublicRecord, SecretKey, load_key
-from seglock.normalisation import Normalisation
 from seglock.results.training import MODELS, Training
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from seglock.config import LockParams, Params
+    from seglock.config import LockParams, ModelParams, Params
     from seglock.transforms import Transform, Unauthorised
 
 WEIGHTS = "model.safetensors"
@@ -31,13 +30,13 @@ _UNLEARN = 0.2
 class OpenLock:
     """A lock with its key, which has been checked against ``record``; the baseline has neither.
 
-    ``normalisation`` is its network's. ``retired`` is the same lock under a key that leaked, which
-    training is to unlearn.
+    ``model`` is its network. ``retired`` is the same lock under a key that leaked, which training
+    is to unlearn.
     """
 
     name: str
     params: LockParams
-    normalisation: Normalisation
+    model: ModelParams
     key: SecretKey | None = None
     record: PublicRecord | None = None
     retired: OpenLock | None = None
@@ -48,13 +47,24 @@ class OpenLock:
         return self.key.id if self.key else None
 
     def transform(self) -> Transform:
-        """The lock's transform under its key; the baseline's is the identity."""
+        """The lock's transform under its key; the baseline's is the identity.
+
+        Raises ConfigError for a feature step of a layer that the network has not.
+        """
         from seglock.transforms import compose
 
         lock = self.params
         return compose(
-            lock.steps, self.key, lock.ffx_password, lock.ffx_divisor, self.normalisation
-        )
+            lock.steps, self.key, lock.ffx_password, lock.ffx_divisor,
+            self.model.normalisation, self._channels(),
+        )  # fmt: skip
+
+    def _channels(self) -> dict[str, int] | None:
+        if not self.params.feature_steps:
+            return None
+        from seglock.models import feature_maps
+
+        return feature_maps(self.model)
 
     def unauthorised(self) -> Unauthorised | None:
         """What its network is taught to refuse; None for a lock with neither ``refuse`` nor a key
@@ -94,7 +104,13 @@ class OpenLock:
             return ()
         lock = self.params
         return incorrect_transforms(
-            lock.steps, self.key, count, lock.ffx_password, lock.ffx_divisor, self.normalisation
+            lock.steps,
+            self.key,
+            count,
+            lock.ffx_password,
+            lock.ffx_divisor,
+            self.model.normalisation,
+            self._channels(),
         )
 
     def encryption_nonce(self) -> bytes:
@@ -113,11 +129,11 @@ def open_lock(name: str, params: Params, root: Path) -> OpenLock:
     Raises ConfigError for an unknown name, KeyRefusedError when the secret is missing or does not
     match its record; nothing heavy is imported.
     """
-    lock, normalisation = find_lock(params, name), params.model.normalisation
+    lock = find_lock(params, name)
     if not lock.steps:
-        return OpenLock(name, lock, normalisation)
+        return OpenLock(name, lock, params.model)
     record = PublicRecord.from_file(root / "data" / "keys" / f"{lock.key}.json")
-    return OpenLock(name, lock, normalisation, load_key(lock.key, record=record), record)
+    return OpenLock(name, lock, params.model, load_key(lock.key, record=record), record)
 
 
 def read_training(lock: OpenLock, root: Path) -> Training:

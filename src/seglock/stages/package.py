@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seglock import __version__
-from seglock.config import BASELINE, Params, load_params
+from seglock.config import BASELINE, Params, find_lock, inside_fault, load_params
 from seglock.errors import ReportError
 from seglock.results.attack import read_attacks
 from seglock.results.evaluation import EVALUATIONS, Evaluation
@@ -50,11 +50,15 @@ def package_locks(
     A version that keeps ``search.max_drop`` and ``search.max_regained`` becomes the ``champion``.
 
     Raises, before anything is written, what ``evaluate`` raises for a lock without a trained
-    network or key; ReportError for one that was not evaluated, or evaluated with other weights.
+    network or key; ReportError for one that was not evaluated, or evaluated with other weights;
+    ConfigError for one whose key acts inside the network.
     """
     params = load_params(root / "params.yaml")
     (root / PACKAGES).mkdir(parents=True, exist_ok=True)  # the stage's output, of no lock too
     names = params.package.register if locks is None else locks
+    for name in names:
+        if fault := inside_fault(name, find_lock(params, name).steps):
+            raise fault
     opened = [open_lock(name, params, root) for name in names]
     return [package_opened(one, params, root, onnx=onnx, register=register) for one in opened]
 

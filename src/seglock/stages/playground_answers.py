@@ -101,7 +101,7 @@ class Playground:
         under = replace(opened, key=chosen).transform()
         accesses = {
             f"Key {key}" if own else f"Key {key}, not this lock's": under,
-            "No key": identity(opened.normalisation),
+            "No key": identity(opened.model.normalisation),
             "A wrong key": next(iter(opened.wrong_transforms(1))),
         }
         answers = [
@@ -128,7 +128,8 @@ class Playground:
         from seglock.data.pictures import resized
 
         images = predictor.upload(resized(photo, self._data.image_side)[None])
-        classes = predictor(predictor.inputs(transform.to_input, images))[0].cpu().numpy()
+        inputs = predictor.inputs(transform.to_input, images)
+        classes = predictor(inputs, transform.features)[0].cpu().numpy()
         return Prediction(at_size(classes, photo.size), self._data.classes)
 
     def _words(self, made: Prediction, mask: Path | None) -> str:

@@ -107,7 +107,7 @@ def under(old: OpenLock, key: str, params: Params, epochs: int) -> tuple[OpenLoc
     )
     store = KeyStore()
     secret, record = load_key(key, store=store), store.record(key)
-    return OpenLock(old.name, lock, old.normalisation, secret, record, old), changed
+    return OpenLock(old.name, lock, old.model, secret, record, old), changed
 
 
 def train_on(

@@ -134,7 +134,7 @@ def train_plain(params: Params, root: Path, out: Path) -> Path:
     start = params.model.baseline_weights
     model = params.model.model_copy(update={"initial_weights": start})
     params = params.model_copy(update={"model": model})
-    plain = OpenLock("initial", params.locks[BASELINE], params.model.normalisation)
+    plain = OpenLock("initial", params.locks[BASELINE], params.model)
     data = PreparedData.open(root / "data" / "prepared")
     with tempfile.TemporaryDirectory() as weights:
         fetch_weights(params.model, Path(weights), file=weights_file(start, root))

@@ -20,6 +20,7 @@ from seglock.data import VOID
 from seglock.data.augment import augment, draw_augmentation
 from seglock.errors import TrainingError
 from seglock.evaluation import classes_of, confusion_matrix, mean_iou, reestimate_batch_norm
+from seglock.models import permuted
 from seglock.training.batches import epoch_batches, share_of
 from seglock.training.losses import pixel_loss
 from seglock.training.refusal import batch_norm_still
@@ -93,7 +94,9 @@ def train_epoch(
         if not labelled:
             masks = torch.full_like(masks, VOID)
         # Nothing is compiled for the size of a last, partial batch.
-        runner = loop.compiled if len(whole[step]) == recipe.batch_size else loop.losses
+        whole_batch = len(whole[step]) == recipe.batch_size
+        # What is compiled knows no hook of a permuted feature map.
+        runner = loop.compiled if whole_batch and not loop.transform.features else loop.losses
         if loop.refusal and (weight := loop.refusal.weight(first + step, len(whole))):
             answers = loop.refusal.targets(masks) if labelled else masks
             _add_refusal(loop, loop.refusal, runner, images, answers, first + step, weight)
@@ -180,7 +183,7 @@ def _gradients(
     for number, (some_images, some_masks) in enumerate(parts, 1):
         with _exchange(loop, last=number == count and not more_to_come):
             inputs = loop.runtime.to_input(transform, some_images)
-            with loop.runtime.autocast():
+            with loop.runtime.autocast(), permuted(loop.network, transform.features):
                 losses = runner(inputs, some_masks, most)
             loss = losses["out"]
             total += loss.detach()
@@ -211,7 +214,7 @@ def validate(
     sums = torch.zeros(2, dtype=torch.float64, device=device)
     matrix = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
     for images, masks in source.batches([own[i : i + size] for i in range(0, len(own), size)]):
-        with loop.runtime.autocast():
+        with loop.runtime.autocast(), permuted(network, loop.transform.features):
             logits = network(loop.runtime.to_input(loop.transform, images))["out"]
         sums[0] += pixel_loss(logits, masks)
         sums[1] += (masks != VOID).sum()
@@ -241,7 +244,7 @@ def with_new_statistics(loop: Loop, network: nn.Module, source: Source, count: i
             yield loop.runtime.to_input(loop.transform, images)
 
     with loop.runtime.autocast():
-        return reestimate_batch_norm(network, inputs())
+        return reestimate_batch_norm(network, inputs(), loop.transform.features)
 
 
 def not_finite(what: str, epoch: int, lr: float, step: int | None = None) -> TrainingError:

@@ -7,11 +7,13 @@ same key gives the same plan everywhere.
 """
 
 from seglock.transforms.build import build_transform, compose, identity
+from seglock.transforms.features import FeaturePlan
 from seglock.transforms.incorrect import incorrect_transforms
 from seglock.transforms.transform import Transform
 from seglock.transforms.unauthorised import Unauthorised
 
 __all__ = [
+    "FeaturePlan",
     "Transform",
     "Unauthorised",
     "build_transform",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seglock.errors import TransformError
 from seglock.normalisation import IMAGENET, Normalisation
-from seglock.steps import Step, check_sequence, parse_step
+from seglock.steps import FeatureStep, Step, check_sequence, split_steps
 from seglock.transforms.checks import check_ffx_divisor, check_ffx_password, check_step
+from seglock.transforms.features import plan_features
 from seglock.transforms.plan import Plan, identity_plan
 from seglock.transforms.sequence import plan_sequence
 from seglock.transforms.transform import Transform
@@ -53,24 +54,27 @@ def build_transform(
 
 
 def compose(
-    steps: Sequence[str | Step],
+    steps: Sequence[str | Step | FeatureStep],
     key: SecretKey | None,
     ffx_password: FfxPassword | None = None,
     ffx_divisor: int | None = None,
     normalisation: Normalisation = IMAGENET,
+    channels: Mapping[str, int] | None = None,
 ) -> Transform:
     """Several steps as one transform, applied from left to right in a single pass.
 
     Args:
         steps: names ``METHOD-BLOCK[-fPERCENT]`` or Steps, all with one block side: any SHF and
-            NP, then at most one FFX, then SHF only. No steps: `identity`.
+            NP, then at most one FFX, then SHF only; names ``chp-LAYER`` or FeatureSteps among
+            them act inside the network. No steps: `identity`.
         key: the secret key; None only where there are no steps.
         ffx_password: as for `build_transform`.
         ffx_divisor: as for `build_transform`.
         normalisation: as for `build_transform`.
+        channels: of the layers that feature steps may name (`seglock.models.feature_maps`).
 
     Raises:
-        ConfigError: a step's name that cannot be read.
+        ConfigError: a step's name that cannot be read, or a layer that is not among ``channels``.
         TransformError: an order that the formula does not allow (the message names one that it
             does), or steps without a key.
 
@@ -83,18 +87,28 @@ def compose(
     check_ffx_divisor(ffx_divisor)
     if isinstance(steps, str):
         raise TransformError("steps must be a list of steps", got=repr(steps), fix=f"[{steps!r}]")
-    read = tuple(step if isinstance(step, Step) else parse_step(step) for step in steps)
-    if not read:
+    images, features = split_steps(steps)
+    if not images and not features:
         return identity(normalisation)
-    check_sequence(read)
+    check_sequence([*images, *features])
     if key is None:
         raise TransformError(
             "a transform with steps needs a key",
             got="key=None",
             fix="load one with seglock.keys.load_key, or make one with SecretKey.generate()",
         )
-    plan = plan_sequence(read, key, password)
-    return Transform(read, for_network(plan, ffx_divisor, normalisation), password)
+    plan = plan_sequence(images, key, password, features)
+    inside = plan_features(features, images, key, password, channels)
+    return Transform(tuple(images), for_network(plan, ffx_divisor, normalisation), password, inside)
+
+
+def under(key: SecretKey, right: Transform) -> Transform:
+    """The same steps under another key."""
+    steps: list[str | Step | FeatureStep] = [*right.steps]
+    steps += [plan.step for plan in right.features]
+    channels = {plan.step.layer: len(plan.order) for plan in right.features}
+    seen = right._plan.divisor, right._plan.normalisation
+    return compose(steps, key, right.ffx_password, *seen, channels)
 
 
 def for_network(plan: Plan, ffx_divisor: int | None, normalisation: Normalisation) -> Plan:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, overload
 
 from seglock.errors import EvaluationError
 from seglock.keys import derive_permutation
 from seglock.normalisation import IMAGENET, Normalisation
-from seglock.steps import Step
-from seglock.transforms.build import compose, for_network
+from seglock.steps import FeatureStep, Step
+from seglock.transforms.build import compose, for_network, under
 from seglock.transforms.checks import check_ffx_password
 from seglock.transforms.key_space import small_space
 from seglock.transforms.transform import Transform
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 
 def incorrect_transforms(
-    steps: Sequence[str | Step],
+    steps: Sequence[str | Step | FeatureStep],
     key: SecretKey,
     count: int,
     ffx_password: FfxPassword | None = None,
     ffx_divisor: int | None = None,
     normalisation: Normalisation = IMAGENET,
+    channels: Mapping[str, int] | None = None,
 ) -> Sequence[Transform]:
     """``count`` transforms of the same steps whose plans differ from the right one.
 
@@ -44,9 +45,9 @@ def incorrect_transforms(
     >>> len(incorrect_transforms(["np-1"], demonstration_key(), 100))
     2
     """
-    right = compose(steps, key, ffx_password, ffx_divisor, normalisation)
+    right = compose(steps, key, ffx_password, ffx_divisor, normalisation, channels)
     password = check_ffx_password(ffx_password)
-    plans = small_space(right.steps, password, limit=count + 1)
+    plans = None if right.features else small_space(right.steps, password, limit=count + 1)
     if plans is not None and len(plans) == 1:
         raise EvaluationError(
             "a lock must have more than one plan for a key to be wrong",
@@ -59,13 +60,7 @@ def incorrect_transforms(
         taken = (for_network(plan, ffx_divisor, normalisation) for plan in ordered)
         every = (Transform(right.steps, plan, password) for plan in taken)
         return [other for other in every if not other.same_plan(right)]
-    return WrongKeys(
-        right,
-        lambda number: compose(
-            right.steps, key.wrong(number), password, ffx_divisor, normalisation
-        ),
-        count,
-    )
+    return WrongKeys(right, lambda number: under(key.wrong(number), right), count)
 
 
 class WrongKeys(Sequence[Transform]):

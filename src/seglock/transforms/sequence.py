@@ -18,11 +18,17 @@ if TYPE_CHECKING:
 
     from seglock.keys import SecretKey
     from seglock.methods import FfxPassword
-    from seglock.steps import Step
+    from seglock.steps import FeatureStep, Step
 
 
-def plan_use(draw: str, position: int, steps: Sequence[Step], ffx_password: FfxPassword) -> str:
-    """The use under which the step at ``position`` (from 0) draws from its key.
+def plan_use(
+    draw: str,
+    position: int,
+    steps: Sequence[Step],
+    ffx_password: FfxPassword,
+    features: Sequence[FeatureStep] = (),
+) -> str:
+    """The use under which the step at ``position`` (from 0) of its kind draws from its key.
 
     It names the whole sequence and, where a step has a password, where that comes from: what two
     different sequences draw from one key has nothing in common, and an option that a lock has no
@@ -34,16 +40,25 @@ def plan_use(draw: str, position: int, steps: Sequence[Step], ffx_password: FfxP
     """
     names = (f"{step.method}-{step.block_size}-{step.count}" for step in steps)
     kinds = (f"-{ffx_password}" if METHODS[step.method].has_password else "" for step in steps)
-    sequence = "+".join(name + kind for name, kind in zip(names, kinds, strict=True))
+    drawn = (name + kind for name, kind in zip(names, kinds, strict=True))
+    sequence = "+".join([*drawn, *map(str, features)])
     return f"plan/{draw}/{position}/{sequence}"
 
 
-def plan_sequence(steps: Sequence[Step], key: SecretKey, ffx_password: FfxPassword) -> Plan:
-    """One plan for all steps, applied from left to right; each draws from its own derived key."""
+def plan_sequence(
+    steps: Sequence[Step],
+    key: SecretKey,
+    ffx_password: FfxPassword,
+    features: Sequence[FeatureStep] = (),
+) -> Plan:
+    """One plan for all steps, applied from left to right; each draws from its own derived key.
+
+    features: the feature steps of the same lock.
+    """
 
     def plan(position: int, step: Step) -> Plan:
         def use(draw: str) -> str:
-            return plan_use(draw, position, steps, ffx_password)
+            return plan_use(draw, position, steps, ffx_password, features)
 
         draws = Draws(
             step.positions,
@@ -54,7 +69,8 @@ def plan_sequence(steps: Sequence[Step], key: SecretKey, ffx_password: FfxPasswo
         )
         return changed(step, METHODS[step.method].draw(draws))
 
-    return reduce(compose_plans, (plan(*numbered) for numbered in enumerate(steps)))
+    plans = [plan(*numbered) for numbered in enumerate(steps)]
+    return reduce(compose_plans, plans) if plans else identity_plan(1)
 
 
 def every_plan(step: Step, ffx_password: FfxPassword) -> Iterator[Plan]:

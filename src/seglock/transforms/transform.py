@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
@@ -9,10 +10,12 @@ import numpy as np
 from seglock.errors import TransformError
 from seglock.methods import FfxPassword
 from seglock.methods.ffx import FFX_RANGE, FROM_KEY
+from seglock.methods.method import CAP
 from seglock.normalisation import Normalisation
-from seglock.steps import Step
+from seglock.steps import FeatureStep, Step
 from seglock.transforms.apply import apply_plan, count_outside, input_of, undo_plan
 from seglock.transforms.checks import check_images
+from seglock.transforms.features import FeaturePlan
 from seglock.transforms.key_space import key_space_bits
 from seglock.transforms.plan import DTypeName, Plan, refuse_to_write, signed_permutation
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 class Transform:
     """Encrypts images block by block under one plan; made by `build_transform` or `compose`.
+
+    What the same key does inside the network stands beside it as `features`.
 
     ``repr`` shows the steps only. A transform is worth as much as its key and refuses to be
     pickled, copied or written; keep its steps and the key's name instead.
@@ -39,19 +44,29 @@ class Transform:
         (24, True)
     """
 
-    __slots__ = ("_ffx_password", "_plan", "_steps")
+    __slots__ = ("_features", "_ffx_password", "_plan", "_steps")
 
     def __init__(
-        self, steps: tuple[Step, ...], plan: Plan, ffx_password: FfxPassword = FROM_KEY
+        self,
+        steps: tuple[Step, ...],
+        plan: Plan,
+        ffx_password: FfxPassword = FROM_KEY,
+        features: tuple[FeaturePlan, ...] = (),
     ) -> None:
         self._steps = steps
+        self._features = features
         self._plan = plan
         self._ffx_password = ffx_password
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The steps, applied from left to right; empty for the identity."""
+        """The steps on images, applied from left to right; empty for the identity."""
         return self._steps
+
+    @property
+    def features(self) -> tuple[FeaturePlan, ...]:
+        """What the key does to feature maps, for `permuted`."""
+        return self._features
 
     @property
     def ffx_password(self) -> FfxPassword:
@@ -81,7 +96,8 @@ class Transform:
     @property
     def key_space_bits(self) -> float:
         """log2 of the number of distinct plans, 256 at most; see `key_space`."""
-        return key_space_bits(self._steps, self._ffx_password)
+        inside = sum(plan.bits for plan in self._features)
+        return min(math.log2(CAP), key_space_bits(self._steps, self._ffx_password) + inside)
 
     def encrypt(self, images: Images) -> Images:
         """Encrypt a batch.
@@ -169,20 +185,29 @@ class Transform:
             TransformError: where a step does anything else to values, as FFX does.
         """
         found = signed_permutation(self._plan)
-        if found is None:  # raised here, where a traceback with locals shows no array
+        if found is None or self._features:
+            del found  # a traceback may be shown with its locals
             raise TransformError(
                 "only steps that move or negate values can be folded",
-                got=", ".join(map(str, self.steps)),
+                got=", ".join(map(str, self._named)),
                 fix="use shf and np, or train a lock with these steps instead",
             )
         return found
 
     def same_plan(self, other: Transform) -> bool:
-        """Whether both turn every image into the same one, also where their keys differ."""
-        return self._plan.equals(other._plan)
+        """Whether both do the same to every image and feature map, also where keys differ."""
+        return (
+            self._plan.equals(other._plan)
+            and len(self._features) == len(other._features)
+            and all(map(FeaturePlan.equals, self._features, other._features))
+        )
 
     def __repr__(self) -> str:
-        return f"Transform([{', '.join(map(str, self._steps))}])"
+        return f"Transform([{', '.join(map(str, self._named))}])"
+
+    @property
+    def _named(self) -> list[Step | FeatureStep]:
+        return [*self._steps, *(plan.step for plan in self._features)]
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         refuse_to_write("Transform")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seglock.methods import METHODS
-from seglock.transforms.build import compose, identity
+from seglock.transforms.build import identity, under
 from seglock.transforms.exchange import neighbour
+from seglock.transforms.features import FeaturePlan
 from seglock.transforms.transform import Transform
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ class Unauthorised:
 
     def draw(self, number: int) -> Draw:
         """The ``number``-th draw, from 0."""
-        steps = "+".join(map(str, self.right.steps))
+        features = (plan.step for plan in self.right.features)
+        steps = "+".join(map(str, [*self.right.steps, *features]))
         use = f"refuse/{steps}/{self.right.ffx_password}/{number}"
         rng = np.random.default_rng(int.from_bytes(self.key.derive(use)))
         kind, statistics = rng.random(2)
@@ -69,17 +71,27 @@ class Unauthorised:
         return Draw(transform, bool(statistics < (_HALF if by_batch is None else by_batch)))
 
     def _other(self, use: str) -> Transform:
-        right, plan = self.right, self.right._plan
-        seen = plan.divisor, plan.normalisation
-        keys = (self.key.wrong(attempt, use) for attempt in count())
-        others = (compose(right.steps, key, right.ffx_password, *seen) for key in keys)
+        right = self.right
+        others = (under(self.key.wrong(attempt, use), right) for attempt in count())
         return next(other for other in others if not other.same_plan(right))
 
     def _near(self, rng: np.random.Generator) -> Transform:
         right, plan = self.right, self.right._plan
+        if right.features and (not right.steps or rng.random() < _HALF):
+            return self._near_inside(rng)
         shuffles = any(METHODS[step.method].moves for step in right.steps)
         for _ in range(rng.integers(1, MOST_EXCHANGES, endpoint=True)):
             plan = neighbour(plan, rng, shuffles=shuffles)
         while plan.equals(right._plan):  # they undid each other
             plan = neighbour(plan, rng, shuffles=shuffles)
-        return Transform(right.steps, plan, right.ffx_password)
+        return Transform(right.steps, plan, right.ffx_password, right.features)
+
+    def _near_inside(self, rng: np.random.Generator) -> Transform:
+        right, near = self.right, list(self.right.features)
+        place = rng.integers(len(near))
+        order = near[place].order.copy()
+        exchanges = rng.integers(1, MOST_EXCHANGES, endpoint=True)
+        chosen = rng.choice(len(order), (exchanges, 2), replace=False)  # none undoes another
+        order[chosen] = order[chosen[:, ::-1]]
+        near[place] = FeaturePlan(near[place].step, order)
+        return Transform(right.steps, right._plan, right.ffx_password, tuple(near))
