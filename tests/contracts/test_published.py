@@ -146,6 +146,8 @@ def right_mask() -> int:
 
 @pytest.mark.parametrize("name", EVERYTHING)
 def test_a_reader_who_tries_every_mask_keeps_hundreds(name: str) -> None:
+    if reason := find_any(name).why_not(scene("np-2").facts):
+        pytest.skip(reason)
     allowed, is_found = possible(name)
     assert right_mask() in allowed
     # Who has only what is published does not have the ciphertexts and pairs of T2 and T3 either.
@@ -155,7 +157,8 @@ def test_a_reader_who_tries_every_mask_keeps_hundreds(name: str) -> None:
 
 def test_all_results_together_leave_hundreds() -> None:
     allowed = frozenset(range(924))
-    for name in EVERYTHING:
+    facts = scene("np-2").facts
+    for name in (name for name in EVERYTHING if not find_any(name).why_not(facts)):
         allowed &= possible(name)[0]
     assert len(allowed) >= NOT_FOUND
     assert right_mask() in allowed
