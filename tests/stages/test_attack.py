@@ -10,11 +10,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from seglock import files
-from seglock.config import load_params
+from seglock.config import ModelParams, load_params
 from seglock.errors import AttackError, ConfigError, KeyRefusedError, ModelError
-from seglock.stages.attack import attack_lock
+from seglock.models import fetch_weights, read_weights
+from seglock.models.initial import WEIGHTS_FILE
+from seglock.stages.attack import attack_lock, published_start
 from seglock.stages.evaluate import evaluate_locks
 from seglock.stages.summary import summarise_lock
 from seglock.tracking import MemoryTracker
@@ -190,3 +193,26 @@ def test_another_key_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("SEGLOCK_KEY_DIR", str(project / "elsewhere"))
     with pytest.raises(KeyRefusedError):
         attack_lock("np-2", project)
+
+
+@pytest.mark.parametrize("by_baseline", [False, True])
+def test_a_thief_has_the_published_weights_that_training_began_with(
+    tmp_path: Path, by_baseline: bool
+) -> None:
+    model = ModelParams(
+        name="timm/tf_efficientnet_lite0",
+        initial_weights="baseline" if by_baseline else "imagenet",
+        baseline_weights="imagenet" if by_baseline else "none",
+    )
+    fetch_weights(model.model_copy(update={"initial_weights": "imagenet"}), tmp_path)
+    shipped = read_weights(tmp_path / WEIGHTS_FILE)
+    if not by_baseline:
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "weights").symlink_to(tmp_path)
+    network = published_start(model, 3, tmp_path)
+    assert network is not None
+    stem = "backbone.conv_stem.weight"
+    assert torch.equal(network.state_dict()[stem], shipped[stem])
+    assert (
+        published_start(model.model_copy(update={"initial_weights": "none"}), 3, tmp_path) is None
+    )

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,7 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seglock import __version__, files
-from seglock.config import FOLDED, AttackParams, Params, load_params, override
+from seglock.config import (
+    BASELINE,
+    FOLDED,
+    AttackParams,
+    ModelParams,
+    Params,
+    load_params,
+    override,
+)
 from seglock.errors import AttackError
 from seglock.results.attack import ATTACKS, FIGURES, AttackResult
 from seglock.results.standing import most_beyond, strongest
@@ -95,17 +104,32 @@ def open_scene(lock: OpenLock, params: Params, data: PreparedData, root: Path) -
     """A lock with its trained network, attacked with the images that ``attack.images`` names, and
     with another folded lock of the project where there is one."""
     from seglock.attacks import Scene
-    from seglock.models import build_model, load_initial_weights, load_model
-    from seglock.models.initial import PUBLISHED
+    from seglock.models import load_model
 
     attacker = data.val if params.attack.images == "val" else data.train
-    weights, public = root / MODELS / lock.name / WEIGHTS, None
-    network = load_model(weights, params.model, data.num_classes)
-    if params.model.initial_weights in PUBLISHED:
-        public = build_model(params.model, data.num_classes)
-        load_initial_weights(public, root / "data" / "weights")
-    scene = Scene(network, lock.transform(), lock.params, data, params, attacker, data.test, public)
-    return replace(scene, colluder=_colluder(lock, params, data, root))
+    network = load_model(root / MODELS / lock.name / WEIGHTS, params.model, data.num_classes)
+    scene = Scene(network, lock.transform(), lock.params, data, params, attacker, data.test)
+    public = published_start(params.model, data.num_classes, root)
+    return replace(scene, public=public, colluder=_colluder(lock, params, data, root))
+
+
+def published_start(model: ModelParams, num_classes: int, root: Path) -> nn.Module | None:
+    """The network with the published weights that training began with, or the baseline's that it
+    began with; None where neither did."""
+    from seglock.models import build_model, fetch_weights, load_initial_weights
+    from seglock.models.initial import PUBLISHED
+
+    by_baseline = model.initial_weights == BASELINE
+    start = model.baseline_weights if by_baseline else model.initial_weights
+    if start not in PUBLISHED:
+        return None
+    network, weights = build_model(model, num_classes), root / "data" / "weights"
+    with tempfile.TemporaryDirectory() as folder:
+        if by_baseline:  # data/weights has what the baseline came to
+            weights = Path(folder)
+            fetch_weights(model.model_copy(update={"initial_weights": start}), weights)
+        load_initial_weights(network, weights)
+    return network
 
 
 def _colluder(
