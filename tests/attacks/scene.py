@@ -136,7 +136,8 @@ def scene(
     network = build_model(ModelParams(width=WIDTH), CLASSES)
     colluder = (copy.deepcopy(network), compose(steps, THIRD)) if can_fold else None
     if colluder:
-        seglock.fold(*colluder)
+        with torch.random.fork_rng():  # what is trained is the same with one and without
+            seglock.fold(*colluder)
     if epochs:
         fit(network, transform, train, epochs)
     return Scene(transform, facts, network.eval(), attacker, test, colluder=colluder)
