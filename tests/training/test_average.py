@@ -100,10 +100,10 @@ def test_all_images_count_in_batches_of_nearly_equal_size(
 ) -> None:
     sizes: list[int] = []
 
-    def seen(network: nn.Module, inputs: Any) -> nn.Module:
+    def seen(network: nn.Module, inputs: Any, *plans: Any) -> nn.Module:
         batches = list(inputs)
         sizes.extend(map(len, batches))
-        return reestimate_batch_norm(network, batches)
+        return reestimate_batch_norm(network, batches, *plans)
 
     monkeypatch.setattr("seglock.training.epoch.reestimate_batch_norm", seen)
     run(tmp_path, batch_size=5, accumulate=1, epochs=1, reestimate_batch_norm=True)
