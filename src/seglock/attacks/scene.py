@@ -94,7 +94,7 @@ class Scene:
             stolen,
             self.device,
             images,
-            public=copy.deepcopy(self.public).to(self.device) if self.public else None,
+            public=self.public.to(self.device) if self.public else None,
             unfolded_stem=self._unfolded_stem(),
             labelled_of=len(self.data.train),
             batch_size=self.params.evaluate.batch_size,

@@ -27,7 +27,7 @@ from seglock.config import (
     load_params,
     override,
 )
-from seglock.errors import AttackError
+from seglock.errors import AttackError, KeyRefusedError
 from seglock.results.attack import ATTACKS, FIGURES, AttackResult
 from seglock.results.standing import most_beyond, strongest
 from seglock.results.training import MODELS, Training
@@ -142,8 +142,9 @@ def _colluder(
         weights = root / MODELS / name / WEIGHTS
         is_second = other.fold in FOLDED and other.block_size == lock.params.block_size
         if is_second and other.key != lock.params.key and weights.is_file():
-            network = load_model(weights, params.model, data.num_classes)
-            return network, open_lock(name, params, root).transform()
+            with contextlib.suppress(KeyRefusedError):  # whose key is not here colludes with nobody
+                transform = open_lock(name, params, root).transform()
+                return load_model(weights, params.model, data.num_classes), transform
     return None
 
 
