@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seglock.errors import ConfigError
 from seglock.keys import derive_permutation
 from seglock.steps import FeatureStep
-from seglock.transforms.plan import refuse_to_write
+from seglock.transforms.plan import Unwritable
 from seglock.transforms.sequence import plan_use
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FeaturePlan:
+class FeaturePlan(Unwritable):
     """What a key does to the output of one layer: channel ``i`` becomes channel ``order[i]``.
 
     order: int64 (C,), a permutation. A plan is worth as much as its key: it never prints the order
@@ -55,12 +55,6 @@ class FeaturePlan:
 
     def __repr__(self) -> str:
         return f"FeaturePlan({self.step})"
-
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        refuse_to_write("FeaturePlan")
-
-    def __getstate__(self) -> NoReturn:
-        refuse_to_write("FeaturePlan")
 
 
 def plan_features(

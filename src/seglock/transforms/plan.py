@@ -21,8 +21,23 @@ IDENTITY: NDArray[np.int16] = np.arange(LEVELS, dtype=np.int16)
 COMPLEMENT: NDArray[np.int16] = IDENTITY[::-1].copy()
 
 
+class Unwritable:
+    """What is worth as much as a key: it can be neither pickled nor copied."""
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TransformError(
+            f"a {type(self).__name__} is as secret as its key and must not be pickled or copied",
+            fix="keep its steps, and build it again with seglock.compose(steps, key=key)",
+        )
+
+    def __getstate__(self) -> NoReturn:
+        self.__reduce_ex__(2)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class Plan:
+class Plan(Unwritable):
     """The formula ``y[i] = tables[selector[i]][x[permutation[i]]]`` over one flattened block.
 
     A block of side M flattens to n = 3 * M * M values: row, then column, then channel fastest.
@@ -92,12 +107,6 @@ class Plan:
     def __repr__(self) -> str:
         return f"Plan(block_size={self.block_size})"
 
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        refuse_to_write("Plan")
-
-    def __getstate__(self) -> NoReturn:
-        refuse_to_write("Plan")
-
 
 def _stored(permutation: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
     """A copy in the smallest type, or the one array that all plans share which move nothing."""
@@ -110,14 +119,6 @@ def _stored(permutation: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
 @lru_cache(maxsize=4)
 def _unmoved(size: int) -> NDArray[np.integer[Any]]:
     return np.arange(size, dtype=np.min_scalar_type(size - 1))
-
-
-def refuse_to_write(kind: str) -> NoReturn:
-    """Raise the error for pickling or copying what is worth as much as a key."""
-    raise TransformError(
-        f"a {kind} is as secret as its key and must not be pickled or copied",
-        fix="keep its steps, and build it again with seglock.compose(steps, key=key)",
-    )
 
 
 def dtype_of(reach: int) -> DTypeName:

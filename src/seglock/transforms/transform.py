@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from seglock.transforms.apply import apply_plan, count_outside, input_of, undo_p
 from seglock.transforms.checks import check_images
 from seglock.transforms.features import FeaturePlan
 from seglock.transforms.key_space import key_space_bits
-from seglock.transforms.plan import DTypeName, Plan, refuse_to_write, signed_permutation
+from seglock.transforms.plan import DTypeName, Plan, Unwritable, signed_permutation
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Images = TypeVar("Images", torch.Tensor, NDArray[Any])
 
 
-class Transform:
+class Transform(Unwritable):
     """Encrypts images block by block under one plan; made by `build_transform` or `compose`.
 
     What the same key does inside the network stands beside it as `features`.
@@ -208,9 +208,3 @@ class Transform:
     @property
     def _named(self) -> list[Step | FeatureStep]:
         return [*self._steps, *(plan.step for plan in self._features)]
-
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        refuse_to_write("Transform")
-
-    def __getstate__(self) -> NoReturn:
-        refuse_to_write("Transform")
