@@ -198,27 +198,41 @@ def make_evaluation_fixture() -> Callable[..., dict[str, Any]]:
     return make_evaluation
 
 
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A rendered demo project of four locks; tests only read it."""
-    from seglock.stages.report import write_report
+def sketch(patch: pytest.MonkeyPatch) -> None:
+    """Figures are files with nothing in them: for tests of what a report says, since matplotlib
+    takes nearly all of its time."""
+    from PIL import Image
 
-    root = write_project(tmp_path_factory.mktemp("demo"), DEMO)
-    write_report(root)
-    return root
+    from seglock.report.illustrations import Illustration
+
+    def draw(folder: Path, name: str, alt: str, _drawing: Any) -> Illustration:
+        path = folder / f"{name}.png"
+        Image.new("RGB", (8, 8)).save(path)
+        return Illustration(alt, 8, path, None)
+
+    patch.setattr("seglock.report.illustrations._draw", draw)
 
 
 @pytest.fixture
 def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are files of their size, with nothing in them: for tests of what a report says,
-    since matplotlib takes most of its time."""
-    from PIL import Image
+    """See `sketch`."""
+    sketch(monkeypatch)
 
-    def save(figure: Any, path: Path) -> None:
-        width, height = figure.get_size_inches() * figure.dpi
-        Image.new("RGB", (round(width), round(height))).save(path)
 
-    monkeypatch.setattr("seglock.report.style.save", save)
+def write_sketch(root: Path) -> Path:
+    """The same for what several tests read: the report of ``root``, which comes back."""
+    from seglock.stages.report import write_report
+
+    with pytest.MonkeyPatch.context() as patch:
+        sketch(patch)
+        write_report(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A rendered demo project of four locks, its figures sketched; tests only read it."""
+    return write_sketch(write_project(tmp_path_factory.mktemp("demo"), DEMO))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from seglock.report.numbers import NOTHING
 from seglock.report.templating import render
 from seglock.results.attack import TIERS, AttackResult
 from seglock.stages.report import write_report
-from tests.report.conftest import DEMO, write_project
+from tests.report.conftest import DEMO, write_project, write_sketch
 from tests.report.suites import FLOOR, make_attack, make_proximity, make_trained, put
 from tests.report.test_page import Page
 
@@ -156,8 +156,7 @@ def test_a_lock_that_gives_its_owner_nothing_comes_last() -> None:
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A rendered project with attacks on two of its locks, and analyses of two."""
     root = write_project(tmp_path_factory.mktemp("board"), DEMO, pictures=0)
-    write_report(put(root, [*SUITE, make_proximity("np-4"), make_proximity("ffx-4")]))
-    return root
+    return write_sketch(put(root, [*SUITE, make_proximity("np-4"), make_proximity("ffx-4")]))
 
 
 def test_the_page_ranks_marks_and_tells_what_was_spent(written: Path) -> None:

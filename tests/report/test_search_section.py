@@ -15,7 +15,7 @@ from seglock.report.searchsummary import advice_sentence, keys_sentence
 from seglock.report.templating import render
 from seglock.results.study import STUDY_FILE, Study
 from seglock.stages.report import write_report
-from tests.report.conftest import DEMO, write_project
+from tests.report.conftest import DEMO, write_project, write_sketch
 from tests.report.studies import THIEF, make_study
 from tests.report.test_page import check_self_contained, read_page
 from tests.report.test_stages import FILES, run
@@ -36,8 +36,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A rendered project with a study; tests only read it."""
     root = write_project(tmp_path_factory.mktemp("searched"), DEMO, pictures=1)
     add_study(root, make_study())
-    write_report(root)
-    return root
+    return write_sketch(root)
 
 
 def test_the_page_stays_one_file_and_gets_a_companion(searched: Path) -> None:
