@@ -45,7 +45,7 @@ def test_malformed_names_are_refused(name: str) -> None:
         parse_step(name)
 
 
-@pytest.mark.parametrize("name", ["chp-layer2", "chp-block0", "chp-maxpool"])
+@pytest.mark.parametrize("name", ["chp-layer2", "chp-block0", "chp-blocks.3"])
 def test_feature_steps_are_told_from_steps_on_images(name: str) -> None:
     step = read_step(name)
     assert isinstance(step, FeatureStep)
@@ -58,7 +58,7 @@ def test_feature_steps_are_told_from_steps_on_images(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["chp-", "chp-2", "chp-Layer2", "chp-a-b", "chp-layer2-f50", "chp"]
+    "name", ["chp-", "chp-2", "chp-Layer2", "chp-a-b", "chp-layer2-f50", "chp", "chp-blocks."]
 )
 def test_malformed_feature_steps_are_refused(name: str) -> None:
     with pytest.raises(ConfigError):

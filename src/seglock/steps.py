@@ -29,7 +29,7 @@ SEARCHABLE_BITS = 64
 LEAST_CHANNELS = 21
 """Of a feature map that is permuted: fewer have a key space below ``SEARCHABLE_BITS``."""
 _STEP = re.compile(r"(?P<method>[a-z]+)-(?P<block>[0-9]+)(?:-f(?P<percent>[0-9]+))?")
-_FEATURE = re.compile(r"chp-(?P<layer>[a-z][a-z0-9]*)")
+_FEATURE = re.compile(r"chp-(?P<layer>[a-z][a-z0-9_]*(?:\.[0-9]+)?)")
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Step:
 class FeatureStep:
     """A keyed permutation of the channels of what one layer of the network gives.
 
-    layer: by its name in the network's backbone; one that has only a number there is called
-    ``block`` and that number.
+    layer: by its name in the network's backbone, such as ``layer2`` or ``blocks.3``; one that has
+    only a number there is called ``block`` and that number.
     """
 
     layer: str

@@ -39,16 +39,21 @@ class ChannelOrder(Protocol):
 
 
 def layers_of(network: nn.Module) -> dict[str, nn.Module]:
-    """The layers of a network's backbone by name; one that has only a number is ``blockN``."""
-    named = network.get_submodule("backbone").named_children()
-    return {f"block{name}" if name.isdigit() else name: layer for name, layer in named}
+    """The layers of a network's backbone by name, in order, each before the parts of its sequence,
+    which are ``NAME.0``, ``NAME.1``, ...; one that has only a number is ``blockN``."""
+    found = dict[str, nn.Module]()
+    for name, layer in network.get_submodule("backbone").named_children():
+        found[f"block{name}" if name.isdigit() else name] = layer
+        if isinstance(layer, nn.Sequential) and not name.isdigit():
+            found |= {f"{name}.{number}": part for number, part in enumerate(layer)}
+    return found
 
 
 def feature_maps(params: ModelParams) -> dict[str, int]:
     """The layers of the network's backbone that give one feature map, by name, with its channels.
 
-    Those of fewer than ``LEAST_CHANNELS`` are left out. The network is built and run without
-    memory.
+    Those of fewer than ``LEAST_CHANNELS`` are left out, and so are parts of a sequence that is run
+    as a whole. The network is built and run without memory.
 
     >>> from seglock.config import ModelParams
     >>> feature_maps(ModelParams(name="fcn_small", width=24))
@@ -67,7 +72,9 @@ def feature_maps(params: ModelParams) -> dict[str, int]:
 
             stack.callback(layer.register_forward_hook(note).remove)
         network(images)
-    return {name: count for name, count in found.items() if count >= LEAST_CHANNELS}
+    parts = {name for name in found if "." in name and name.partition(".")[0] in found}
+    few = {name for name, count in found.items() if count < LEAST_CHANNELS}
+    return {name: count for name, count in found.items() if name not in parts | few}
 
 
 class _Hook:
