@@ -12,7 +12,7 @@ import pytest
 from seglock.search import interrupts
 from tests.postgres import _server, postgres  # noqa: F401 - fixtures
 from tests.search.project import make_root
-from tests.search.small_study import AWAY, without_waiting_for_the_disk
+from tests.search.small_study import AWAY, not_judged, without_waiting_for_the_disk
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,11 +29,13 @@ def _small_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def study_root(_small_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project of its own to run small studies in; no tracking server answers there."""
+    """A project of its own to run small studies in; no tracking server answers there, and which
+    parameters matter is not judged (that is test_importance's)."""
     root = tmp_path / "project"
     shutil.copytree(_small_project, root)
     monkeypatch.chdir(root)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", AWAY)
+    monkeypatch.setattr("seglock.search.outcome.importances", not_judged)
     return root
 
 

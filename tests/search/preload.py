@@ -4,7 +4,6 @@ import gc
 
 import alembic.command
 import optuna
-import optuna.importance._fanova._fanova
 import optuna.storages._rdb.models
 import optuna.trial
 import sqlalchemy.dialects.postgresql
@@ -12,7 +11,6 @@ import sqlalchemy.dialects.sqlite
 
 import seglock.data
 import seglock.search.coordinator
-import seglock.search.importance
 import seglock.tracking
 import seglock.tracking.runs
 import tests.search.small_study

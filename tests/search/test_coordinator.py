@@ -62,7 +62,7 @@ def test_no_trials_begin_no_study(study_root: Path) -> None:
 def test_baselines_of_a_cost_come_before_its_trials(study_root: Path) -> None:
     executor = FakeExecutor(3)
     space = {"steps": ["np"], "block_size": [2, 4, 8], "epochs": [2, 3]}
-    outcome, _ = run(study_root, executor, trials=12, space=space, baseline_seeds=3)
+    outcome, _ = run(study_root, executor, trials=7, space=space, baseline_seeds=3)
     done: set[str] = set()
     for job in executor.seen:
         cost = f"e{job.params['train']['epochs']}-s{job.params['data']['image_side']}"
@@ -131,7 +131,7 @@ def test_three_failures_in_a_row_stop_the_study(
 ) -> None:
     executor = FakeExecutor(workers, fails=failing("np", "shf", "ffx"))
     with pytest.raises(TrainingError, match="3 failures in a row") as stopped:
-        run(study_root, executor, trials=8, retries=retries)
+        run(study_root, executor, trials=5, retries=retries)
     assert "its worker was killed" in str(stopped.value)
     # Of trials that were under way together, one failure counts: so many more are seen.
     assert 3 <= len([job for job in executor.seen if job.steps]) <= 3 * workers
@@ -139,8 +139,8 @@ def test_three_failures_in_a_row_stop_the_study(
     assert "RUNNING" not in states
     assert "WAITING" in states
     assert all(run.status != "RUNNING" for run in RunRecord.every(study_root))
-    outcome, _ = run(study_root, trials=8)
-    assert outcome.counts.complete == 8 - (1 if retries == 0 else 0)
+    outcome, _ = run(study_root, trials=5)
+    assert outcome.counts.complete == 5 - (1 if retries == 0 else 0)
     assert outcome.counts.running == 0
 
 
@@ -155,9 +155,9 @@ def test_a_lost_node_with_many_trials_does_not_stop_the_study(study_root: Path) 
             return [Failed(job.id, "its node was lost", permanent=False) for job in jobs]
 
     executor = Node(workers=5)
-    outcome, observer = run(study_root, executor, trials=8, retries=0)
+    outcome, observer = run(study_root, executor, trials=6, retries=0)
     assert executor.lost
-    assert outcome.counts.complete == 8 - 1  # with no retries, the one that counts is given up
+    assert outcome.counts.complete == 6 - 1  # with no retries, the one that counts is given up
     assert outcome.counts.failed == 1
     assert len([text for text in observer.said if "its node was lost" in text]) == 4
     # The others had bad luck, which uses up nothing.
@@ -209,13 +209,17 @@ def test_a_trial_that_falls_behind_is_stopped(study_root: Path) -> None:
     assert trials_of(study_root, **search)[0].state.name == "PRUNED"
 
 
-@pytest.mark.parametrize("pruner", ["median", "successive_halving", "hyperband"])
-def test_optunas_pruners_stop_trials_of_one_objective(study_root: Path, pruner: str) -> None:
-    search = {"trials": 14, "objective": "scalar", "pruner": pruner, "warmup_epochs": 1}
+@pytest.mark.parametrize(
+    ("pruner", "trials"), [("median", 7), ("successive_halving", 7), ("hyperband", 14)]
+)
+def test_optunas_pruners_stop_trials_of_one_objective(
+    study_root: Path, pruner: str, trials: int
+) -> None:
+    search = {"trials": trials, "objective": "scalar", "pruner": pruner, "warmup_epochs": 1}
     search["space"] = {"steps": ["np"], "block_size": [2, 4, 8], "epochs": [9]}
     search["enqueue"] = ["np-4", "np-8", "shf-4", "shf-8", "ffx-4", "ffx-8", "np-2"]
     outcome, _ = run(study_root, FakeExecutor(curve=slow), **search)
-    assert len(outcome.trials) == 14
+    assert len(outcome.trials) == trials
     stopped = [trial for trial in outcome.trials if trial.state == "stopped"]
     assert stopped
     assert pruner == "hyperband" or outcome.trials[6] in stopped
