@@ -13,9 +13,10 @@ from seglock.errors import ModelError
 from seglock.models import load_model, read_weights
 from seglock.stages.locks import open_lock, read_training
 from seglock.stages.rotate import rotate_lock
+from seglock.stages.summary import summarise_lock
 from seglock.stages.train import train_locks
 from seglock.stages.weights import get_weights
-from seglock.tracking import MemoryTracker
+from seglock.tracking import NOTE, MemoryTracker
 from seglock.transforms import Transform, identity
 from tests.stages.conftest import PARAMS, RUN
 
@@ -80,3 +81,8 @@ def test_blocks_that_do_not_fit_are_told_before_a_run_begins(
     monkeypatch.delattr("seglock.tracking.open_run")
     with pytest.raises(ModelError, match=r"steps by blocks of M = 2.*got M = 4; use .* shf-2"):
         train_locks(["coarse"], root)
+
+
+def test_a_run_says_that_its_lock_is_folded(root: Path) -> None:
+    found = summarise_lock("refusing", load_params(root / "params.yaml"), root, ())
+    assert "folded into the first convolution (stem), taught to refuse" in found.tags[NOTE]

@@ -90,6 +90,8 @@ def _about(name: str, lock: LockParams) -> str:
     if not lock.steps:
         return f"**{name}**: a plain network, without a lock."
     text = f"**{name}**: images under `{'+'.join(lock.steps)}`, key `{lock.key}`"
+    if lock.fold:
+        text += f", folded into the first convolution ({lock.fold})"
     if lock.refuse:
         text += f", taught to refuse all others (weight {lock.refuse.weight:g})"
     return f"{text}."
