@@ -181,15 +181,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="what was measured before")
     given = parser.parse_args(arguments)
     cases, count = (QUICK, 130) if given.quick else (CASES, HOSTILE)
+    rounds = {"client": 1, "startup": 1} if given.quick else {"client": 40, "startup": 6}
     rows = list[Row]()
     for case in cases:
         rows += rows_of(case, kept(given.folder, case.name, partial(measure, case)))
     told = kept(given.folder, "hostile", partial(measure_hostile, cases[0], count))
     rows += hostile_rows(told, count)
-    found = kept(
-        given.folder, "client", lambda _: client_rows(sorted({case.side for case in cases}))
-    )
-    found += kept(given.folder, "startup", lambda _: startup_rows())
+    sides = sorted({case.side for case in cases})
+    found = kept(given.folder, "client", lambda _: client_rows(sides, rounds["client"]))
+    found += kept(given.folder, "startup", lambda _: startup_rows(rounds["startup"]))
     rows += [Row(**row) for row in found]
     show_rows("serving", rows)
     settings = {"cases": [asdict(case) for case in cases], "batch": BATCH, "hostile": told}

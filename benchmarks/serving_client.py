@@ -22,10 +22,9 @@ from seglock.transforms import compose
 
 PHOTO = (500, 375)
 LOCKS = (("shf-4",), ("np-4",), ("np-4", "shf-4"), ("ffx-4",))
-ROUNDS = 40
 
 
-def client_rows(sides: Iterable[int]) -> list[dict[str, Any]]:
+def client_rows(sides: Iterable[int], rounds: int) -> list[dict[str, Any]]:
     """Milliseconds a photo for locks of each method, at these pixels a side."""
     key = demonstration_key()
     rows = list[Row]()
@@ -41,7 +40,7 @@ def client_rows(sides: Iterable[int]) -> list[dict[str, Any]]:
                     values = lock.encrypt(image[None])[0]
                     return encode(Envelope(values, "0" * 16, "benchmark", steps))
 
-                decoding, sealing = _alternating(lambda: open_image(photo), seal)
+                decoding, sealing = _alternating(rounds, lambda: open_image(photo), seal)
                 rows.append(Row(
                     f"client at {side}, {' '.join(steps)}: encryption and envelope",
                     sealing * 1e3, "ms", f"decoding a JPEG of {PHOTO[0]}x{PHOTO[1]}",
@@ -50,10 +49,10 @@ def client_rows(sides: Iterable[int]) -> list[dict[str, Any]]:
     return [asdict(row) for row in rows]
 
 
-def _alternating(*works: Callable[[], object]) -> list[float]:
+def _alternating(rounds: int, *works: Callable[[], object]) -> list[float]:
     """Seconds of each, the median of rounds that take turns."""
     seen: list[list[float]] = [[] for _ in works]
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for work, times in zip(works, seen, strict=True):
             start = time.perf_counter()
             work()

@@ -18,18 +18,18 @@ from benchmarks.serving_client import write_photo
 from benchmarks.serving_package import write_case
 from seglock.keys import KeyStore
 
-_KEY, _ROUNDS = "mine", 5
+_KEY = "mine"
 _TORCH = "python -c 'import torch'"
 
 
-def startup_rows() -> list[dict[str, Any]]:
+def startup_rows(rounds: int) -> list[dict[str, Any]]:
     """Seconds of `seglock encrypt` and of `seglock predict --onnx`, in rounds that take turns with
-    the reference; the first round, which finds nothing in memory, does not count."""
+    the reference; of several the first, which finds nothing in memory, does not count."""
     with tempfile.TemporaryDirectory() as folder:  # a key may lie in no git work tree
-        return [asdict(row) for row in _rows(Path(folder))]
+        return [asdict(row) for row in _rows(Path(folder), rounds)]
 
 
-def _rows(folder: Path) -> list[Row]:
+def _rows(folder: Path, rounds: int) -> list[Row]:
     store = KeyStore(folder / "keys")
     store.new(_KEY)
     model = write_case(folder / "package", 64, "fcn_small", 32, onnx=True, key=store.load(_KEY))
@@ -42,11 +42,11 @@ def _rows(folder: Path) -> list[Row]:
     }
     seen: dict[str, list[float]] = {name: [] for name in commands}
     environ = os.environ | {"SEGLOCK_KEY_DIR": str(folder / "keys")}
-    for turn in range(_ROUNDS + 1):
+    for turn in range(rounds):
         for name, command in commands.items():
             out = [] if name == _TORCH else [str(folder / f"{name} {turn}")]
             seen[name].append(_seconds([*command, *out], environ))
-    took = {name: median(times[1:]) for name, times in seen.items()}
+    took = {name: median(times[1:] or times) for name, times in seen.items()}
     reference = took.pop(_TORCH)
     return [
         Row(f"{name}: one photo, start to end", seconds, "s", _TORCH, reference / seconds)

@@ -19,6 +19,7 @@ from seglock.search.observer import Totals
 from seglock.search.point import Point
 from tests.report.outcomes import make_outcome
 from tests.report.studies import THIEF
+from tests.search.small_study import not_judged
 
 POINT = Point("np+shf", 16, 25, 0.2, 0.0, 12, 64)
 ROW: Any = {"epoch": 7, "lr": 0.1, "train_loss": 1.0, "val_loss": 1.0, "val_miou": 0.5}
@@ -26,6 +27,7 @@ ROW: Any = {"epoch": 7, "lr": 0.1, "train_loss": 1.0, "val_loss": 1.0, "val_miou
 
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seglock.search.outcome.importances", not_judged)  # nor shown
     (tmp_path / "params.yaml").write_text("locks:\n  baseline: {steps: []}\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_STAGE", raising=False)

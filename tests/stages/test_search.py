@@ -20,6 +20,7 @@ from seglock.stages.search import SEARCH_FOLDER, run_study, search_params, show_
 from tests.e2e.project import ROOT
 from tests.report.outcomes import make_outcome
 from tests.search.project import VALUES, make_root
+from tests.search.small_study import not_judged
 
 SEARCH: dict[str, Any] = {
     "trials": 2,
@@ -141,7 +142,7 @@ def test_two_studies_do_not_write_at_once(tmp_path: Path) -> None:
 
 
 def test_study_json_is_what_the_report_reads(tmp_path: Path) -> None:
-    for count in (0, 1, 20):
+    for count in (0, 20):
         outcome = make_outcome(count=count)
         study = Study.check(json.loads(json.dumps(outcome.document())))
         assert study == outcome.model_copy(update={"seconds": None})
@@ -200,6 +201,12 @@ def test_where_trials_are_computed(
 PARAMS = "# kept\nlocks:\n  baseline: {steps: []}  # plain\n"
 
 
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seglock.search.outcome.importances", not_judged)
+
+
+@pytest.mark.usefixtures("cheap")
 def test_the_recommended_lock_is_written_once(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(PARAMS)
@@ -213,6 +220,7 @@ def test_the_recommended_lock_is_written_once(tmp_path: Path) -> None:
     assert path.read_text() == text
 
 
+@pytest.mark.usefixtures("cheap")
 def test_other_values_of_the_trial_are_told_and_not_written(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(PARAMS)
     params = check_params(
@@ -228,6 +236,7 @@ def test_other_values_of_the_trial_are_told_and_not_written(tmp_path: Path) -> N
     assert apply_recommendation(make_outcome(), params, tmp_path).recipe == ()
 
 
+@pytest.mark.usefixtures("cheap")
 def test_the_study_s_ffx_password_goes_with_the_lock(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(PARAMS)
     params = search_params(tmp_path, {"space": {"ffx_password": "fixed"}})
@@ -236,6 +245,7 @@ def test_the_study_s_ffx_password_goes_with_the_lock(tmp_path: Path) -> None:
     assert lock.ffx_password == "fixed"
 
 
+@pytest.mark.usefixtures("cheap")
 @pytest.mark.parametrize(
     ("search", "status"), [({"max_regained": 0.01}, "none"), ({"max_drop": 0.01}, "undecided")]
 )
@@ -252,6 +262,7 @@ def test_without_a_recommendation_nothing_is_applied(
     assert path.read_text() == PARAMS
 
 
+@pytest.mark.usefixtures("cheap")
 def test_the_weight_of_a_refusal_goes_with_the_lock(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(PARAMS)
     params = load_params(tmp_path / "params.yaml")
@@ -261,6 +272,7 @@ def test_the_weight_of_a_refusal_goes_with_the_lock(tmp_path: Path) -> None:
     assert (lock.steps, lock.refuse) == (["np-2", "shf-2"], RefuseParams(weight=0.1))
 
 
+@pytest.mark.usefixtures("cheap")
 def test_a_lock_of_too_few_keys_is_not_applied(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(PARAMS)
