@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
@@ -25,6 +26,8 @@ from seglock.models.networks import HEADS, REGISTRY, network_of
 NORMS = ("batch", "frozen", "group")
 CLASSES = 5
 TIMM = "timm/tf_efficientnet_lite0"
+DEEPER = {"fcn_resnet101": "fcn_resnet50"}
+"""Networks with more of the same blocks that another has: it stands for both."""
 Networks = Callable[[str], nn.Module]
 
 
@@ -32,18 +35,16 @@ def params(name: str, norm: str = "batch") -> ModelParams:
     return ModelParams(name=name, norm=norm, width=8)
 
 
-def build(
-    name: str, norm: str = "batch", *, classes: int = CLASSES, aux: bool = False
-) -> nn.Module:
+def build(name: str, norm: str = "batch", *, aux: bool = False) -> nn.Module:
     torch.manual_seed(1)
-    return build_model(params(name, norm), classes, aux=aux)
+    return build_model(params(name, norm), CLASSES, aux=aux)
 
 
 def images(batch: int = 2, height: int = 32, width: int = 32) -> Tensor:
     return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(2))
 
 
-@pytest.fixture(scope="module", params=[*NETWORKS, TIMM])
+@pytest.fixture(scope="module", params=[*(one for one in NETWORKS if one not in DEEPER), TIMM])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -55,15 +56,41 @@ def network(name: str) -> Networks:
 
 
 @pytest.fixture(scope="module")
+def fresh(name: str) -> nn.Module:
+    """The network without an auxiliary head, from another seed."""
+    torch.manual_seed(2)
+    return build_model(params(name), CLASSES)
+
+
+@pytest.fixture(scope="module")
 def saved(
-    name: str, tmp_path_factory: pytest.TempPathFactory
+    name: str, network: Networks, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[ModelParams, nn.Module, Path]:
-    """One for seven classes and its file."""
+    """One and its file."""
     norm = "frozen" if name == "fcn_resnet50" else "batch"  # each kind of buffer, once written
-    model = build(name, norm, classes=7, aux=True)
+    model = deepcopy(network(norm))
     file = tmp_path_factory.mktemp("saved") / "w.safetensors"
     save_weights(file, model, {"nonce": "ab"})
     return params(name, norm), model, file
+
+
+@pytest.mark.parametrize(("name", "like"), DEEPER.items())
+def test_a_deeper_network_has_more_of_the_same_blocks(name: str, like: str) -> None:
+    with torch.device("meta"):
+        deeper, one = (build(each, aux=True).eval() for each in (name, like))
+        answer = deeper(torch.zeros(2, 3, 32, 48))
+    assert {n: logits.shape for n, logits in answer.items()} == {
+        "out": (2, CLASSES, 32, 48), "aux": (2, CLASSES, 32, 48)
+    }  # fmt: skip
+
+    def layers(model: nn.Module) -> set[tuple[str, torch.Size]]:
+        return {
+            (re.sub(r"(layer\d)\.[1-9]\d*", r"\1.N", n), tensor.shape)
+            for n, tensor in model.state_dict().items()
+        }
+
+    assert layers(deeper) == layers(one)
+    assert len(deeper.state_dict()) > len(one.state_dict())
 
 
 def test_the_configured_names_are_the_registered_ones() -> None:
@@ -71,8 +98,10 @@ def test_the_configured_names_are_the_registered_ones() -> None:
 
 
 @pytest.mark.parametrize("aux", [False, True])
-def test_logits_have_the_input_size_in_float32(name: str, network: Networks, aux: bool) -> None:
-    model = (network("batch") if aux else build(name)).eval()
+def test_logits_have_the_input_size_in_float32(
+    name: str, network: Networks, fresh: nn.Module, aux: bool
+) -> None:
+    model = (network("batch") if aux else fresh).eval()
     with torch.inference_mode():
         answer = model(images(2, 32, 48))
     expected = {"out", "aux"} if aux and network_of(name).has_aux else {"out"}
@@ -127,9 +156,10 @@ def test_only_batch_norm_moves_buffers_in_training(network: Networks) -> None:
 
 
 def test_weights_survive_the_disk(saved: tuple[ModelParams, nn.Module, Path]) -> None:
-    asked, model, path = saved
-    torch.manual_seed(7)
-    other = build_model(asked, 7, aux=True)
+    _, model, path = saved
+    other = deepcopy(model)
+    for tensor in other.state_dict().values():
+        tensor.zero_()
     assert load_weights(path, other)["nonce"] == "ab"
     state, restored = model.state_dict(), other.state_dict()
     assert list(state) == list(restored)
@@ -137,19 +167,18 @@ def test_weights_survive_the_disk(saved: tuple[ModelParams, nn.Module, Path]) ->
     assert all(state[n].dtype == restored[n].dtype for n in state)
 
 
-def test_a_seed_repeats_the_fresh_weights(name: str, network: Networks) -> None:
+def test_a_seed_repeats_the_fresh_weights(name: str, network: Networks, fresh: nn.Module) -> None:
     one = dict(network("batch").named_parameters())
     two = build(name, aux=True).state_dict()
     assert all(torch.equal(one[n], two[n]) for n in one)
-    torch.manual_seed(2)
-    other = build_model(params(name), CLASSES, aux=True).state_dict()
-    assert any(not torch.equal(one[n], other[n]) for n in one)
+    other = dict(fresh.get_submodule("backbone").named_parameters(prefix="backbone"))
+    assert any(not torch.equal(one[n], other[n]) for n in other)
 
 
 @pytest.mark.parametrize("norm", ["frozen", "group"])
 def test_channels_last_changes_nothing(network: Networks, norm: str) -> None:
     model = deepcopy(network(norm)).eval().double()  # in float32, order of summation shows
-    x = images().double()
+    x = images(1, 16, 16).double()
     with torch.inference_mode():
         contiguous = model(x)["out"]
         model = model.to(memory_format=torch.channels_last)
@@ -170,7 +199,7 @@ def test_another_number_of_classes_only_renews_the_classifier(
     asked, given, file = saved
     fetch_weights(asked.model_copy(update={"initial_weights": str(file)}), tmp_path / "weights")
     torch.manual_seed(3)
-    model = build_model(asked, CLASSES, aux=True)
+    model = build_model(asked, 7, aux=True)
     built = {n: t.clone() for n, t in model.state_dict().items()}
     fresh = load_initial_weights(model, tmp_path / "weights")
     assert fresh
