@@ -28,14 +28,15 @@ LOCKS = {
 }
 TINY = {step: [step] for step in ("np-1", "shf-1", "shf-2", "ffx-2")}
 SIDE = 32
+TRAIN, VAL, TEST = 4, 2, 8
 
 
 def make_project(root: Path, keys: Path) -> None:
     """A committed project whose encrypted split is where it belongs: closed, and not cached."""
     values = {
         "data": {
-            "dataset": "synthetic", "val_split": 8, "image_side": SIDE,
-            "synthetic": {"train": 24, "test": 12, "side": SIDE, "classes": 4},
+            "dataset": "synthetic", "val_split": VAL, "image_side": SIDE,
+            "synthetic": {"train": TRAIN + VAL, "test": TEST, "side": SIDE, "classes": 4},
         },
         "locks": {name: {"steps": steps} for name, steps in (LOCKS | TINY).items()},
     }  # fmt: skip

