@@ -52,7 +52,7 @@ def planted(steps: tuple[str, ...], *, natural: bool) -> Material:
     if natural:
         cut = torch.from_numpy(encrypted).float()
         patches = cut.unfold(2, side, block).unfold(3, side, block).transpose(1, 3)
-        weight = patches.reshape(-1, 3, side, side)[::13] / 255
+        weight = patches.reshape(-1, 3, side, side)[:: 208 // block**2] / 255
         weight = weight - weight.mean(dim=0)
     else:
         weight = torch.randn(FILTERS, 3, side, side)

@@ -130,11 +130,11 @@ def fitted_to_plain(made: Scene) -> nn.Module:
 
 
 def test_few_steps_read_ffx() -> None:
-    """The mask and the table move fast enough for thirty steps, on a network worth stealing."""
-    made = scene("ffx-4", side=64, count=96, epochs=14)
+    """The mask and the table move fast enough for twenty steps, on a network worth stealing."""
+    made = scene("ffx-4", side=32, count=64, epochs=16)
     judge = made.judge()
     result = run_attack(
-        ATTACKS["block-adapter"], made.material("T1"), judge, Budget(60, 600.0, (0.5,)),
+        ATTACKS["block-adapter"], made.material("T1"), judge, Budget(40, 600.0, (0.5,)),
         lock="it", correct=judge.correct(),
     ).published  # fmt: skip
     assert result["miou"] > result["scratch_miou"] + 0.02

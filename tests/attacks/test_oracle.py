@@ -21,7 +21,7 @@ from seglock.transforms import Unauthorised
 from seglock.transforms.key_space import small_space
 from tests.attacks.scene import CLASSES, CPU, KEY, Scene, scene, splits
 
-SIDE, COUNT, EPOCHS = 32, 24, 24
+SIDE, COUNT, EPOCHS = 32, 24, 12
 
 
 @lru_cache(maxsize=2)
@@ -62,13 +62,13 @@ def attacked(steps: str, queries: int) -> Verdict:
 def test_a_refusal_is_noticed_and_gives_a_small_key_space_away() -> None:
     made = refusing("np-2")
     assert Signals(made.material("T0"), guesses(made)).refuses
-    assert attacked("np-2", 300).published["plan_found"]
+    assert attacked("np-2", 150).published["plan_found"]
 
 
 def test_it_leads_nowhere_in_a_large_one() -> None:
     made = refusing("np-8")
     assert Signals(made.material("T0"), guesses(made)).refuses
-    verdict = attacked("np-8", 300)
+    verdict = attacked("np-8", 150)
     assert not verdict.published["plan_found"]
     assert not verdict.published["above_chance"]
     assert verdict.published["miou"] < 0.5 * verdict.published["correct"]

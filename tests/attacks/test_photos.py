@@ -72,8 +72,8 @@ def test_photos_repair_what_statistics_hold() -> None:
 def test_statistics_dim_what_is_too_bright() -> None:
     """FFX leaves two of three channels as they are, divided by four times as much."""
     made = weak("ffx-1")
-    result = attack("disguise", made, 120)
-    assert result["miou"] > made.judge().answers(None).miou + 0.1
+    result = attack("disguise", made, 40)
+    assert result["miou"] > made.judge().answers(None).miou + 0.08
     assert not result["collapsed"]
 
 
@@ -99,12 +99,12 @@ def test_gains_are_read_from_moments() -> None:
 
 
 def test_answers_teach_a_student() -> None:
-    result = attack("distil", weak("np-4"), 96)
+    result = attack("distil", weak("np-4"), 32)
     counts = [line["answers"] for line in result["curve"]]
-    assert counts == [6, 24, 96, 96]
+    assert counts == [2, 8, 32, 32]
     assert [line["from"] for line in result["curve"]] == ["theft"] * 3 + ["scratch"]
     assert result["regained"] > 0.5
-    assert result["queries"] == 96
+    assert result["queries"] == 32
 
 
 def test_images_to_ask_about_are_photos_first_and_no_two_are_one() -> None:
