@@ -15,6 +15,7 @@ from tests.benchmarks.test_protocol import ROOT, SMALL
 
 QUERIES = 4
 BUDGET = {
+    "model.width": 8,
     "attack.names": json.dumps(["plain", "hill-climb", "finetune", "known-plaintext"]),
     "attack.queries": QUERIES,
     "attack.labelled": "[10, 50]",

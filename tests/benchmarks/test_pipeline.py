@@ -38,6 +38,7 @@ def test_commands_start_in_a_project_of_their_own(
 ) -> None:
     project = make(tmp_path)
     assert project.environment["SEGLOCK_KEY_DIR"] == str(tmp_path / "keys")
+    del project.environment["PYTHONPYCACHEPREFIX"]  # to compile torch again takes long
     some = {name: LIGHT[name] for name in ("seglock --version", "seglock key list")}
     monkeypatch.setattr("benchmarks.pipeline_commands.LIGHT", some)
     rows = start_rows(project, 1, {})

@@ -25,7 +25,9 @@ from tests.e2e.project import ROOT
 SMALL = {
     "train.epochs": 2,
     "train.batch_size": 16,
-    "model.width": 8,
+    "model.width": 4,
+    "data.image_side": 32,
+    "data.synthetic.side": 32,
     "data.synthetic.train": 48,
     "data.val_split": 16,
     "data.synthetic.test": 8,
