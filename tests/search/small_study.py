@@ -165,7 +165,7 @@ def command(root: str, options: dict[str, Any]) -> None:
     from seglock.search import coordinator, ledger, loop, outcome
 
     without_waiting_for_the_disk()
-    outcome.importances = not_judged  # type: ignore[assignment]
+    outcome.importances = not_judged
     crash, count = options.get("crash", (None, 0))
     left = iter(range(count, -1, -1))
 
