@@ -56,9 +56,10 @@ def compare(page: Page, root: Path) -> None:
     runs = json.dumps([json.loads(path.read_text())["run_id"] for path in found])
     store = f"sqlite:///{root}/mlruns/mlflow.db"
     with serving(root, "mlflow", "ui", "--workers", "1", "--backend-store-uri", store) as address:
-        page.goto(f"{address}/#/compare-runs?runs={runs}&experiments=[%221%22]")
+        about = f"runs={runs}&experiments=[%221%22]&workflowType=machine_learning"
+        page.goto(f"{address}/#/compare-runs?{about}")
         page.get_by_role("button", name="Close").click()  # the assistant
-        page.get_by_text("access/owner").last.scroll_into_view_if_needed()
+        page.get_by_text("Metrics", exact=True).last.evaluate("one => one.scrollIntoView()")
         page.wait_for_timeout(1000)
 
 
