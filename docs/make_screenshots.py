@@ -15,6 +15,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -41,10 +42,14 @@ def report(page: Page, root: Path) -> None:
 def mlflow(page: Page, root: Path, view: str, chart: bool = False) -> None:
     """MLflow's runs of the demo as a saved view has them."""
     store = f"sqlite:///{root}/mlruns/mlflow.db"
+    with contextlib.closing(sqlite3.connect(root / "mlruns/mlflow.db")) as runs:
+        tags = "SELECT 1 FROM experiment_tags WHERE key LIKE ?"
+        saved = runs.execute(tags, [f"%seglock-{view}"]).fetchone()  # none by earlier versions
     with serving(root, "mlflow", "ui", "--workers", "1", "--backend-store-uri", store) as address:
-        saved = f"workflowType=machine_learning&viewStateShareKey=seglock-{view}"
-        mode = "&compareRunsMode=CHART" if chart else ""
-        page.goto(f"{address}/#/experiments/1/runs?{saved}{mode}")
+        shown = "workflowType=machine_learning"
+        shown += f"&viewStateShareKey=seglock-{view}" if saved else ""
+        shown += "&compareRunsMode=CHART" if chart else ""
+        page.goto(f"{address}/#/experiments/1/runs?{shown}")
         page.get_by_role("button", name="Close").click()  # the assistant
         page.get_by_text("matching runs").wait_for()
         page.wait_for_timeout(10_000 if chart else 1000)
