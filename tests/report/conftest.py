@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,17 @@ def make_evaluation_fixture() -> Callable[..., dict[str, Any]]:
     return make_evaluation
 
 
+@pytest.fixture(autouse=True)
+def _no_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """See `without_runs`."""
+    without_runs(monkeypatch)
+
+
+def without_runs(patch: pytest.MonkeyPatch) -> None:
+    """The runs on record in a checkout that was worked in are not these reports'."""
+    patch.setattr("seglock.stages.tell_report.project_root", lambda: Path(os.devnull))
+
+
 def sketch(patch: pytest.MonkeyPatch) -> None:
     """Figures are files with nothing in them: for tests of what a report says, since matplotlib
     takes nearly all of its time."""
@@ -224,6 +236,7 @@ def write_sketch(root: Path) -> Path:
     from seglock.stages.report import write_report
 
     with pytest.MonkeyPatch.context() as patch:
+        without_runs(patch)
         sketch(patch)
         write_report(root)
     return root

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 from collections.abc import Callable
@@ -100,6 +102,13 @@ def test_the_page_is_well_formed_and_needs_no_network(demo: Path) -> None:
     style = text.split("<style>")[1].split("</style>")[0]
     assert "url(" not in style
     assert "@import" not in style
+
+
+def test_every_picture_in_the_page_can_be_opened(demo: Path) -> None:
+    for _, _, address in read_page(demo).addresses:
+        if address.startswith("data:"):
+            with Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))) as image:
+                image.load()
 
 
 def test_every_number_of_the_headline_table_is_the_json_s(demo: Path) -> None:
