@@ -64,6 +64,7 @@ def test_the_demos_study_has_room_and_tries_the_pipelines_locks_first() -> None:
         "camvid-small",
         "voc-animals",
         "voc-animals-small",
+        "camvid-pretrained",
         "voc-animals-pretrained",
     ],
 )
