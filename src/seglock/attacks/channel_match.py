@@ -1,10 +1,12 @@
-"""T0, `channel-match`: the order of a permuted feature map, from what the next layers remember.
+"""T0, `channel-match`: the order of a permuted feature map, from what batch norm remembers.
 
 A convolution behind the map is linear, so means and second moments of the map's patches, measured
 once on photos, tell for any order what the batch norm behind it would see, and how far that is from
 what it saw in training. An order made soft goes down the gradient of that distance (Sinkhorn), is
 made hard by assignment, and goes on by exchanges of two channels; where none helps any more, from
-the best order so far with a few channels moved round (iterated local search).
+the best order so far with a few channels moved round (iterated local search). What training cropped
+and mirrored has other moments than photos, so the order found is made soft once more, and goes down
+the gradient of what all norms of the network see, and of how sure of itself the network is.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seglock.attacks.channel_gradient import improved
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, needs_lock
 from seglock.attacks.relaxed import assigned, sinkhorn
 from seglock.attacks.unlabelled import divergence
@@ -26,8 +29,6 @@ from seglock.models import layers_of, permuted
 from seglock.transforms import FeaturePlan, identity
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from seglock.attacks.budget import Meter
     from seglock.attacks.protocol import Material
 
@@ -38,7 +39,9 @@ _ROUNDING = 1e-12
 _MOVED = 6
 """Channels that are moved round where no exchange helps."""
 _SOFT = 0.5
-"""Of the budget, what goes to the soft order; each exchange then costs a step."""
+"""Of the budget of one norm, what goes to the soft order; each exchange then costs a step."""
+_WHOLE = 0.5
+"""Of the budget, what goes to the whole network; a forward and a backward pass are a step."""
 
 
 @dataclass(frozen=True)
@@ -99,22 +102,23 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     found: dict[str, FeaturePlan] = {}
     for place, step in enumerate(steps):
         readers, channels = readers_of(material, step.layer, list(found.values()))
-        share = max(1, meter.left // (len(steps) - place))
-        order = match(readers, channels, meter, share, seed)
-        found[step.layer] = FeaturePlan(step, order)
+        share = max(2, meter.left // (len(steps) - place))
+        order = match(readers, channels, meter, round(_WHOLE * share), seed)
+        if readers:
+            rest = share - round(_WHOLE * share)
+            order = improved(material, step.layer, [*found.values()], order, meter, rest, seed)
+        found[step.layer] = FeaturePlan(step, order.cpu().numpy())
     plans = tuple(found[step.layer] for step in material.facts.features)
     return Finding((Candidate(features=plans),))
 
 
-def match(
-    readers: Sequence[Reader], channels: int, meter: Meter, share: int, seed: int
-) -> NDArray[np.int64]:
+def match(readers: Sequence[Reader], channels: int, meter: Meter, share: int, seed: int) -> Tensor:
     """The order under which what reads a map of so many channels sees what it remembers; ``share``
     steps. By chance where nothing reads it that remembers anything."""
     rng = np.random.default_rng(seed)
     if not readers:
         meter.spend()
-        return rng.permutation(channels)
+        return torch.from_numpy(rng.permutation(channels))
     end = max(0, meter.left - share)
     best = _soft(readers, channels, meter, meter.left - round(_SOFT * share))
     order = best.clone()
@@ -125,7 +129,7 @@ def match(
         moved = torch.from_numpy(rng.choice(channels, min(_MOVED, channels), replace=False))
         order = best.clone()
         order[moved] = best[moved.roll(1)]
-    return best.cpu().numpy()
+    return best
 
 
 def _descend(readers: Sequence[Reader], order: Tensor, meter: Meter, end: int) -> None:
