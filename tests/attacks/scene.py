@@ -120,7 +120,8 @@ def scene(
     be folded, another customer has the fresh network, folded."""
     layers = {f"block{number}": WIDTH for number in range(6)}
     transform = compose(steps, key, ffx_password, channels=layers)  # type: ignore[arg-type]
-    can_fold = transform.block_size == 2 and {step.method for step in transform.steps} <= FOLDABLE
+    methods = {step.method for step in transform.steps}
+    can_fold = transform.block_size == 2 and methods <= FOLDABLE and not transform.features
     facts = Facts(
         transform.steps,
         ffx_password,  # type: ignore[arg-type]

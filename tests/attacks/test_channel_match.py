@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from seglock.attacks import ATTACKS, Attack, Budget, Meter, run_attack
+from seglock.attacks.channel_gradient import Shown
 from seglock.attacks.channel_match import Reader, match, norms_behind, readers_of
 from seglock.attacks.run import check_applies
 from seglock.errors import AttackError
@@ -30,10 +31,10 @@ def settled(*steps: str, key: SecretKey = KEY) -> Scene:
     return replace(made, network=network)
 
 
-def result(made: Scene, queries: int = 200) -> dict[str, Any]:
-    judge = made.judge()
+def result(made: Scene, queries: int = 200, attack: str = "channel-match") -> dict[str, Any]:
+    judge, one = made.judge(), ATTACKS[attack]
     return run_attack(
-        ATTACK, made.material("T0"), judge, Budget(queries, 600.0), lock="it",
+        one, made.material(one.tier), judge, Budget(queries, 600.0), lock="it",
         correct=judge.correct(),
     ).published  # fmt: skip
 
@@ -45,9 +46,18 @@ def test_a_permutation_alone_is_regained_from_statistics() -> None:
     assert found["miou"] > made.judge().answers(None).miou + 0.2
 
 
+def test_a_plan_read_from_ciphertexts_leaves_one_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = settled("np-2", "chp-block2", key=OTHER)
+    right = made.transform._plan
+    monkeypatch.setattr("seglock.attacks.channel_match.read_plan", lambda *given: (right, {}))
+    found = result(made, attack="channel-match-seen")
+    assert found["regained"] > 0.6
+    assert found["miou"] > made.judge().answers(right).miou + 0.1
+
+
 def test_what_the_next_norm_remembers_gives_the_exact_order() -> None:
     made = settled("chp-block2")
-    readers, channels = readers_of(made.material("T0"), "block2", [])
+    readers, channels = readers_of(Shown(made.material("T0")), "block2", [])
     found = match(readers, channels, Meter(Budget(3000, 600.0)), 3000, 0)
     assert found.tolist() == made.transform.features[0].order.tolist()
 
@@ -91,8 +101,8 @@ def test_what_reads_a_layer_is_found() -> None:
     material = made.material("T0")
     following = layers_of(material.network)["block3"]
     assert isinstance(following, nn.Sequential)
-    assert norms_behind(material, "block2") == {following[0]: following[1]}
-    assert norms_behind(material, "block5") == {}
+    assert norms_behind(Shown(material), "block2") == {following[0]: following[1]}
+    assert norms_behind(Shown(material), "block5") == {}
 
 
 def test_where_nothing_remembers_the_map_it_guesses() -> None:

@@ -1,4 +1,5 @@
-"""T0, `channel-match`: the order of a permuted feature map, from what batch norm remembers.
+"""T0, `channel-match`: the order of a permuted feature map, from what batch norm remembers; at T2,
+`channel-match-seen`, on photos encrypted by the plan that ciphertexts give.
 
 A convolution behind the map is linear, so means and second moments of the map's patches, measured
 once on photos, tell for any order what the batch norm behind it would see, and how far that is from
@@ -21,12 +22,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seglock.attacks.channel_gradient import improved
+from seglock.attacks.channel_gradient import Shown, improved
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, needs_lock
+from seglock.attacks.reading import read_plan, unread
 from seglock.attacks.relaxed import assigned, sinkhorn
 from seglock.attacks.unlabelled import divergence
 from seglock.models import layers_of, permuted
-from seglock.transforms import FeaturePlan, identity
+from seglock.transforms import FeaturePlan
 
 if TYPE_CHECKING:
     from seglock.attacks.budget import Meter
@@ -40,8 +42,9 @@ _MOVED = 6
 """Channels that are moved round where no exchange helps."""
 _SOFT = 0.5
 """Of the budget of one norm, what goes to the soft order; each exchange then costs a step."""
-_WHOLE = 0.5
-"""Of the budget, what goes to the whole network; a forward and a backward pass are a step."""
+_NEAR = 0.5
+"""Of the budget, what goes to the norm behind the map; the rest goes to the whole network, where a
+forward and a backward pass are a step."""
 
 
 @dataclass(frozen=True)
@@ -96,20 +99,34 @@ def why_not(facts: Facts) -> str | None:
 
 
 def run(material: Material, meter: Meter, seed: int) -> Finding:
+    """T0: with photos as they are."""
+    return Finding((_found(Shown(material), meter, seed),))
+
+
+def run_seen(material: Material, meter: Meter, seed: int) -> Finding:
+    """T2: with photos encrypted by the plan that is read from the ciphertexts."""
+    seen = material.ciphertexts
+    assert seen is not None
+    rng = np.random.default_rng(seed)
+    plan, exact = read_plan(material, seen, rng, lambda: not meter.exhausted)
+    return Finding((_found(Shown(material, plan), meter, seed),), exact=exact)
+
+
+def _found(shown: Shown, meter: Meter, seed: int) -> Candidate:
     """The order of each permuted layer in turn, those that come first in the network first."""
-    names = list(layers_of(material.network))
-    steps = sorted(material.facts.features, key=lambda step: names.index(step.layer))
+    facts, names = shown.material.facts, list(layers_of(shown.material.network))
+    steps = sorted(facts.features, key=lambda step: names.index(step.layer))
     found: dict[str, FeaturePlan] = {}
     for place, step in enumerate(steps):
-        readers, channels = readers_of(material, step.layer, list(found.values()))
+        before = [*found.values()]
+        readers, channels = readers_of(shown, step.layer, before)
         share = max(2, meter.left // (len(steps) - place))
-        order = match(readers, channels, meter, round(_WHOLE * share), seed)
+        near = round(_NEAR * share)
+        order = match(readers, channels, meter, near, seed)
         if readers:
-            rest = share - round(_WHOLE * share)
-            order = improved(material, step.layer, [*found.values()], order, meter, rest, seed)
+            order = improved(shown, step.layer, before, order, meter, share - near, seed)
         found[step.layer] = FeaturePlan(step, order.cpu().numpy())
-    plans = tuple(found[step.layer] for step in material.facts.features)
-    return Finding((Candidate(features=plans),))
+    return Candidate(shown.plan, features=tuple(found[step.layer] for step in facts.features))
 
 
 def match(readers: Sequence[Reader], channels: int, meter: Meter, share: int, seed: int) -> Tensor:
@@ -179,22 +196,21 @@ def _exchange(readers: Sequence[Reader], order: Tensor, one: int) -> bool:
 
 
 @torch.no_grad()
-def readers_of(
-    material: Material, layer: str, before: Sequence[FeaturePlan]
-) -> tuple[list[Reader], int]:
+def readers_of(shown: Shown, layer: str, before: Sequence[FeaturePlan]) -> tuple[list[Reader], int]:
     """What reads a layer's output, with its moments on the photos, and how many channels it has.
 
     before: the orders found so far, of layers that come earlier.
     """
-    outputs = list(_outputs(material, layer, before))
-    norms = norms_behind(material, layer)
+    outputs = list(_outputs(shown, layer, before))
+    norms = norms_behind(shown, layer)
     return [_reader(*pair, outputs) for pair in norms.items()], outputs[0].shape[1]
 
 
 @torch.no_grad()
-def norms_behind(material: Material, layer: str) -> dict[nn.Conv2d, nn.Module]:
+def norms_behind(shown: Shown, layer: str) -> dict[nn.Conv2d, nn.Module]:
     """The convolutions that take a layer's output as it is, each with the norm of its own."""
-    network, last = material.network, layers_of(material.network)[layer]
+    network = shown.material.network
+    last = layers_of(network)[layer]
     given: list[object] = []
     taken: dict[int, nn.Conv2d] = {}
     found: dict[nn.Conv2d, nn.Module] = {}
@@ -208,26 +224,24 @@ def norms_behind(material: Material, layer: str) -> dict[nn.Conv2d, nn.Module]:
         elif getattr(module, "running_mean", None) is not None and id(inputs[0]) in taken:
             found[taken[id(inputs[0])]] = module
 
-    photo = torch.from_numpy(np.array(material.photos[:1])).to(material.device)
     with contextlib.ExitStack() as stack:
         for module in network.modules():
             stack.callback(module.register_forward_hook(heard).remove)
-        network(identity(material.facts.normalisation).to_input(photo))
+        network(shown.inputs(slice(1)))
     return {one: norm for one, norm in found.items() if one.groups == 1}
 
 
-def _outputs(material: Material, layer: str, before: Sequence[FeaturePlan]) -> Iterator[Tensor]:
+def _outputs(shown: Shown, layer: str, before: Sequence[FeaturePlan]) -> Iterator[Tensor]:
     """What a layer gives for the photos, batch by batch: (B, C, H, W) float."""
-    network, photos = material.network, material.photos
+    network, batch = shown.material.network, shown.material.batch_size
     given: list[Tensor] = []
     with contextlib.ExitStack() as stack:
         last = layers_of(network)[layer]
         hear = last.register_forward_hook(lambda _module, _inputs, out: given.append(out.float()))
         stack.callback(hear.remove)
         stack.enter_context(permuted(network, before))
-        for start in range(0, len(photos), material.batch_size):
-            batch = torch.from_numpy(np.array(photos[start : start + material.batch_size]))
-            network(identity(material.facts.normalisation).to_input(batch.to(material.device)))
+        for start in range(0, len(shown.material.photos), batch):
+            network(shown.inputs(slice(start, start + batch)))
             yield given.pop()
 
 
@@ -253,4 +267,10 @@ def _patches(convolution: nn.Conv2d, output: Tensor) -> Tensor:
     return rows.transpose(1, 2).flatten(0, 1).double()
 
 
+def why_not_seen(facts: Facts) -> str | None:
+    """Locks with but one secret, and those that nobody reads from ciphertexts."""
+    return why_not(facts) or unread(facts)
+
+
 ATTACK = Attack("channel-match", "T0", "steps", run, why_not)
+SEEN = Attack("channel-match-seen", "T2", "steps", run_seen, why_not_seen)

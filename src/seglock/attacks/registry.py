@@ -67,7 +67,7 @@ ATTACKS: Mapping[str, Attack] = {
         chosen_plaintext,
         distil,
     )
-} | {disguise.SEEN.name: disguise.SEEN}
+} | {attack.name: attack for attack in (disguise.SEEN, channel_match.SEEN)}
 ANALYSES: Mapping[str, Analysis] = {key_proximity.ANALYSIS.name: key_proximity.ANALYSIS}
 
 
