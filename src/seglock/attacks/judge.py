@@ -166,9 +166,9 @@ class Judge:
         """What is published of a plan; the second bit only where it leaves many plans possible."""
         if chosen is not None and chosen.features:
             right = self._right_channels(chosen.features)
-            whole = chosen.plan is None or self.agreement(chosen.plan).is_found
-            found = whole and right == 1
-            return {"plan_found": found, "above_chance": right > self._lucky_channels}
+            rest = chosen.plan is None or self.agreement(chosen.plan).is_found
+            whole = rest and right == 1
+            return {"plan_found": whole, "above_chance": right > self._lucky_channels}
         if chosen is None or chosen.plan is None:
             return {"plan_found": None, "above_chance": None}
         found = self.agreement(chosen.plan)
