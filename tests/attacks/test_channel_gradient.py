@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from seglock.attacks import Budget, Meter
-from seglock.attacks.channel_gradient import Shown, improved
+from seglock.attacks.channel_gradient import Presented, improved
 from seglock.models import permuted
 from seglock.transforms import FeaturePlan
 from tests.attacks.scene import Scene, scene
@@ -23,7 +23,7 @@ def made() -> Scene:
 
 def as_found(made: Scene, order: torch.Tensor, queries: int) -> tuple[torch.Tensor, Meter]:
     meter = Meter(Budget(1000, 600.0))
-    return improved(Shown(made.material("T0")), LAYER, [], order, meter, queries, 0), meter
+    return improved(Presented(made.material("T0")), LAYER, [], order, meter, queries, 0), meter
 
 
 def exchanged(order: torch.Tensor, pair: tuple[int, int]) -> torch.Tensor:

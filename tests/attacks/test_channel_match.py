@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from seglock.attacks import ATTACKS, Attack, Budget, Meter, run_attack
-from seglock.attacks.channel_gradient import Shown
+from seglock.attacks.channel_gradient import Presented
 from seglock.attacks.channel_match import Reader, match, norms_behind, readers_of
 from seglock.attacks.run import check_applies
 from seglock.errors import AttackError
@@ -57,7 +57,7 @@ def test_a_plan_read_from_ciphertexts_leaves_one_secret(monkeypatch: pytest.Monk
 
 def test_what_the_next_norm_remembers_gives_the_exact_order() -> None:
     made = settled("chp-block2")
-    readers, channels = readers_of(Shown(made.material("T0")), "block2", [])
+    readers, channels = readers_of(Presented(made.material("T0")), "block2", [])
     found = match(readers, channels, Meter(Budget(3000, 600.0)), 3000, 0)
     assert found.tolist() == made.transform.features[0].order.tolist()
 
@@ -101,8 +101,8 @@ def test_what_reads_a_layer_is_found() -> None:
     material = made.material("T0")
     following = layers_of(material.network)["block3"]
     assert isinstance(following, nn.Sequential)
-    assert norms_behind(Shown(material), "block2") == {following[0]: following[1]}
-    assert norms_behind(Shown(material), "block5") == {}
+    assert norms_behind(Presented(material), "block2") == {following[0]: following[1]}
+    assert norms_behind(Presented(material), "block5") == {}
 
 
 def test_where_nothing_remembers_the_map_it_guesses() -> None:

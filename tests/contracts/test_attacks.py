@@ -20,7 +20,7 @@ from seglock.transforms import FeaturePlan, Transform
 from seglock.transforms.plan import Plan
 from tests.attacks.scene import KEY, OTHER, Scene, scene
 
-VARIED = (("np-2",), ("np-2", "ffx-2", "shf-2"), ("chp-block2",))
+VARIED = (("np-2",), ("np-2", "ffx-2", "shf-2"), ("chp-block2",), ("np-2", "chp-block1"))
 """To one of them at least each attack applies."""
 LOCKS = (*VARIED, ("shf-2",))
 FIELDS = {

@@ -30,8 +30,8 @@ _WEIGHTS = torch.tensor([1.0, 0.3])
 
 
 @dataclass(frozen=True)
-class Shown:
-    """Photos as the network is shown them: encrypted where a thief knows how, else as they are."""
+class Presented:
+    """Photos as the network gets them: encrypted where a thief knows how, else as they are."""
 
     material: Material
     plan: Plan | None = None
@@ -46,7 +46,7 @@ class Shown:
 
 
 def improved(
-    shown: Shown,
+    presented: Presented,
     layer: str,
     before: Sequence[FeaturePlan],
     order: Tensor,
@@ -58,12 +58,12 @@ def improved(
 
     before: the orders found so far, of layers that come earlier.
     """
-    rng, count = np.random.default_rng(seed), len(shown.material.photos)
+    rng, count = np.random.default_rng(seed), len(presented.material.photos)
     fixed = np.array(spread(count, PHOTOS, middle=False))
-    weights = _WEIGHTS.to(shown.material.device)
+    weights = _WEIGHTS.to(presented.material.device)
 
     def strange(soft: Tensor, rows: np.ndarray) -> Tensor:
-        return (weights * _signals(shown, layer, before, soft, rows) / usual).sum()
+        return (weights * _signals(presented, layer, before, soft, rows) / usual).sum()
 
     def of_order(one: Tensor) -> float:
         with torch.no_grad():
@@ -71,7 +71,7 @@ def improved(
 
     with torch.no_grad():
         chance = torch.from_numpy(rng.permutation(len(order))).to(order.device)
-        usual = _signals(shown, layer, before, _matrix(chance), fixed).clamp(min=1e-9)
+        usual = _signals(presented, layer, before, _matrix(chance), fixed).clamp(min=1e-9)
     logits = _matrix(order).requires_grad_()
     optimizer = torch.optim.Adam([logits], lr=_RATE)
     end = max(0, meter.left - share)
@@ -88,7 +88,7 @@ def _matrix(order: Tensor) -> Tensor:
 
 
 def _signals(
-    shown: Shown,
+    presented: Presented,
     layer: str,
     before: Sequence[FeaturePlan],
     soft: Tensor,
@@ -96,7 +96,7 @@ def _signals(
 ) -> Tensor:
     """With the map in a soft order (C, C), for some photos: how far all norms are from what they
     remember, and the entropy of the answer, in nats, (2,)."""
-    network = shown.material.network
+    network = presented.material.network
 
     def mixed(_module: object, _inputs: object, output: Tensor) -> Tensor:
         return torch.einsum("ij,bjhw->bihw", soft.to(output), output)
@@ -105,5 +105,5 @@ def _signals(
         stack.enter_context(permuted(network, before))
         stack.callback(layers_of(network)[layer].register_forward_hook(mixed).remove)
         norms = stack.enter_context(divergences(network, 1))
-        answer = network(shown.inputs(rows))["out"]
+        answer = network(presented.inputs(rows))["out"]
     return torch.cat([torch.stack(norms).mean(dim=0), entropy(answer, 1)])

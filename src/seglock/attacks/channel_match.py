@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seglock.attacks.channel_gradient import Shown, improved
+from seglock.attacks.channel_gradient import Presented, improved
 from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, needs_lock
 from seglock.attacks.reading import read_plan, unread
 from seglock.attacks.relaxed import assigned, sinkhorn
@@ -100,7 +100,7 @@ def why_not(facts: Facts) -> str | None:
 
 def run(material: Material, meter: Meter, seed: int) -> Finding:
     """T0: with photos as they are."""
-    return Finding((_found(Shown(material), meter, seed),))
+    return Finding((_found(Presented(material), meter, seed),))
 
 
 def run_seen(material: Material, meter: Meter, seed: int) -> Finding:
@@ -109,24 +109,24 @@ def run_seen(material: Material, meter: Meter, seed: int) -> Finding:
     assert seen is not None
     rng = np.random.default_rng(seed)
     plan, exact = read_plan(material, seen, rng, lambda: not meter.exhausted)
-    return Finding((_found(Shown(material, plan), meter, seed),), exact=exact)
+    return Finding((_found(Presented(material, plan), meter, seed),), exact=exact)
 
 
-def _found(shown: Shown, meter: Meter, seed: int) -> Candidate:
+def _found(presented: Presented, meter: Meter, seed: int) -> Candidate:
     """The order of each permuted layer in turn, those that come first in the network first."""
-    facts, names = shown.material.facts, list(layers_of(shown.material.network))
+    facts, names = presented.material.facts, list(layers_of(presented.material.network))
     steps = sorted(facts.features, key=lambda step: names.index(step.layer))
     found: dict[str, FeaturePlan] = {}
     for place, step in enumerate(steps):
         before = [*found.values()]
-        readers, channels = readers_of(shown, step.layer, before)
+        readers, channels = readers_of(presented, step.layer, before)
         share = max(2, meter.left // (len(steps) - place))
         near = round(_NEAR * share)
         order = match(readers, channels, meter, near, seed)
         if readers:
-            order = improved(shown, step.layer, before, order, meter, share - near, seed)
+            order = improved(presented, step.layer, before, order, meter, share - near, seed)
         found[step.layer] = FeaturePlan(step, order.cpu().numpy())
-    return Candidate(shown.plan, features=tuple(found[step.layer] for step in facts.features))
+    return Candidate(presented.plan, features=tuple(found[step.layer] for step in facts.features))
 
 
 def match(readers: Sequence[Reader], channels: int, meter: Meter, share: int, seed: int) -> Tensor:
@@ -196,20 +196,22 @@ def _exchange(readers: Sequence[Reader], order: Tensor, one: int) -> bool:
 
 
 @torch.no_grad()
-def readers_of(shown: Shown, layer: str, before: Sequence[FeaturePlan]) -> tuple[list[Reader], int]:
+def readers_of(
+    presented: Presented, layer: str, before: Sequence[FeaturePlan]
+) -> tuple[list[Reader], int]:
     """What reads a layer's output, with its moments on the photos, and how many channels it has.
 
     before: the orders found so far, of layers that come earlier.
     """
-    outputs = list(_outputs(shown, layer, before))
-    norms = norms_behind(shown, layer)
+    outputs = list(_outputs(presented, layer, before))
+    norms = norms_behind(presented, layer)
     return [_reader(*pair, outputs) for pair in norms.items()], outputs[0].shape[1]
 
 
 @torch.no_grad()
-def norms_behind(shown: Shown, layer: str) -> dict[nn.Conv2d, nn.Module]:
+def norms_behind(presented: Presented, layer: str) -> dict[nn.Conv2d, nn.Module]:
     """The convolutions that take a layer's output as it is, each with the norm of its own."""
-    network = shown.material.network
+    network = presented.material.network
     last = layers_of(network)[layer]
     given: list[object] = []
     taken: dict[int, nn.Conv2d] = {}
@@ -227,21 +229,21 @@ def norms_behind(shown: Shown, layer: str) -> dict[nn.Conv2d, nn.Module]:
     with contextlib.ExitStack() as stack:
         for module in network.modules():
             stack.callback(module.register_forward_hook(heard).remove)
-        network(shown.inputs(slice(1)))
+        network(presented.inputs(slice(1)))
     return {one: norm for one, norm in found.items() if one.groups == 1}
 
 
-def _outputs(shown: Shown, layer: str, before: Sequence[FeaturePlan]) -> Iterator[Tensor]:
+def _outputs(presented: Presented, layer: str, before: Sequence[FeaturePlan]) -> Iterator[Tensor]:
     """What a layer gives for the photos, batch by batch: (B, C, H, W) float."""
-    network, batch = shown.material.network, shown.material.batch_size
+    network, batch = presented.material.network, presented.material.batch_size
     given: list[Tensor] = []
     with contextlib.ExitStack() as stack:
         last = layers_of(network)[layer]
         hear = last.register_forward_hook(lambda _module, _inputs, out: given.append(out.float()))
         stack.callback(hear.remove)
         stack.enter_context(permuted(network, before))
-        for start in range(0, len(shown.material.photos), batch):
-            network(shown.inputs(slice(start, start + batch)))
+        for start in range(0, len(presented.material.photos), batch):
+            network(presented.inputs(slice(start, start + batch)))
             yield given.pop()
 
 
