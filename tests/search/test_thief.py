@@ -363,7 +363,10 @@ def test_mlflow_has_each_attack_s_figures(searched: Path, monkeypatch: pytest.Mo
         path = client.download_artifacts(trial["run_id"], "attacks.json")
         names = [row[0] for row in json.loads(Path(path).read_text())["data"]]
         assert names == list(trial["attacks"])
-        assert run.metrics["access/strongest_T1"] >= 0
+        best = max(f["miou"] for f in trial["attacks"].values() if f["tier"] == "T1")
+        lead = trial["owner_miou"] - trial["floor"]
+        share = (best - trial["floor"]) / lead if lead > 0 else 1.0  # below 0 under the floor
+        assert run.metrics["access/strongest_T1"] == pytest.approx(share)
         assert run.metrics["access/unauthorised"] == trial["unauthorised"]
         assert run.tags["strongest"] == f"{trial['strongest']} ({trial['strongest_tier']})"
     assert client.get_run(document["run_id"]).data.params["search.thief.tier"] == "T1"
