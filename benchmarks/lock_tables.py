@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from benchmarks.markdown import NONE, table
 from seglock.config import BASELINE, RefuseParams
+from seglock.report.paper import PAPER_METHODS, published_table
 from seglock.results.attack import AttackResult, BeyondScratch, Tier
 from seglock.results.standing import Thief, broken, most_beyond, strongest, tried
 
@@ -75,6 +77,39 @@ def judged(document: Document) -> str:
     return table(header, lines, ("refuse",))
 
 
+def beside_paper(document: Document) -> str:
+    """The share of the baseline's mean IoU that an owner keeps, by block side and method: here,
+    here with a refusal, and in the paper."""
+    published, published_baseline = published_table()
+    rows = _by_lock(document)
+    plain = fmean(row["owner_miou"] for row in rows[BASELINE])
+    here: dict[tuple[str, bool], float] = {}
+    for lock, about in document["locks"].items():
+        if len(about["steps"]) == 1 and lock in rows:
+            place = (about["steps"][0], about["refuse"] is not None)
+            here[place] = fmean(row["owner_miou"] for row in rows[lock]) / plain
+    lines = [
+        [str(side)]
+        + [
+            NONE if share is None else f"{share:.2f}"
+            for method in PAPER_METHODS
+            for share in (
+                here.get((f"{method}-{side}", False)),
+                here.get((f"{method}-{side}", True)),
+                published[side, method] / published_baseline,
+            )
+        ]
+        for side in sorted({int(step.partition("-")[2]) for step, _ in here})
+    ]
+    names = [
+        name
+        for method in PAPER_METHODS
+        for name in (method.upper(), f"{method.upper()} refusing", "paper")
+    ]
+    below = f"Of the baseline: {plain:.3f} here, {published_baseline:.3f} in the paper."
+    return f"{table(['M', *names], lines)}\n\n{below}"
+
+
 def refusal_text(refuse: Mapping[str, Any] | None) -> str:
     """A refusal's weight, and what else of it is not as it comes.
 
@@ -119,6 +154,7 @@ TIERS: tuple[Tier, ...] = ("T0", "T2", "T3")
 PARTS: Mapping[str, Callable[[Document], str]] = {
     "verdicts": verdicts,
     "judged": judged,
+    "beside-paper": beside_paper,
     "attacks": by_attack,
 }
 

@@ -11,7 +11,7 @@ A page shows a file between two comments, and its heading is kept above them:
 Words after the file's name keep the rows that have them in theirs, as in
 ``<!-- results: transforms-cpu.json encrypt -->``. Of a protocol's file they name the part: table1,
 access, ablations, luck or claims; of the attacks' leaderboard, labels, beyond or plans; of the
-locks' verdicts, judged or attacks.
+locks' verdicts, judged, beside-paper or attacks.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -89,6 +90,18 @@ def test_tables_show_what_was_measured(whole: Path) -> None:
     mean = sum(row["owner_miou"] for row in rows) / 3
     assert f" {mean:.3f} (" in lines["np-4"]
     assert all(f"`{name}`" in attacks for name in json.loads(str(BUDGET["attack.names"])))
+
+
+def test_what_owners_keep_stands_beside_the_paper(whole: Path) -> None:
+    found = document(whole)
+    owner = {
+        lock: fmean(row["owner_miou"] for row in found["networks"] if row["lock"] == lock)
+        for lock in ("baseline", "np-4", "np-4-refuse")
+    }
+    lines = PARTS["beside-paper"](found).splitlines()
+    cells = [cell.strip() for cell in lines[3].split("|")[1:-1]]
+    kept = [f"{owner[lock] / owner['baseline']:.2f}" for lock in ("np-4", "np-4-refuse")]
+    assert cells == ["4", "-", "-", "0.84", *kept, "0.80", "-", "-", "0.70"]
 
 
 def held(drop: float = 0.0, t0: float = 0.0, t1: float = 0.0, bits: float = 64.0) -> dict[str, Any]:

@@ -195,18 +195,18 @@ def test_another_key_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) 
         attack_lock("np-2", project)
 
 
-@pytest.mark.parametrize("by_baseline", [False, True])
+@pytest.mark.parametrize("start", ["imagenet", "baseline", "trained.safetensors"])
 def test_a_thief_has_the_published_weights_that_training_began_with(
-    tmp_path: Path, by_baseline: bool
+    tmp_path: Path, start: str
 ) -> None:
     model = ModelParams(
         name="timm/tf_efficientnet_lite0",
-        initial_weights="baseline" if by_baseline else "imagenet",
-        baseline_weights="imagenet" if by_baseline else "none",
+        initial_weights=start,
+        baseline_weights="none" if start == "imagenet" else "imagenet",
     )
     fetch_weights(model.model_copy(update={"initial_weights": "imagenet"}), tmp_path)
     shipped = read_weights(tmp_path / WEIGHTS_FILE)
-    if not by_baseline:
+    if start == "imagenet":
         (tmp_path / "data").mkdir()
         (tmp_path / "data" / "weights").symlink_to(tmp_path)
     network = published_start(model, 3, tmp_path)

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from seglock import __version__, files
 from seglock.config import (
-    BASELINE,
     FOLDED,
     AttackParams,
     ModelParams,
@@ -114,18 +113,19 @@ def open_scene(lock: OpenLock, params: Params, data: PreparedData, root: Path) -
 
 
 def published_start(model: ModelParams, num_classes: int, root: Path) -> nn.Module | None:
-    """The network with the published weights that training began with, or the baseline's that it
-    began with; None where neither did."""
+    """The network with the published weights that training began with, or the plain network that
+    it began with, of the baseline or in a file; None where neither did."""
     from seglock.models import build_model, fetch_weights, load_initial_weights
     from seglock.models.initial import PUBLISHED
 
-    by_baseline = model.initial_weights == BASELINE
-    start = model.baseline_weights if by_baseline else model.initial_weights
+    start = model.initial_weights
+    if start not in (*PUBLISHED, "none"):
+        start = model.baseline_weights
     if start not in PUBLISHED:
         return None
     network, weights = build_model(model, num_classes), root / "data" / "weights"
     with tempfile.TemporaryDirectory() as folder:
-        if by_baseline:  # data/weights has what the baseline came to
+        if start != model.initial_weights:  # data/weights has what the plain network came to
             weights = Path(folder)
             fetch_weights(model.model_copy(update={"initial_weights": start}), weights)
         load_initial_weights(network, weights)
