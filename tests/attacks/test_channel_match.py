@@ -62,6 +62,18 @@ def test_what_the_next_norm_remembers_gives_the_exact_order() -> None:
     assert found.tolist() == made.transform.features[0].order.tolist()
 
 
+def test_what_the_next_norm_remembers_would_tell_the_sign_of_each_channel() -> None:
+    # Under signs as well training would come to the same weights, those of a negated channel
+    # negated, and so would the means that solve these equations. A ReLU has left all positive.
+    made = settled("chp-block1", key=OTHER)
+    (behind,), channels = readers_of(Presented(made.material("T0")), "block1", [])
+    weight = behind.weight.sum(dim=2)  # each place of a patch has about the same mean
+    square = weight.T @ weight
+    ridge = 0.01 * square.diagonal().mean() * torch.eye(channels)
+    means = torch.linalg.solve(square + ridge, weight.T @ behind.usual)
+    assert (means > 0).all()
+
+
 def reader(channels: int, seed: int, *, second: bool) -> tuple[Reader, np.ndarray]:
     """Statistics that a true order gives exactly."""
     rng = np.random.default_rng(seed)
