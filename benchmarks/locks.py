@@ -4,6 +4,7 @@
     python -m benchmarks.locks --profile voc-animals-small --only np-8-refuse,np-4
     python -m benchmarks.locks --profile camvid-small --name sweep --judge-only \\
         --lock 'half={"steps": ["np-8"], "refuse": 0.5}'       # other locks; no attacks
+    python -m benchmarks.locks --profile voc-animals-pretrained --judge-only --grid 2,4,8,16
 
 The paper's locks, combined ones, and the same with a refusal, each under `benchmarks.protocol`'s
 public keys 0, 1 and 2 with as many seeds; baselines of the same seeds. Key 0 of every lock comes
@@ -29,6 +30,7 @@ from benchmarks.protocol_cells import MAIN, REPEATS, SEEDS, Cell, Kept
 from benchmarks.results import describe_run
 from seglock import files
 from seglock.config import BASELINE, Params, check_params
+from seglock.report.paper import PAPER_METHODS
 from seglock.results.attack import AttackResult
 from seglock.stages.attack import attack_results, chosen, open_scene
 
@@ -55,6 +57,17 @@ SETTINGS = (
 )
 """Unless told otherwise."""
 _console = Console(stderr=True)
+
+
+def grid(sides: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """The paper's methods at each block side, without a refusal and with one.
+
+    >>> [*grid(["2"])]
+    ['shf-2', 'np-2', 'ffx-2', 'shf-2-refuse', 'np-2-refuse', 'ffx-2-refuse']
+    """
+    steps = [f"{method}-{side}" for side in sides for method in PAPER_METHODS]
+    refusing = {f"{step}-refuse": {"steps": [step], "refuse": _REFUSE} for step in steps}
+    return {step: {"steps": [step]} for step in steps} | refusing
 
 
 def with_locks(params: Params, locks: Mapping[str, Mapping[str, Any]]) -> Params:
@@ -140,12 +153,16 @@ def run(protocol: Protocol, names: Sequence[str], out: Path, *, judge_only: bool
 def main(argv: Sequence[str] | None = None) -> int:
     parser = arguments(__doc__)
     parser.add_argument("--only", default=None, help=f"of {', '.join(LOCKS)}; default: all")
-    parser.add_argument(
+    others = parser.add_mutually_exclusive_group()
+    others.add_argument(
         "--lock", action="append", default=[], metavar="NAME=JSON", help="instead of those"
+    )
+    others.add_argument(
+        "--grid", metavar="M,M", help="instead: the paper's methods at these M, each also refusing"
     )
     parser.add_argument("--judge-only", action="store_true", help="no attacks")
     given = parser.parse_args(argv)
-    locks = dict(LOCKS)
+    locks = dict(LOCKS) if given.grid is None else grid(given.grid.split(","))
     if given.lock:
         parts = [text.partition("=") for text in given.lock]
         try:
