@@ -30,7 +30,7 @@ def verdicts(document: Document) -> str:
             [
                 f"`{lock}`",
                 str(len(rows)),
-                f"{bits:.0f}" if bits is not None else NONE,
+                str(int(bits)) if bits is not None else NONE,
                 _spread([row["owner_miou"] for row in rows]),
                 _spread(drops),
                 _strongest(tiers[0]),
