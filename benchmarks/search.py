@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table as Rows
 
+from benchmarks.results import REPOSITORY, RESULTS
 from benchmarks.search_replay import Table, compare_samplers, compare_stopping
 from seglock.config import Params, check_params, load_params
 from seglock.files import read_json, write_json
@@ -34,7 +35,6 @@ from seglock.files import read_json, write_json
 if TYPE_CHECKING:
     from seglock.search.executor import Executor, TrialJob
 
-REPOSITORY = Path(__file__).parents[1]
 PROJECT = Path(".seglock/benchmarks/search")
 SPACE = {
     "steps": ["shf", "np", "ffx", "np+shf"],
@@ -255,7 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=20, help="of each sampler; orders of trials")
     parser.add_argument("--trials", type=int, default=24, help="of each sampler's study")
     parser.add_argument("--jobs", type=int, default=6, help="trials of one round of --speedup")
-    parser.add_argument("--out", type=Path, default=REPOSITORY / "docs" / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
     if not (given.measure or given.replay or given.speedup):
         parser.error("say what: --measure, --replay or --speedup")

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import attack_tables, lock_tables, protocol_tables
+from benchmarks.markdown import table
 from benchmarks.recipe_table import recipe_table
 from benchmarks.results import HEADER, LEFT, REPOSITORY, RESULTS, cells
 from seglock.files import read_json, write_bytes
@@ -49,10 +50,8 @@ def render(document: Mapping[str, Any], words: str = "") -> str:
         return f"{_PARTS[document['benchmark']][words](document)}\n\n{_source(document)}\n"
     rows = [cells(row) for row in document["rows"] if words in row["name"]]
     used = [i for i in range(len(HEADER)) if i < 2 or any(row[i] for row in rows)]
-    rule = [":--" if HEADER[i] in LEFT else "--:" for i in used]
-    lines = [[HEADER[i] for i in used], rule, *([row[i] for i in used] for row in rows)]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{table}\n\n{_source(document)}\n"
+    shown = table([HEADER[i] for i in used], ([row[i] for i in used] for row in rows), LEFT)
+    return f"{shown}\n\n{_source(document)}\n"
 
 
 def _source(document: Mapping[str, Any]) -> str:
@@ -67,13 +66,13 @@ def _source(document: Mapping[str, Any]) -> str:
 def refreshed(page: str, results: Path = RESULTS) -> str:
     """A page with every table between its comments rendered anew."""
 
-    def table(found: re.Match[str]) -> str:
+    def anew(found: re.Match[str]) -> str:
         name, words = found["file"], found["words"] or ""
         opening = found[0].partition("\n")[0]
         body = render(read_json(results / name), words)
         return f"{opening}\n{body}<!-- end of results -->"
 
-    return _PLACE.sub(table, page)
+    return _PLACE.sub(anew, page)
 
 
 def pages(root: Path = REPOSITORY) -> Iterable[Path]:

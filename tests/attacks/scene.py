@@ -62,29 +62,22 @@ class Scene:
 
     def under(self, transform: Transform) -> attacks.Scene:
         """The scene that stages make; as many images as the attacker has count as labelled."""
-        lock, params = settings(self.facts)
         classes = tuple("abc"[:CLASSES])
         data = PreparedData(
             Path(), "synthetic", classes, self.facts.image_side, "",
             self.attacker, self.attacker, self.test,
         )  # fmt: skip
         return attacks.Scene(
-            self.network, transform, lock, data, params, self.attacker, self.test, self.public,
+            self.network, transform, data, PARAMS, self.attacker, self.test, self.public,
             self.colluder,
         )  # fmt: skip
 
 
-@lru_cache(maxsize=16)
-def settings(facts: Facts) -> tuple[LockParams, Params]:
-    """What a project would say of the lock and of all else; nobody changes it."""
-    steps = [str(step) for step in (*facts.steps, *facts.features)]
-    lock = LockParams(steps=steps, ffx_password=facts.ffx_password)
-    params = Params(
-        locks={"baseline": LockParams(steps=[])},
-        train=TrainParams(device="cpu"),
-        evaluate=EvaluateParams(batch_size=16),
-    )
-    return lock, params
+PARAMS = Params(
+    locks={"baseline": LockParams(steps=[])},
+    train=TrainParams(device="cpu"),
+    evaluate=EvaluateParams(batch_size=16),
+)
 
 
 @lru_cache(maxsize=4)
@@ -126,7 +119,6 @@ def scene(
         transform.steps,
         ffx_password,  # type: ignore[arg-type]
         None,
-        CLASSES,
         side,
         stem=2,
         colluders=can_fold,

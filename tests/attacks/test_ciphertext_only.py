@@ -29,7 +29,7 @@ def attack(
     images, photos = noise(60, side), noise(20, side, seed=4)
     if turned:
         images, photos = 255 - images, 255 - photos
-    facts = Facts(lock.steps, password, None, 2, side)  # type: ignore[arg-type]
+    facts = Facts(lock.steps, password, None, side)  # type: ignore[arg-type]
     encrypted = lock.encrypt(images)
     material = Material(facts, None, CPU, photos, ciphertexts=encrypted)  # type: ignore[arg-type]
     finding = ATTACK.run(material, Meter(Budget(60, 60.0)), 0)
@@ -95,7 +95,7 @@ def test_ffx_in_company(steps: tuple[str, ...], password: str) -> None:
 )
 def test_few_or_no_positions_to_read_by(steps: tuple[str, ...]) -> None:
     lock = compose(steps, KEY)
-    facts = Facts(lock.steps, "from_key", None, 2, 16)
+    facts = Facts(lock.steps, "from_key", None, 16)
     seen, photos = lock.encrypt(noise(8, 16)), noise(4, 16, seed=4)
     material = Material(facts, None, CPU, photos, ciphertexts=seen)  # type: ignore[arg-type]
     (candidate,) = ATTACK.run(material, Meter(Budget(60, 60.0)), 0).candidates
@@ -109,7 +109,7 @@ def test_few_or_no_positions_to_read_by(steps: tuple[str, ...]) -> None:
     [(("np-32", "ffx-32"), "all pairs of positions"), (("shf-32",), "out of its reach")],
 )
 def test_it_says_what_it_leaves_out(steps: tuple[str, ...], reason: str) -> None:
-    facts = Facts(compose(steps, KEY).steps, "from_key", None, 2, 64)
+    facts = Facts(compose(steps, KEY).steps, "from_key", None, 64)
     assert reason in str(ATTACK.why_not(facts))
 
 

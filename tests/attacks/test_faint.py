@@ -61,7 +61,7 @@ def planted(steps: tuple[str, ...], *, natural: bool) -> Material:
     network.norm.momentum = None
     with torch.no_grad():
         network(lock.to_input(torch.from_numpy(noise(48, SIDE))))
-    facts = Facts(lock.steps, "from_key", None, 2, SIDE)
+    facts = Facts(lock.steps, "from_key", None, SIDE)
     return Material(facts, network.eval(), CPU, noise(16, SIDE, seed=4), batch_size=32)
 
 
@@ -100,7 +100,7 @@ def test_it_finds_nothing_in_a_network_that_was_never_trained(name: str) -> None
     [(("ffx-2",), "no order"), (("np-32",), "out of its reach"), (("shf-32",), "out of its reach")],
 )
 def test_it_says_what_it_leaves_out(name: str, steps: tuple[str, ...], reason: str) -> None:
-    facts = Facts(compose(steps, KEY).steps, "from_key", None, 2, 64)
+    facts = Facts(compose(steps, KEY).steps, "from_key", None, 64)
     assert reason in str(ATTACKS[name].why_not(facts))
 
 

@@ -28,7 +28,7 @@ def attack(
     queries: int = 300, key: SecretKey = KEY,
 ) -> tuple[Finding, Transform]:  # fmt: skip
     lock = compose(steps, key, password)  # type: ignore[arg-type]
-    facts = Facts(lock.steps, password, None, 2, images.shape[-1])  # type: ignore[arg-type]
+    facts = Facts(lock.steps, password, None, images.shape[-1])  # type: ignore[arg-type]
     material = Material(
         facts, None, CPU, images,  # type: ignore[arg-type]
         pairs=Pairs(images, lock.encrypt(images)), oracle=lock.encrypt,

@@ -14,7 +14,7 @@ from seglock.attacks.guesses import guess, touched
 from seglock.steps import parse_step
 from seglock.transforms.plan import Plan
 
-FACTS = Facts((parse_step("np-4"),), "from_key", None, 3, 16)
+FACTS = Facts((parse_step("np-4"),), "from_key", None, 16)
 TRUTH = touched(guess(FACTS, 5, 0))
 
 

@@ -50,15 +50,6 @@ def test_a_grid_ends_with_its_points(study_root: Path) -> None:
     assert read_study(study_params(**search), study_root).asked == 4
 
 
-def test_no_trials_begin_no_study(study_root: Path) -> None:
-    executor = FakeExecutor()
-    outcome, _ = run(study_root, executor, trials=0)
-    assert (outcome.trials, outcome.counts.running, outcome.run_id) == ((), 0, None)
-    assert executor.closed == 1
-    assert not (study_root / ".seglock").exists()
-    assert outcome.recommendation.status == "empty"
-
-
 def test_baselines_of_a_cost_come_before_its_trials(study_root: Path) -> None:
     executor = FakeExecutor(3)
     space = {"steps": ["np"], "block_size": [2, 4, 8], "epochs": [2, 3]}

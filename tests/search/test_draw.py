@@ -10,6 +10,7 @@ import pytest
 from seglock.search.draw import draw_untried
 from seglock.search.samplers import STARTUP_TRIALS
 from seglock.search.space import grid, identity, suggest, to_suggestions
+from seglock.search.study import own_notes
 from tests.search.test_space import FULL, new_study, params_with
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def test_changed_limits_judge_the_trials_there_are_anew() -> None:
         told = {"drop": drop - 0.02, "regained": 0.0}
         study.add_trial(
             optuna.trial.create_trial(
-                values=[0.5, 0.2], user_attrs={"measured": figures}, constraints=told
+                values=[0.5, 0.2], system_attrs=own_notes({"measured": figures}), constraints=told
             )
         )
     params = params_with(SPACE, max_drop=0.9, max_regained=0.3)
@@ -115,7 +116,7 @@ def test_a_lock_of_too_few_keys_is_never_drawn() -> None:
 
 
 def gp_study(params: Params, count: int) -> Any:
-    """A study whose trials know of two limits, as those of earlier versions do."""
+    """A study whose trials know of two limits."""
     import optuna
 
     study = new_study()
@@ -123,7 +124,7 @@ def gp_study(params: Params, count: int) -> Any:
         trial = study.ask()
         point = suggest(trial, params)
         figures = {"drop": 0.01 * number, "regained": 0.1, "key_space_bits": 128.0}
-        trial.set_user_attr("measured", figures)
+        study._storage.set_trial_system_attr(trial._trial_id, "seglock.measured", figures)
         trial.set_constraint("drop", figures["drop"] - 0.02)
         study.tell(trial, (0.5 - 0.01 * number, point.block_size / 20))
     assert all(t.state == optuna.trial.TrialState.COMPLETE for t in study.trials)

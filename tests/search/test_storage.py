@@ -1,27 +1,22 @@
-"""Where a study is kept: waiting for a database, its own file, and an earlier version's journal."""
+"""Where a study is kept: waiting for a database, its own file."""
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from seglock.errors import ConfigError, SeglockError, StorageError
-from seglock.search import coordinator
 from seglock.search.coordinator import read_study
 from seglock.search.database import open_database
 from seglock.search.settings import study_folder
 from seglock.search.storage import Patience, open_storage, open_to_read
-from seglock.search.study import noted
-from tests.search.small_study import FakeExecutor, run, study_params
-from tests.search.test_kill import assert_whole, trials_of
+from tests.search.small_study import run, study_params
+from tests.search.test_kill import assert_whole
 
 AWAY = OperationalError("select 1", None, Exception("connection refused"))
 
@@ -180,7 +175,7 @@ def test_what_a_killed_writer_left_half_done_is_undone_and_not_by_readers(study_
     assert_whole(study_root, 4)
 
 
-@pytest.mark.parametrize("name", ["study.db", "study.db-journal", "journal.log"])
+@pytest.mark.parametrize("name", ["study.db", "study.db-journal"])
 @pytest.mark.parametrize("content", ["a token without a line's end", None])
 def test_a_link_is_neither_read_nor_written_to(
     tmp_path: Path, name: str, content: str | None
@@ -210,106 +205,6 @@ def test_a_file_that_is_no_database_is_one_message(tmp_path: Path) -> None:
             pass
 
 
-# The journal of earlier versions
-
-
-@contextlib.contextmanager
-def journal(url: str | None, folder: Path, patience: Patience) -> Iterator[Any]:
-    """The study's storage as it was before."""
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    yield JournalStorage(JournalFileBackend(str(folder / "journal.log")))
-
-
-class Stopped(FakeExecutor):
-    """The process is gone when two trials are measured and two are under way."""
-
-    def poll(self, decide: Any, timeout: float) -> Any:
-        if len([job for job in self.seen if job.steps]) == 2 and len(self.jobs) == 2:
-            raise KeyboardInterrupt
-        return super().poll(decide, timeout)
-
-
-@pytest.fixture
-def earlier(study_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a study that an earlier version began: two trials measured, one queued, and
-    one that a killed coordinator left running."""
-    with monkeypatch.context() as patch:
-        patch.setattr(coordinator, "open_storage", journal)
-        patch.setattr("seglock.search.loop.StudyLoop.requeue_running", lambda loop: None)
-        with pytest.raises(SystemExit):
-            run(study_root, Stopped(2), trials=6)
-    folder = study_folder(study_root, "small")
-    assert not (folder / "study.db").exists()
-    return folder
-
-
-def states(root: Path) -> list[str]:
-    return [trial.state.name for trial in trials_of(root)]
-
-
-def values(trial: Any) -> dict[str, Any]:
-    return {name: value for name, value in vars(trial).items() if name != "_trial_id"}
-
-
-def test_a_journal_is_taken_over_with_all_it_has_and_goes_on(
-    study_root: Path, earlier: Path
-) -> None:
-    left = content(earlier)
-    before = read_study(study_params(6), study_root)
-    trials = trials_of(study_root)
-    assert sorted(trial.state.name for trial in trials) == ["COMPLETE"] * 2 + ["RUNNING"] * 2
-    assert content(earlier) == left  # who only reads changes nothing
-    said: list[str] = []
-    with open_storage(None, earlier, Patience(1.0, say=said.append)) as storage:
-        (study,) = storage.get_all_studies()
-        assert study.system_attrs["seglock.fingerprint"]
-        taken = storage.get_all_trials(study._study_id)
-    assert [values(trial) for trial in taken] == [values(trial) for trial in trials]
-    assert read_study(study_params(6), study_root) == before
-    assert len(said) == 1
-    assert not (earlier / "journal.log").exists()
-    assert run(study_root, trials=6).trials[:2] == before.trials
-    assert_whole(study_root, 6)
-
-
-def as_an_earlier_version_kept_it(file: Path) -> None:
-    """A study's file with all notes as user attributes, and objectives without names."""
-    import optuna
-
-    old, new = (f"sqlite:///{path}" for path in (file, file.with_name("old.db")))
-    source = optuna.load_study(study_name="small", storage=old)
-    target = optuna.create_study(study_name="small", storage=new, directions=source.directions)
-    attributes = source._storage.get_study_system_attrs(source._study_id)
-    for name, value in attributes.items():
-        if name.startswith("seglock."):
-            target.set_user_attr(name.removeprefix("seglock."), value)
-    for trial in source.trials:
-        notes = {n for n in trial.system_attrs if n.startswith("seglock.")}
-        target.add_trial(
-            optuna.trial.create_trial(
-                state=trial.state, values=trial.values, params=trial.params,
-                distributions=trial.distributions,
-                user_attrs=noted(trial),
-                system_attrs={n: v for n, v in trial.system_attrs.items() if n not in notes},
-            )
-        )  # fmt: skip
-    file.with_name("old.db").replace(file)
-
-
-def test_a_study_of_an_earlier_version_goes_on(study_root: Path) -> None:
-    first = run(study_root, trials=3)
-    file = study_folder(study_root, "small") / "study.db"
-    as_an_earlier_version_kept_it(file)
-    assert read_study(study_params(3), study_root).trials == first.trials
-    later = run(study_root, trials=5)
-    assert later.trials[:3] == first.trials
-    assert later.baselines == first.baselines  # none is trained again
-    assert later.run_id == first.run_id
-    assert_whole(study_root, 5)
-
-
 def test_a_dashboard_shows_named_objectives_and_few_flat_figures(study_root: Path) -> None:
     import optuna
 
@@ -323,47 +218,3 @@ def test_a_dashboard_shows_named_objectives_and_few_flat_figures(study_root: Pat
             "lock", "drop", "regained", "strongest", "key_space_bits", "seconds"
         }  # fmt: skip
         assert not [v for v in trial.user_attrs.values() if isinstance(v, dict | list)]
-
-
-def test_a_journal_is_taken_over_whole_or_not_at_all(
-    study_root: Path, earlier: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = read_study(study_params(6), study_root)
-    with monkeypatch.context() as patch:  # killed when the copy is there, but not in its place
-        patch.setattr(Path, "replace", lambda path, other: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(SystemExit):
-            run(study_root, trials=6)
-    assert (earlier / ".study.db.tmp").exists()
-    assert not (earlier / "study.db").exists()
-    assert read_study(study_params(6), study_root) == before
-    assert run(study_root, trials=6).trials[:2] == before.trials
-    assert not (earlier / ".study.db.tmp").exists()
-    assert_whole(study_root, 6)
-
-
-@pytest.mark.parametrize("torn", [b'{"op_code":8,"trial_id":3,"user_', b"\0" * 50, b'{"a":1}x\n'])
-def test_a_journals_torn_last_line_is_left_out(
-    study_root: Path, earlier: Path, torn: bytes
-) -> None:
-    before = read_study(study_params(6), study_root)
-    with (earlier / "journal.log").open("ab") as file:
-        file.write(torn)
-    assert read_study(study_params(6), study_root) == before
-    run(study_root, trials=4)
-    assert_whole(study_root, 4)
-
-
-@pytest.mark.parametrize(
-    "damage", [b'{"op_code":8,"tri\n', b"7\n", b'{"op_code":1}\n', b"[" * 99999]
-)
-def test_a_damaged_journal_is_one_message(study_root: Path, earlier: Path, damage: bytes) -> None:
-    lines = (earlier / "journal.log").read_bytes().splitlines(keepends=True)
-    (earlier / "journal.log").write_bytes(b"".join([*lines[:4], damage, b"\n", *lines[5:]]))
-    left = content(earlier)
-    for command in (read_study, lambda params, root: run(root, trials=6)):
-        with pytest.raises(StorageError, match=r"journal\.log must be as it was written") as told:
-            command(study_params(6), study_root)
-        assert "\n" not in str(told.value)
-        assert "restore the file from a copy, or remove it" in str(told.value)
-    now = content(earlier)
-    assert {name: now[name] for name in left} == left

@@ -16,7 +16,7 @@ import pytest
 
 from seglock.address import tracking_uri
 from seglock.attacks import ATTACKS, Attack, Candidate, Facts, Finding, Material, Meter
-from seglock.attacks.protocol import TIERS
+from seglock.attacks.protocol import Tier
 from seglock.config import ResourceParams, ThiefParams
 from seglock.data import PreparedData, Split
 from seglock.errors import ConfigError, DataError
@@ -40,6 +40,7 @@ from tests.search.small_study import Silent, study_params
 from tests.stages.test_search import write_params
 from tests.tracking.conftest import client_of
 
+TIERS = get_args(Tier)
 SCORES: dict[str, Any] = {
     "plain": {"miou": 0.2},
     "plain_bn": {"miou": 0.3},

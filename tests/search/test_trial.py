@@ -118,7 +118,6 @@ def test_a_locks_trial_is_judged_as_the_pipeline_judges_it(
     assert result.stopped_at is None
     assert result.train_seconds > 0
     assert result.evaluate_seconds > 0
-    assert TrialResult.from_json(result.to_json()) == result
 
 
 def test_a_key_is_fresh_and_only_its_id_and_hash_are_kept(
@@ -137,7 +136,7 @@ def test_a_key_is_fresh_and_only_its_id_and_hash_are_kept(
     record.verify(KEY)
     assert not (tmp_path / "keys").exists()
     assert list(judge.files) == ["trial-0-1/model.safetensors"]
-    told = [known.to_json().encode(), *judge.files.values()]
+    told = [json.dumps(dataclasses.asdict(known)).encode(), *judge.files.values()]
     for shape in (SECRET, SECRET.hex().encode(), base64.b64encode(SECRET)[:40]):
         assert not any(shape in content for content in told)
 

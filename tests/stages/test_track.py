@@ -16,7 +16,7 @@ from seglock.address import tracking_uri
 from seglock.cli.track import app
 from seglock.errors import TrackingError
 from seglock.stages.evaluate import evaluate_locks
-from seglock.stages.track import earlier_runs, find_run, list_runs, sync_run
+from seglock.stages.track import find_run, list_runs, sync_run
 from seglock.stages.train import train_locks
 from seglock.tracking import RunRecord, RunTracker
 from tests.stages.test_train import change, root  # noqa: F401
@@ -168,23 +168,3 @@ def test_a_killed_trainings_run_ends_at_the_next_command_and_goes_on(root: Path)
     curve = client.get_metric_history(record.run_id, "val/loss")
     assert sorted({point.step for point in curve}) == [1, 2, 3]
     assert find_run("np-4", root).complete
-
-
-def test_what_an_earlier_version_kept_is_refused_with_the_way_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    run_id = "e" * 32
-    folder = tmp_path / ".seglock" / "runs" / run_id
-    folder.mkdir(parents=True)
-    (folder / "run.json").write_text("{}")
-    (folder / "journal.jsonl").write_text('{"kind": "status"}\n')
-    assert earlier_runs(tmp_path) == [run_id]
-    assert run_id in track("list")
-    with pytest.raises(TrackingError, match=r"journal of an earlier version; .*evaluate@LOCK.*rm"):
-        sync_run(run_id, tmp_path)
-    size = (folder / "journal.jsonl").stat().st_size
-    files.write_json(folder / "sent.json", {"store": "x", "run_id": run_id, "offset": size})
-    assert "lacks nothing" in track("list")
-    with pytest.raises(TrackingError, match="unique start"):
-        find_run("", tmp_path)

@@ -63,7 +63,7 @@ def test_what_is_made_beside_a_lock_is_normalised_alike(steps: list[str]) -> Non
 @pytest.mark.parametrize("steps", LOCKS, ids="+".join)
 def test_a_thief_knows_how_the_network_wants_its_inputs(steps: list[str]) -> None:
     lock = compose(steps, KEY, normalisation=HALF)
-    facts = Facts(lock.steps, "from_key", None, 2, 8, lock.normalisation)
+    facts = Facts(lock.steps, "from_key", None, 8, lock.normalisation)
     rows = block_grid(torch.from_numpy(IMAGES), facts.block_size)
     seen = inputs_under(soft_plan(lock._plan, facts, torch.device("cpu")), rows, facts)
     inputs = grid_images(seen, facts.block_size)

@@ -71,7 +71,7 @@ def agreement(estimate: Plan, truth: Plan, weights: NDArray[Any]) -> Agreement:
         share=share,
         best=best,
         chance=float((frequency**2).sum()) / (truth.size if moved else 1),
-        whole=_same(estimate, truth),
+        whole=estimate.equals(truth),
         table_error=_table_error(estimate, truth, weights) if _WIDE in right else None,
     )
 
@@ -100,13 +100,6 @@ def _kinds(plan: Plan) -> NDArray[np.int64]:
         for row in plan.tables
     ]
     return np.array(kinds)[plan.selector]
-
-
-def _same(estimate: Plan, truth: Plan) -> bool:
-    return bool(
-        np.array_equal(estimate.permutation, truth.permutation)
-        and (estimate.tables[estimate.selector] == truth.tables[truth.selector]).all()
-    )
 
 
 def _table_error(estimate: Plan, truth: Plan, weights: NDArray[Any]) -> float | None:

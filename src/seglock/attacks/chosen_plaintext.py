@@ -33,7 +33,7 @@ def chosen_blocks(facts: Facts) -> NDArray[np.uint8]:
     number in digits of base 256, one block a digit, ceil(log256 n) in all.
 
     >>> from seglock.steps import parse_step
-    >>> len(chosen_blocks(Facts((parse_step("shf-16"),), "from_key", None, 2, 64)))
+    >>> len(chosen_blocks(Facts((parse_step("shf-16"),), "from_key", None, 64)))
     2
     """
     constants = np.repeat(_constants(facts)[:, None], facts.positions, axis=1)

@@ -159,22 +159,12 @@ def increasing(wanted: NDArray[np.float64], limit: int) -> NDArray[np.int64]:
     >>> increasing(np.array([0.0, 0.0, 5.0, 4.0]), 8).tolist()
     [0, 1, 4, 5]
     """
+    from scipy.optimize import isotonic_regression
+
     room = max(0, limit - len(wanted))
-    steps = _isotonic(wanted - np.arange(len(wanted)))
+    steps: NDArray[np.float64] = isotonic_regression(wanted - np.arange(len(wanted))).x
     levels = np.rint(steps).clip(0, room).astype(np.int64) + np.arange(len(wanted))
     return levels.clip(0, limit - 1)
-
-
-def _isotonic(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The non-decreasing sequence nearest to ``values``: neighbours that fall are pooled."""
-    pools: list[tuple[float, int]] = []
-    for value in values:
-        total, count = float(value), 1
-        while pools and pools[-1][0] / pools[-1][1] >= total / count:
-            before = pools.pop()
-            total, count = total + before[0], count + before[1]
-        pools.append((total, count))
-    return np.repeat([total / count for total, count in pools], [count for _, count in pools])
 
 
 def _predicted(read: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from seglock.attacks.budget import Meter
 from seglock.methods import LEVELS, METHODS
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from seglock.transforms.plan import Plan
 
 Tier = Literal["T0", "T1", "T2", "T3"]
-TIERS: tuple[Tier, ...] = get_args(Tier)
 Unit = Literal["keys", "images", "steps", "pairs", "ciphertexts"]
 Oracle = Callable[["NDArray[np.uint8]"], "NDArray[Any]"]
 """Encrypts plain images (N, 3, S, S) under the owner's key: uint8, or int16 for FFX."""
@@ -40,7 +39,6 @@ class Facts:
     steps: tuple[Step, ...]
     ffx_password: FfxPassword
     ffx_divisor: int | None
-    num_classes: int
     image_side: int
     normalisation: Normalisation = IMAGENET
     stem: int = 1

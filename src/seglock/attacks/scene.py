@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seglock.attacks.protocol import Tier
-    from seglock.config import LockParams, Params
+    from seglock.config import Params
     from seglock.data import PreparedData, Split
     from seglock.transforms import Transform
 
@@ -31,7 +31,7 @@ _PHOTOS_OF = 4  # every fourth image is the thief's own, the others the thief se
 
 @dataclass(frozen=True)
 class Scene:
-    """Who attacks what: the owner's network and transform of ``lock``, and the thief's images.
+    """Who attacks what: the owner's network and transform, and the thief's images.
 
     attacker: the split that the thief's images come from. judged: the one that figures are of.
     public: the network as its training began, where that was with published weights. colluder:
@@ -40,7 +40,6 @@ class Scene:
 
     network: nn.Module
     transform: Transform
-    lock: LockParams
     data: PreparedData
     params: Params
     attacker: Split
@@ -56,17 +55,16 @@ class Scene:
     @cached_property
     def facts(self) -> Facts:
         """What every thief knows."""
-        lock, data, own = self.lock, self.data, self.transform
+        own = self.transform
         return Facts(
             own.steps,
-            lock.ffx_password,
-            lock.ffx_divisor,
-            data.num_classes,
-            data.image_side,
+            own.ffx_password,
+            own._plan.divisor,
+            self.data.image_side,
             own.normalisation,
             next((m.stride[0] for m in self.network.modules() if isinstance(m, nn.Conv2d)), 1),
             self.colluder is not None,
-            tuple(lock.feature_steps),
+            tuple(plan.step for plan in own.features),
         )
 
     def material(self, tier: Tier) -> Material:

@@ -43,9 +43,9 @@ def list_command(
     from datetime import datetime
 
     from seglock.address import project_root
-    from seglock.stages.track import earlier_runs, list_runs
+    from seglock.stages.track import list_runs
 
-    runs, earlier = list_runs(project_root()), earlier_runs(project_root())
+    runs = list_runs(project_root())
     shown = [run for run in runs if everything or not run.complete]
     if as_json:
         named = ("run_id", "name", "status", "complete", "started", "ended", "store", "experiment")
@@ -57,9 +57,7 @@ def list_command(
         typer.echo(
             f"{run.run_id}  {began:%Y-%m-%d %H:%M}  {run.status:<8}  {state:<10}  {run.name}"
         )
-    for name in earlier:
-        typer.echo(f"{name}  kept by an earlier version, with entries that MLflow lacks")
-    if (shown and not everything) or earlier:
+    if shown and not everything:
         typer.echo("tell MLflow the rest with `seglock track sync RUN`")
     elif not shown:
         typer.echo(f"MLflow lacks nothing; {len(runs)} run{'s' * (len(runs) != 1)} on record")

@@ -41,7 +41,7 @@ def run_search(
     observer: Observer | None = None,
     finish: Finish | None = None,
 ) -> Study:
-    """Bring the study to ``search.trials`` trials, and close ``executor``; 0 only reads it.
+    """Bring the study to ``search.trials`` trials, and close ``executor``.
 
     root: where data/prepared is. Ctrl-C and SIGTERM queue what is running again and end in
     SystemExit(130); the same command goes on, as it does after a kill at any moment.
@@ -52,9 +52,6 @@ def run_search(
     """
     from seglock.address import project_root
 
-    if params.search.trials == 0:  # a study is not begun for nothing
-        executor.close()
-        return read_study(params, root)
     observer = observer or Observer()
     started = time.monotonic()
     with (

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from seglock.training import EpochRow
@@ -61,16 +60,6 @@ class TrialResult:
     evaluate_seconds: float
     device: str
     worker: str
-
-    def to_json(self) -> str:
-        """One line of JSON."""
-        return json.dumps(asdict(self), allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """The inverse of ``to_json``."""
-        values = json.loads(text)
-        return cls(**values | {"curve": tuple(values["curve"])})
 
 
 @dataclass(frozen=True)

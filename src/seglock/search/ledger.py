@@ -88,7 +88,7 @@ class Ledger:
                 chosen = next_point(self.log, trials, self.params)
                 if chosen is not None:
                     own = to_suggestions(chosen, self.params)
-                    self._enqueue(own, {POINT: asdict(chosen), LOCK: chosen.lock})
+                    self._enqueue(own, {POINT: asdict(chosen)})
                 elif self.search.sampler == "grid":
                     return None
             self.log.study.sampler = make_sampler(self.search, len(trials))
@@ -182,7 +182,7 @@ class Ledger:
         params = old.params if POINT in attributes else old.system_attrs.get("fixed_params")
         if params is None:
             return  # the ask was cut short: there is nothing yet that could be lost
-        kept = {name: attributes[name] for name in (POINT, LOCK) if name in attributes}
+        kept = {POINT: attributes[POINT]} if POINT in attributes else {}
         kept |= {
             RETRY_OF: old.number,
             LINE: attributes.get(LINE, old.number),
@@ -195,15 +195,13 @@ class Ledger:
         """As Optuna's ``enqueue_trial`` does, which takes no system attributes."""
         from optuna.trial import TrialState, create_trial
 
-        notes = {name: value for name, value in attributes.items() if name != LOCK}
         self.log.study.add_trial(
             create_trial(
                 state=TrialState.WAITING,
                 system_attrs={
                     "fixed_params": params,
-                    **own_notes(notes | {TICKET: uuid.uuid4().hex}),
+                    **own_notes(attributes | {TICKET: uuid.uuid4().hex}),
                 },
-                user_attrs={LOCK: attributes[LOCK]} if LOCK in attributes else None,
             )
         )
 

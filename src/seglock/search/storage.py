@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 FILE = "study.db"
-JOURNAL = "journal.log"
-"""Where earlier versions kept a study, as a journal of Optuna's."""
 _BESIDE = ("-journal", "-wal", "-shm")
 """What SQLite writes beside a file."""
 _REFUSED = re.compile(
@@ -93,16 +91,12 @@ class Patience:
 def open_storage(url: str | None, folder: Path, patience: Patience) -> Iterator[BaseStorage]:
     """The study's storage, for its coordinator.
 
-    url: of SQLite or PostgreSQL, with ``$VARIABLES``; None is ``folder/study.db``, which begins
-    with what an earlier version kept in ``folder/journal.log``.
+    url: of SQLite or PostgreSQL, with ``$VARIABLES``; None is ``folder/study.db``.
     Raises ConfigError when it cannot be used as it is, StorageError when it is away for too long.
     """
 
     def opened() -> BaseStorage:
-        if url is not None:
-            return open_database(url)
-        _take_over_journal(folder, patience.say)
-        return open_file(_plain_file(folder / FILE))
+        return open_file(_plain_file(folder / FILE)) if url is None else open_database(url)
 
     with closing(patience(opened)) as storage:
         yield storage
@@ -113,9 +107,7 @@ def open_to_read(url: str | None, folder: Path, patience: Patience) -> Iterator[
     """The storage, without making or mending anything; None where there is none yet."""
 
     def found() -> BaseStorage | None:
-        if url is not None:
-            return read_database(url)
-        return read_file(_plain_file(folder / FILE)) or _read_journal(folder / JOURNAL)
+        return read_file(_plain_file(folder / FILE)) if url is None else read_database(url)
 
     with closing(patience(found)) as storage:
         yield storage
@@ -127,47 +119,6 @@ def _plain_file(file: Path) -> Path:
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise StorageError(f"{path} must be a file", got="a link or a pipe", fix="remove it")
     return file
-
-
-def _take_over_journal(folder: Path, say: Callable[[str], None]) -> None:
-    """Begin the study's file with what its journal has, whole or not at all, and put that aside."""
-    file, journal = folder / FILE, folder / JOURNAL
-    if file.exists() or not _plain_file(journal).exists():
-        return
-    half = folder / f".{FILE}.tmp"
-    for path in (half, half.with_name(f"{half.name}-journal")):  # a killed process left them
-        path.unlink(missing_ok=True)
-    with closing(open_file(half)) as storage:
-        _copy_journal(journal, storage)
-    half.replace(file)
-    journal.replace(folder / f"{JOURNAL}.taken-over")
-    say(f"the study's {JOURNAL} was taken over: it is kept in {file} from now on")
-
-
-def _read_journal(journal: Path) -> BaseStorage | None:
-    from optuna.storages import InMemoryStorage
-
-    if not _plain_file(journal).exists():
-        return None
-    memory = InMemoryStorage()
-    _copy_journal(journal, memory)
-    return memory
-
-
-def _copy_journal(journal: Path, storage: BaseStorage) -> None:
-    """A torn last line, which was never acknowledged, is left out."""
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    optuna = quiet_optuna()
-    try:
-        source = JournalStorage(JournalFileBackend(str(journal)))
-        for study in source.get_all_studies():
-            optuna.copy_study(
-                from_study_name=study.study_name, from_storage=source, to_storage=storage
-            )
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _damaged(journal, in_short(str(error) or type(error).__name__)) from error
 
 
 def quiet_optuna() -> Any:

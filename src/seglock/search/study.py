@@ -9,7 +9,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,9 +159,7 @@ class StudyLog:
     def notes(self) -> dict[str, Any]:
         """All that is noted of the study itself."""
         study, storage = self.study, self.study._storage
-        return self.patience(
-            lambda: _notes(study.user_attrs, storage.get_study_system_attrs(study._study_id))
-        )
+        return self.patience(lambda: _notes(storage.get_study_system_attrs(study._study_id)))
 
     def remember(self, name: str, value: Any) -> None:
         """Note something of the study, over an older value."""
@@ -221,7 +219,7 @@ class Results:
         """Write a result, whole or not at all. Raises StorageError when not even the reserve
         has room."""
         values = {"study": self.study, "run_id": kept.run_id, "stopped": kept.stopped}
-        text = json.dumps(values | {"result": kept.result.to_json()})
+        text = json.dumps(values | {"result": asdict(kept.result)}, allow_nan=False)
         try:
             write_text(self._file(kept.job), text)
         except StorageError:
@@ -239,7 +237,8 @@ class Results:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
                 values = json.loads(read_plain(file))
                 if values["study"] == self.study:
-                    result = TrialResult.from_json(values["result"])
+                    kept = values["result"]
+                    result = TrialResult(**kept | {"curve": tuple(kept["curve"])})
                     found[file.stem] = Kept(file.stem, result, values["stopped"], values["run_id"])
         return found
 
@@ -256,7 +255,7 @@ def objective_names(search: SearchParams) -> list[str]:
 
 def noted(trial: FrozenTrial) -> dict[str, Any]:
     """What is noted of a trial."""
-    return _notes(trial.user_attrs, trial.system_attrs)
+    return _notes(trial.system_attrs)
 
 
 def own_notes(values: dict[str, Any]) -> dict[str, Any]:
@@ -264,9 +263,8 @@ def own_notes(values: dict[str, Any]) -> dict[str, Any]:
     return {f"{_OWN}{name}": value for name, value in values.items()}
 
 
-def _notes(user: dict[str, Any], system: dict[str, Any]) -> dict[str, Any]:
-    own = {n.removeprefix(_OWN): value for n, value in system.items() if n.startswith(_OWN)}
-    return user | own
+def _notes(system: dict[str, Any]) -> dict[str, Any]:
+    return {n.removeprefix(_OWN): value for n, value in system.items() if n.startswith(_OWN)}
 
 
 def points(trials: Sequence[FrozenTrial]) -> dict[int, Point]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from seglock.config import LockParams
 from seglock.errors import ConfigError, DataError, nearest_name
 from seglock.results.attack import AttackResult, regained
 
@@ -115,9 +114,7 @@ def attacked(
     thief = params.search.thief
     budget = Budget(thief.queries, thief.seconds, (thief.labelled / 100,))
     images = attacker_images(data, judged, thief.labelled)
-    steps = [str(step) for step in transform.steps]
-    own = LockParams(steps=steps, ffx_password=params.search.space.ffx_password)
-    scene = Scene(network, transform, own, data, params, images, judged)
+    scene = Scene(network, transform, data, params, images, judged)
     judge = Judge(scene, scores["floors"]["floor"])
     found: dict[str, dict[str, Any]] = {}
     for attack in thief_attacks(thief):

@@ -93,7 +93,6 @@ def attack_lock(
             path.unlink()
     for attack in attacks:  # what an earlier run has of others stays
         (work / f"{attack.name}.json").unlink(missing_ok=True)
-        shutil.rmtree(work / f"{attack.name}.journal", ignore_errors=True)  # of earlier versions
     with contextlib.suppress(OSError):
         work.rmdir()
     return results
@@ -107,7 +106,7 @@ def open_scene(lock: OpenLock, params: Params, data: PreparedData, root: Path) -
 
     attacker = data.val if params.attack.images == "val" else data.train
     network = load_model(root / MODELS / lock.name / WEIGHTS, params.model, data.num_classes)
-    scene = Scene(network, lock.transform(), lock.params, data, params, attacker, data.test)
+    scene = Scene(network, lock.transform(), data, params, attacker, data.test)
     public = published_start(params.model, data.num_classes, root)
     return replace(scene, public=public, colluder=_colluder(lock, params, data, root))
 

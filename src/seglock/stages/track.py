@@ -97,8 +97,7 @@ def _store(root: Path) -> Store:
 def find_run(text: str, root: Path) -> RunRecord:
     """The run that ``text`` means: an id, the unique start of one, or a trained lock's name.
 
-    Raises TrackingError, listing the runs there are, when it means none or several, and for one
-    that an earlier version kept.
+    Raises TrackingError, listing the runs there are, when it means none or several.
     """
     known = {record.run_id: record for record in RunRecord.every(root)}
     for name in (text, _run_of_lock(text, root)):
@@ -110,8 +109,6 @@ def find_run(text: str, root: Path) -> RunRecord:
         return known[matches[0]]
     if is_run_id(text):
         RunRecord.known(root, text)  # says what is wrong with one that is damaged
-    if text in earlier_runs(root):
-        raise _earlier(text, root)
     raise TrackingError(
         "RUN must be a run's id, the unique start of one, or the name of a trained lock",
         got=f"{text!r}, which fits {', '.join(matches) or 'none'}",
@@ -125,25 +122,3 @@ def _run_of_lock(text: str, root: Path) -> str:
         return str(files.read_object(path, {"run_id": str})["run_id"])
     except SeglockError:
         return ""
-
-
-def earlier_runs(root: Path) -> list[str]:
-    """Runs that an earlier version kept as journals, with entries that no store acknowledged."""
-    found = []
-    for journal in sorted(runs_folder(root).glob("*/journal.jsonl")):
-        sent = 0
-        with contextlib.suppress(SeglockError):
-            sent = files.read_object(journal.with_name("sent.json"), {"offset": int})["offset"]
-        if sent < journal.stat().st_size:
-            found.append(journal.parent.name)
-    return found
-
-
-def _earlier(run_id: str, root: Path) -> TrackingError:
-    folder = runs_folder(root) / run_id
-    return TrackingError(
-        "a run must be on record in one file",
-        got=f"{folder}, the journal of an earlier version",
-        fix="its results are in data: `dvc repro -f -s evaluate@LOCK` tells the run of a lock from "
-        f"them; then {as_command('rm', '-r', folder)}",
-    )
