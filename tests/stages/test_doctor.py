@@ -81,6 +81,23 @@ def test_a_folder_whose_name_stops_dvcs_experiments_is_told(project: Path, name:
     assert told(project.rename(project.with_name(name)))
 
 
+@pytest.mark.parametrize(
+    ("lock", "fix"),
+    [
+        ({"steps": ["chp-layer2"]}, "use one of chp-block0, "),
+        ({"steps": ["shf-4"], "fold": "stem"}, "-2"),
+    ],
+    ids=["layer", "block side"],
+)
+def test_a_lock_that_its_network_cannot_take(
+    project: Path, lock: dict[str, object], fix: str
+) -> None:
+    change(project, locks={"other": lock}, model={"initial_weights": "baseline"})
+    (found,) = wrong(project)
+    assert found.topic == "network"
+    assert fix in found.fix
+
+
 def test_no_project_at_all(tmp_path: Path) -> None:
     assert [check.topic for check in wrong(tmp_path)] == ["params", "dvc"]
 

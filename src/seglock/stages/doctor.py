@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.filesize import decimal
 
-from seglock.config import PARAMS_FILE, DataParams, ModelParams, Params, load_params, require_batch
+from seglock.config import PARAMS_FILE, DataParams, Params, load_params, require_batch
 from seglock.errors import SeglockError, as_command
+from seglock.keys import demonstration_key
 from seglock.stages.disk import estimate_disk, training_images
+from seglock.stages.locks import OpenLock
 from seglock.variables import as_written
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ def doctor(root: Path) -> list[Check]:
     }
     if params is not None:
         given = params
-        looks["network"] = lambda: _network(given.model)
+        looks["network"] = lambda: _network(given)
         looks["dataset"] = lambda: _dataset(root, given.data)
         looks["batch"] = lambda: _batch(root, given)
         looks["checkpoints"] = lambda: _checkpoints(root)
@@ -269,9 +271,18 @@ def _batch(root: Path, params: Params) -> Iterator[Check]:
         yield Check("batch", "ok", f"{images} images to train on, {params.train.batch_size} a step")
 
 
-def _network(params: ModelParams) -> Iterator[Check]:
-    _ = params.normalisation  # asks timm for a network of its
-    yield Check("network", "ok", f"{params.name}, which starts from {params.initial_weights}")
+def _network(params: Params) -> Iterator[Check]:
+    from seglock.models import build_model
+
+    model = params.model
+    _ = model.normalisation  # asks timm for a network of its
+    yield Check("network", "ok", f"{model.name}, which starts from {model.initial_weights}")
+    for name, own in params.locks.items():
+        if own.feature_steps or own.fold:
+            lock = OpenLock(name, own, model, demonstration_key())
+            lock.transform()  # names the layers that there are
+            if fold := lock.folding():
+                fold(build_model(model, 2))
 
 
 def _disk(root: Path, params: Params) -> Iterator[Check]:
