@@ -208,8 +208,7 @@ def _dataset(root: Path, params: DataParams) -> Iterator[Check]:
     from seglock.data.sources import VOC2012_ADVICE, VOC2012_URL, resolve_source
     from seglock.data.splits import EXTRA
 
-    sources = (params.source or VOC2012_URL, raw), (params.extra_source, raw / EXTRA)
-    for text, copy in sources:
+    for text, copy in ((params.source or VOC2012_URL, raw), (params.extra_source, raw / EXTRA)):
         if text is None:
             continue
         problem, fix = _source_problem(root, resolve_source(text))
@@ -265,24 +264,17 @@ def _source_problem(root: Path, source: str) -> tuple[str | None, str]:
 
 
 def _batch(root: Path, params: Params) -> Iterator[Check]:
-    images = training_images(params.data, root)
-    if images is not None:
+    if (images := training_images(params.data, root)) is not None:
         require_batch(dict(params.train), images)
         yield Check("batch", "ok", f"{images} images to train on, {params.train.batch_size} a step")
 
 
 def _network(params: Params) -> Iterator[Check]:
-    from seglock.models import build_model
-
     model = params.model
     _ = model.normalisation  # asks timm for a network of its
     yield Check("network", "ok", f"{model.name}, which starts from {model.initial_weights}")
     for name, own in params.locks.items():
-        if own.feature_steps or own.fold:
-            lock = OpenLock(name, own, model, demonstration_key())
-            lock.transform()  # names the layers that there are
-            if fold := lock.folding():
-                fold(build_model(model, 2))
+        OpenLock(name, own, model, demonstration_key()).check_network()
 
 
 def _disk(root: Path, params: Params) -> Iterator[Check]:

@@ -93,6 +93,16 @@ class OpenLock:
 
         return partial(fold, lock=self.transform())
 
+    def check_network(self) -> None:
+        """Raises what `transform` and training would of a layer that the network has not, and of
+        blocks that cannot be folded into it."""
+        if self.params.feature_steps or self.params.fold:
+            from seglock.models import build_model
+
+            self.transform()
+            if fold := self.folding():
+                fold(build_model(self.model, 2))
+
     def wrong_transforms(self, count: int) -> Sequence[Transform]:
         """The same lock under ``count`` other keys, each planned when it is asked for.
 

@@ -84,11 +84,7 @@ def train_opened(
     from seglock.training import checkpoint_folder, fold_only, rank_of, require_variance, train
 
     require_variance(params, count)  # before a run is begun
-    folding = lock.folding()
-    if folding is not None:
-        from seglock.models import build_model
-
-        folding(build_model(params.model, data.num_classes))
+    lock.check_network()
     weights = weights or root / "data" / "weights"
     digest = training_digest(params, lock.params, data.digest, weights, lock.key_id)
     folder = checkpoint_folder(project_root(), lock.name, digest)
