@@ -110,7 +110,7 @@ def test_from_photos_to_a_served_model(terminal: Terminal) -> None:
     said: dict[str, str] = {}
     for line in commands(PHOTOS):
         typed = line.replace("PUBLIC-KEY", said.get("seglock key recipient", "").strip())
-        said[line] = terminal.type(typed)
+        said[line] = terminal.type(typed.replace("np-8-refuse", "shf-4"))
         if line == "cd mine":
             terminal.at.change(tiny)
     root = terminal.at.root
@@ -152,6 +152,7 @@ def here(line: str, terminal: Terminal) -> str:
         (r"s3://\S+", str(store)),
         (r"https://models\.example\.org", "http://127.0.0.1:8700"),
         (r"shf-4 np-4", "shf-4 baseline"),
+        (r"np-8-refuse", "shf-4"),
         (r"np-4", "shf-4"),
         (r"train\.epochs=\d+", "train.epochs=2"),
         (r"(dvc exp run .*)", r"\1 evaluate@shf-4"),
