@@ -88,6 +88,7 @@ def beside_paper(document: Document) -> str:
         if len(about["steps"]) == 1 and lock in rows:
             place = (about["steps"][0], about["refuse"] is not None)
             here[place] = fmean(row["owner_miou"] for row in rows[lock]) / plain
+    measured = {step for step, _ in here}
     lines = [
         [str(side)]
         + [
@@ -99,7 +100,7 @@ def beside_paper(document: Document) -> str:
                 published[side, method] / published_baseline,
             )
         ]
-        for side in sorted({int(step.partition("-")[2]) for step, _ in here})
+        for side in sorted({side for side, method in published if f"{method}-{side}" in measured})
     ]
     names = [
         name

@@ -328,9 +328,8 @@ def test_a_trial_that_was_put_aside_as_a_duplicate_gets_no_copy(
     ledger = open_ledger(study_root)
     asked = ledger.ask()
     assert asked is not None
-    ledger.log.study._storage.set_trial_system_attr(
-        1, "seglock.superseded", True
-    )  # then it was killed
+    # then it was killed
+    ledger.log.study._storage.set_trial_system_attr(1, "seglock.superseded", True)
     later = open_ledger(study_root)
     later.requeue_running()
     assert [trial.state.name for trial in later.log.trials()] == ["FAIL"]

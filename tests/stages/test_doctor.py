@@ -85,7 +85,7 @@ def test_a_folder_whose_name_stops_dvcs_experiments_is_told(project: Path, name:
     ("lock", "fix"),
     [
         ({"steps": ["chp-layer2"]}, "use one of chp-block0, "),
-        ({"steps": ["shf-4"], "fold": "stem"}, "-2"),
+        ({"steps": ["shf-4"], "fold": "stem"}, "use steps such as shf-2"),
     ],
     ids=["layer", "block side"],
 )

@@ -118,6 +118,7 @@ def test_without_trials_the_declared_files_are_there(
     assert outcome.recommendation.status == "empty"
     assert names(tmp_path) == declared()
     assert read_study_file(tmp_path) is None
+    assert not (tmp_path / ".seglock/search").exists()
     assert not (tmp_path / "mlruns").exists()
 
 
