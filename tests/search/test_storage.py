@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -193,6 +194,25 @@ def test_a_link_is_neither_read_nor_written_to(
             pass
     assert (other.read_text() if other.exists() else None) == content
     assert [path.name for path in folder.iterdir()] == [name]
+
+
+def test_reading_does_not_mind_a_journal_that_comes_and_goes(tmp_path: Path) -> None:
+    journal, done = tmp_path / "study.db-journal", threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            journal.touch()
+            journal.unlink()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(2_000):
+            with open_to_read(None, tmp_path, Patience(0.0)) as storage:
+                assert storage is None
+    finally:
+        done.set()
+        writer.join()
 
 
 def test_a_file_that_is_no_database_is_one_message(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -116,7 +117,11 @@ def open_to_read(url: str | None, folder: Path, patience: Patience) -> Iterator[
 def _plain_file(file: Path) -> Path:
     """A file of ours, with what SQLite writes beside it. What a link leads to is not ours."""
     for path in (file, *(file.with_name(f"{file.name}{end}") for end in _BESIDE)):
-        if path.is_symlink() or (path.exists() and not path.is_file()):
+        try:  # in one look: while a study runs, its journal comes and goes
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISREG(mode):
             raise StorageError(f"{path} must be a file", got="a link or a pipe", fix="remove it")
     return file
 
