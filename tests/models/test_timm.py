@@ -147,8 +147,10 @@ def test_inputs_are_normalised_as_the_network_was_trained() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("timm/tf_efficientnet_lit0", "got 'timm/tf_efficientnet_lit0'; use one of timm/tf_effic"),
-        ("timm/resnet18.a1_in2k", r"use one of timm/resnet18\.a1_in1k, "),
+        ("timm/tf_efficientnet_lit0", "_lit0'; use one such as timm/tf_efficientnet_"),
+        ("timm/efficientnet-lite0", "; use one such as timm/efficientnet_lite0, "),
+        ("timm/resnet18.a1_in2k", r"use one such as timm/resnet18\.a1_in1k, "),
+        ("timm/zzqq", r"of the \d+ networks .* has, got 'timm/zzqq'; use one such as .{50,70}$"),
         ("timm/vit_tiny_patch16_224", "must give features at output stride 8 or 16, got Vision"),
     ],
 )

@@ -98,6 +98,14 @@ def test_a_lock_that_its_network_cannot_take(
     assert fix in found.fix
 
 
+@pytest.mark.parametrize("name", ["timm/zzqq", "timm/vit_tiny_patch16_224"])
+def test_a_network_that_cannot_be_had_is_told_once(project: Path, name: str) -> None:
+    change(project, model={"name": name})
+    (found,) = wrong(project)
+    assert found.topic == "network"
+    assert len(found.text + found.fix) < 300
+
+
 def test_no_project_at_all(tmp_path: Path) -> None:
     assert [check.topic for check in wrong(tmp_path)] == ["params", "dvc"]
 

@@ -38,7 +38,7 @@ RESIDUAL = ("fcn_resnet50", "fcn_resnet101", "deeplabv3_resnet50")
 """The networks that ``model.zero_init_residual`` is for."""
 
 _KINDS = ("imagenet", "coco")
-_TIMM_NAME = re.compile(TIMM + r"[a-z0-9_]+(\.[a-z0-9_]+)?")
+_TIMM_NAME = re.compile(TIMM + r"[\w-]+(\.[\w-]+)?", re.ASCII)
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
 
 Values = Mapping[str, Any]

@@ -17,6 +17,7 @@ from seglock.normalisation import Normalisation
 TIMM = "timm/"
 """What names of timm's networks begin with in params.yaml."""
 _NEAREST = 3
+_EXAMPLES = ("tf_efficientnet_lite0", "resnet50", "convnext_tiny")
 
 
 @cache
@@ -42,9 +43,9 @@ def timm_config(name: str) -> Any:
         known = [*timm.list_models(), *timm.list_pretrained()]
         near = difflib.get_close_matches(own, known, n=_NEAREST)
         raise ModelError(
-            f"model.name must be a network that timm {timm.__version__} has",
+            f"model.name must be one of the {len(known)} networks that timm {timm.__version__} has",
             got=repr(name),
-            fix=f"use one of {', '.join(TIMM + other for other in near or known)}",
+            fix=f"use one such as {', '.join(TIMM + other for other in near or _EXAMPLES)}",
         ) from None
 
 

@@ -19,7 +19,7 @@ from rich.filesize import decimal
 from seglock.config import PARAMS_FILE, DataParams, Params, load_params, require_batch
 from seglock.errors import SeglockError, as_command
 from seglock.keys import demonstration_key
-from seglock.stages.disk import estimate_disk, training_images
+from seglock.stages.disk import estimate_disk, parameter_count, training_images
 from seglock.stages.locks import OpenLock
 from seglock.variables import as_written
 
@@ -43,7 +43,6 @@ class Check:
 
 def doctor(root: Path) -> list[Check]:
     """Look at everything the project at ``root`` needs. A fault of one check stops no other."""
-    root = Path(root)
     checks: list[Check] = []
     params: Params | None = None
     try:
@@ -71,7 +70,8 @@ def doctor(root: Path) -> list[Check]:
         try:
             checks.extend(look())
         except SeglockError as error:
-            checks.append(_wrong(topic, error))
+            if (wrong := _wrong(topic, error)).text not in [check.text for check in checks]:
+                checks.append(wrong)
         except Exception as error:  # a doctor must not fall ill
             text = f"cannot be looked at: {type(error).__name__}: {error}"
             checks.append(Check(topic, "wrong", text, "mend that, then run it again"))
@@ -271,7 +271,7 @@ def _batch(root: Path, params: Params) -> Iterator[Check]:
 
 def _network(params: Params) -> Iterator[Check]:
     model = params.model
-    _ = model.normalisation  # asks timm for a network of its
+    parameter_count(model)  # builds it
     yield Check("network", "ok", f"{model.name}, which starts from {model.initial_weights}")
     for name, own in params.locks.items():
         OpenLock(name, own, model, demonstration_key()).check_network()
