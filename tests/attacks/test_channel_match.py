@@ -55,6 +55,13 @@ def test_a_plan_read_from_ciphertexts_leaves_one_secret(monkeypatch: pytest.Monk
     assert found["miou"] > made.judge().answers(right).miou + 0.1
 
 
+def test_a_plan_that_pairs_tell_leaves_one_secret() -> None:
+    made = settled("np-2", "chp-block2", key=OTHER)
+    found = result(made, attack="channel-match-known")
+    assert found["regained"] > 0.6
+    assert found["miou"] > made.judge().answers(made.transform._plan).miou + 0.1
+
+
 def test_what_the_next_norm_remembers_gives_the_exact_order() -> None:
     made = settled("chp-block2")
     readers, channels = readers_of(Presented(made.material("T0")), "block2", [])

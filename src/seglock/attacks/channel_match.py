@@ -1,5 +1,6 @@
 """T0, `channel-match`: the order of a permuted feature map, from what batch norm remembers; at T2,
-`channel-match-seen`, on photos encrypted by the plan that ciphertexts give.
+`channel-match-seen`, on photos encrypted by the plan that ciphertexts give, and at T3,
+`channel-match-known`, by the plan that pairs give.
 
 A convolution behind the map is linear, so means and second moments of the map's patches, measured
 once on photos, tell for any order what the batch norm behind it would see, and how far that is from
@@ -22,8 +23,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seglock.attacks.blocks import block_rows
 from seglock.attacks.channel_gradient import Presented, improved
-from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, needs_lock
+from seglock.attacks.correspondence import correspond
+from seglock.attacks.protocol import Attack, Candidate, Facts, Finding, needs_lock, needs_one_table
 from seglock.attacks.reading import read_plan, unread
 from seglock.attacks.relaxed import assigned, sinkhorn
 from seglock.attacks.unlabelled import divergence
@@ -110,6 +113,15 @@ def run_seen(material: Material, meter: Meter, seed: int) -> Finding:
     rng = np.random.default_rng(seed)
     plan, exact = read_plan(material, seen, rng, lambda: not meter.exhausted)
     return Finding((_found(Presented(material, plan), meter, seed),), exact=exact)
+
+
+def run_known(material: Material, meter: Meter, seed: int) -> Finding:
+    """T3: with photos encrypted by the plan that pairs tell."""
+    pairs, facts, side = material.pairs, material.facts, material.facts.block_size
+    assert pairs is not None
+    told = correspond(block_rows(pairs.plain, side), block_rows(pairs.encrypted, side), facts)
+    found = _found(Presented(material, told.plan), meter, seed)
+    return Finding((found,), exact={"determined": told.determined})
 
 
 def _found(presented: Presented, meter: Meter, seed: int) -> Candidate:
@@ -274,5 +286,11 @@ def why_not_seen(facts: Facts) -> str | None:
     return why_not(facts) or unread(facts)
 
 
+def why_not_known(facts: Facts) -> str | None:
+    """Locks with but one secret, and those whose tables pairs do not tell."""
+    return why_not(facts) or needs_one_table(facts)
+
+
 ATTACK = Attack("channel-match", "T0", "steps", run, why_not)
 SEEN = Attack("channel-match-seen", "T2", "steps", run_seen, why_not_seen)
+KNOWN = Attack("channel-match-known", "T3", "steps", run_known, why_not_known)

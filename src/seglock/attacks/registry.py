@@ -67,7 +67,7 @@ ATTACKS: Mapping[str, Attack] = {
         chosen_plaintext,
         distil,
     )
-} | {attack.name: attack for attack in (disguise.SEEN, channel_match.SEEN)}
+} | {attack.name: attack for attack in (disguise.SEEN, channel_match.SEEN, channel_match.KNOWN)}
 ANALYSES: Mapping[str, Analysis] = {key_proximity.ANALYSIS.name: key_proximity.ANALYSIS}
 
 
