@@ -14,6 +14,7 @@ from seglock.attacks import ATTACKS, Attack, Budget, Meter, run_attack
 from seglock.attacks.channel_gradient import Presented
 from seglock.attacks.channel_match import Reader, match, norms_behind, readers_of
 from seglock.attacks.run import check_applies
+from seglock.attacks.unsupervised import search
 from seglock.errors import AttackError
 from seglock.evaluation import reestimate_batch_norm
 from seglock.keys import SecretKey
@@ -44,6 +45,14 @@ def test_a_permutation_alone_is_regained_from_statistics() -> None:
     found = result(made)
     assert found["regained"] > 0.8
     assert found["miou"] > made.judge().answers(None).miou + 0.2
+
+
+def test_norms_in_front_of_the_map_tell_one_secret_without_the_other() -> None:
+    made = settled("np-2", "chp-block2", key=OTHER)
+    plan = search(made.material("T0"), Meter(Budget(400, 600.0)), 0).plan
+    assert plan.equals(made.transform._plan)
+    found = result(made, queries=800)
+    assert found["regained"] > 0.6
 
 
 def test_a_plan_read_from_ciphertexts_leaves_one_secret(monkeypatch: pytest.MonkeyPatch) -> None:

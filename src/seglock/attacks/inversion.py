@@ -20,11 +20,13 @@ from seglock.attacks.faint import climbed, natural, read_faint, settle, why_not
 from seglock.attacks.guesses import guess
 from seglock.attacks.protocol import Attack, Facts, Finding, Material
 from seglock.attacks.shf_matching import statistics
-from seglock.attacks.unlabelled import USUAL, Signals, divergences, entropy
+from seglock.attacks.unlabelled import USUAL, Signals, divergences, entropy, permuted_layers
 from seglock.config import TrainParams
 from seglock.training.optimizer import Optimizer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from seglock.attacks.budget import Meter
 
 _IMAGES = 32
@@ -42,8 +44,9 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     judged = Signals(material, [guess(facts, seed, number) for number in range(USUAL)])
     made = Made(facts, min(_IMAGES, material.batch_size), seed).to(material.device)
     optimizer = Optimizer(made, TrainParams(optimizer="adamw", weight_decay=0))
+    until = permuted_layers(network, facts)
     while True:
-        strangeness(network, made()).backward()  # type: ignore[no-untyped-call]
+        strangeness(network, made(), until).backward()  # type: ignore[no-untyped-call]
         optimizer.step(_LR)
         meter.spend()
         if meter.share >= _MADE_SHARE or meter.left <= 1:
@@ -84,13 +87,16 @@ class Made(nn.Module):
         return seen
 
 
-def strangeness(network: nn.Module, inputs: Tensor) -> Tensor:
-    """How far inputs are from those of training, by statistics, certainty and spread of answers."""
-    with divergences(network, 1, math.inf) as layers:
+def strangeness(network: nn.Module, inputs: Tensor, until: Sequence[nn.Module] = ()) -> Tensor:
+    """How far inputs are from those of training, by statistics, certainty and spread of answers;
+    by the statistics in front of modules ``until`` alone where there are such."""
+    with divergences(network, 1, math.inf, until=until) as layers:
         logits = network(inputs)["out"].float()
     usual = F.softmax(logits, dim=1).mean(dim=(0, 2, 3))
     spread = -(usual * usual.clamp(min=1e-12).log()).sum()
     total = _SURE * (entropy(logits, 1).sum() - spread)
+    if until and layers:
+        total = torch.zeros_like(total)
     for layer in layers:
         total = total + torch.log1p(layer).sum()
     return total

@@ -2,7 +2,9 @@
 
 Every signal is the lower the better. A network that refuses, that is answers the same whatever it
 is shown under any guess, is asked how surely it does so: of a wrong key that is most sure, so that
-certainty and agreement under flips would lead away from the right one.
+certainty and agreement under flips would lead away from the right one. Where feature maps are
+permuted, what comes behind the first of them is strange under the right plan, too: there the norms
+in front of it are all that counts, and tell one secret without the other.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seglock.attacks.guesses import inputs_of
-from seglock.attacks.protocol import Material
+from seglock.attacks.protocol import Facts, Material
 from seglock.evaluation.tally import spread
+from seglock.models import layers_of
 from seglock.transforms.plan import Plan
 
 PHOTOS = 16
@@ -42,6 +45,7 @@ class Signals:
         self._straight = torch.from_numpy(images).to(material.device)
         self._mirrored = self._straight.flip(-1)
         self._facts, self._network = material.facts, material.network
+        self._until = permuted_layers(self._network, self._facts)
         self._at_once = max(1, material.batch_size // len(images))
         self._refusal = self._refused(usual)
         sizes = self._signals(usual)
@@ -81,10 +85,12 @@ class Signals:
     @torch.inference_mode()
     def _measure(self, guesses: Sequence[Plan]) -> dict[str, Tensor]:
         found, count = {}, len(guesses)
-        with divergences(self._network, count) as layers:
+        with divergences(self._network, count, until=self._until) as layers:
             logits = self._network(inputs_of(guesses, self._straight, self._facts))["out"]
         if layers:
             found["statistics"] = torch.stack(layers).mean(dim=0)
+            if self._until:
+                return found
         if self._refusal is not None:
             # Where nothing is refused any more it says nothing: statistics tell near plans apart.
             found["refusal"] = sureness(logits, self._refusal, count).clamp(min=0)
@@ -129,18 +135,29 @@ def divergence(mean: Tensor, variance: Tensor, usual: Tensor, spread: Tensor) ->
     return (ratio - ratio.log() - 1 + (mean - usual) ** 2 / (spread + 1e-5)) / 2
 
 
+def permuted_layers(network: nn.Module, facts: Facts) -> list[nn.Module]:
+    """The last modules of the layers whose maps the lock permutes."""
+    layers = layers_of(network)
+    return [layers[step.layer] for step in facts.features]
+
+
 @contextlib.contextmanager
-def divergences(network: nn.Module, guesses: int, most: float = _WILD) -> Iterator[list[Tensor]]:
+def divergences(
+    network: nn.Module, guesses: int, most: float = _WILD, *, until: Sequence[nn.Module] = ()
+) -> Iterator[list[Tensor]]:
     """For each layer with batch norm that the network goes through in the block, (K,): how far its
     inputs are from those of its training.
 
     The measure is the divergence of normal distributions, at most ``most`` a channel, averaged over
     channels: 0 for the images it was trained on. Layers without running statistics (group norm)
-    tell nothing.
+    tell nothing. until: no layer counts behind any of these modules; then one pass alone.
     """
     layers: list[Tensor] = []
+    passed: list[nn.Module] = []
 
     def hear(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if passed:
+            return
         values = inputs[0].float()
         values = values.view(guesses, -1, *values.shape[1:])
         axes = (1, 3, 4)
@@ -151,6 +168,7 @@ def divergences(network: nn.Module, guesses: int, most: float = _WILD) -> Iterat
 
     known = [m for m in network.modules() if getattr(m, "running_mean", None) is not None]
     handles = [module.register_forward_pre_hook(hear) for module in known]
+    handles += [one.register_forward_hook(lambda one, *_: passed.append(one)) for one in until]
     try:
         yield layers
     finally:

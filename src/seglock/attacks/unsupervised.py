@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seglock.attacks.climb import climb, draw_best
+from seglock.attacks.climb import Found, climb, draw_best
 from seglock.attacks.guesses import guess
 from seglock.attacks.protocol import Attack, Facts, Finding, Material
 from seglock.attacks.unlabelled import USUAL, Signals
@@ -27,6 +27,11 @@ _LISTED = 2**12
 
 
 def run(material: Material, meter: Meter, seed: int) -> Finding:
+    """The best plan that the search finds."""
+    return search(material, meter, seed).finding("signal")
+
+
+def search(material: Material, meter: Meter, seed: int) -> Found:
     """Random keys for a fifth of the budget, then exchanges of two positions.
 
     Of a network that refuses, where there are few plans: then all others, the nearest first.
@@ -36,8 +41,7 @@ def run(material: Material, meter: Meter, seed: int) -> Finding:
     start = draw_best(facts, judged, meter, seed, share=_RANDOM_SHARE)
     listed = small_space(facts.steps, facts.ffx_password, _LISTED) if judged.refuses else None
     moves = NearestPlans(facts, listed, seed) if listed else None
-    found = climb(facts, judged, meter, seed, start, moves=moves)
-    return found.finding("signal")
+    return climb(facts, judged, meter, seed, start, moves=moves)
 
 
 class NearestPlans:

@@ -95,9 +95,13 @@ class Transform(Unwritable):
 
     @property
     def key_space_bits(self) -> float:
-        """log2 of the number of distinct plans, 256 at most; see `key_space`."""
-        inside = sum(plan.bits for plan in self._features)
-        return min(math.log2(CAP), key_space_bits(self._steps, self._ffx_password) + inside)
+        """log2 of the number of distinct plans, 256 at most; see `key_space`.
+
+        Of a plan on images and one for each feature map the largest alone: norms in between tell a
+        thief when one of them is right, whatever the others are.
+        """
+        own = key_space_bits(self._steps, self._ffx_password)
+        return min(math.log2(CAP), max([own, *(plan.bits for plan in self._features)]))
 
     def encrypt(self, images: Images) -> Images:
         """Encrypt a batch.
