@@ -11,7 +11,11 @@ from seglock.config import load_params
 from seglock.data import PreparedData
 from seglock.errors import ModelError
 from seglock.models import load_model, read_weights
+from seglock.stages.attack import attack_lock
+from seglock.stages.encrypt import encrypt_split
+from seglock.stages.evaluate import evaluate_locks
 from seglock.stages.locks import open_lock, read_training
+from seglock.stages.package import WEAKNESS, package_locks
 from seglock.stages.rotate import rotate_lock
 from seglock.stages.summary import summarise_lock
 from seglock.stages.train import train_locks
@@ -61,6 +65,20 @@ def test_what_is_folded_only_is_the_plain_network_and_rotated_at_once(
     new = open_lock("folded", load_params(root / "params.yaml"), root)
     assert torch.allclose(logits(root, "folded", new.transform()), plain, atol=1e-4)
     assert not torch.allclose(logits(root, "folded", old.transform()), plain, atol=1e-2)
+
+
+def test_another_customer_has_its_plan_and_no_registry_calls_it_the_champion(root: Path) -> None:
+    train_locks(["folded"], root)
+    (collusion,) = attack_lock("folded", root, only=["collusion"])
+    assert collusion.plan_found
+    path = root / "params.yaml"
+    path.write_text(path.read_text() + "search: {max_drop: 1.0, max_regained: 1.0}\n")
+    encrypt_split("folded", root)
+    evaluate_locks(["baseline", "folded"], root)
+    (packaged,) = package_locks(["folded"], root, register=False)
+    assert not packaged.standing.keeps
+    assert str(packaged.standing).endswith("Its key is folded in, which hides nothing.")
+    assert f"**{WEAKNESS}**" in (packaged.folder / "README.md").read_text()
 
 
 def test_a_folded_start_is_trained_on(root: Path) -> None:

@@ -16,7 +16,8 @@ from seglock.data import PreparedData
 from seglock.errors import ConfigError, KeyRefusedError, ModelError, TransformError
 from seglock.models import build_model, load_model, save_weights
 from seglock.serving.files import read_description
-from seglock.stages.lock import WEAKNESS, lock_model
+from seglock.stages.lock import lock_model
+from seglock.stages.package import WEAKNESS
 from seglock.transforms import identity
 
 STEPS = ["np-2", "shf-2"]

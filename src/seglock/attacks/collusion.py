@@ -15,7 +15,7 @@ from seglock.attacks.protocol import Attack, Facts, Finding, Material
 def why_not(facts: Facts) -> str | None:
     """As `stem-match`; and nobody colludes who has no second file."""
     if facts.steps and not facts.colluders:
-        return "no other lock was folded from the same weights under another key"
+        return "it was not folded, so that nobody has another file from the same weights"
     return stem_match.why_not(facts)
 
 

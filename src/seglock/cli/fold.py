@@ -28,7 +28,8 @@ def lock_command(
 
     It falls at once where that convolution is public, and two such packages unfold each other.
     """
-    from seglock.stages.lock import WEAKNESS, lock_model
+    from seglock.stages.lock import lock_model
+    from seglock.stages.package import WEAKNESS
 
     typer.echo(WEAKNESS)
     give_way(partial(typer.echo, err=True))

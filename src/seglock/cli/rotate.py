@@ -34,6 +34,10 @@ def rotate_command(
         )
         for address in done.retired:
             typer.echo(f"retired {address}")
+        if done.epochs == 0:
+            typer.echo(
+                f"{name} was folded again: who has old file and key reads the new plan from it"
+            )
     typer.echo("back the new key up; the old network stays open to the old key")
     stages = stages_of("train", names)
     typer.echo(f"`dvc commit --force {stages}` has DVC take it, `dvc repro` judges it;")

@@ -26,7 +26,8 @@ from seglock.config import (
     load_params,
     override,
 )
-from seglock.errors import AttackError, KeyRefusedError
+from seglock.errors import AttackError
+from seglock.keys import demonstration_key
 from seglock.results.attack import ATTACKS, FIGURES, AttackResult
 from seglock.results.standing import most_beyond, strongest
 from seglock.results.training import MODELS, Training
@@ -35,6 +36,7 @@ from seglock.stages.outputs import sole_writer
 from seglock.stages.summary import summarise_lock
 from seglock.stages.tell import tell_attacks
 from seglock.stages.trained_run import trained_run
+from seglock.stages.weights import WEIGHTS_FOLDER
 
 if TYPE_CHECKING:
     from torch import nn
@@ -100,7 +102,7 @@ def attack_lock(
 
 def open_scene(lock: OpenLock, params: Params, data: PreparedData, root: Path) -> Scene:
     """A lock with its trained network, attacked with the images that ``attack.images`` names, and
-    with another folded lock of the project where there is one."""
+    with another customer's network where it was folded."""
     from seglock.attacks import Scene
     from seglock.models import load_model
 
@@ -122,7 +124,7 @@ def published_start(model: ModelParams, num_classes: int, root: Path) -> nn.Modu
         start = model.baseline_weights
     if start not in PUBLISHED:
         return None
-    network, weights = build_model(model, num_classes), root / "data" / "weights"
+    network, weights = build_model(model, num_classes), root / WEIGHTS_FOLDER
     with tempfile.TemporaryDirectory() as folder:
         if start != model.initial_weights:  # data/weights has what the plain network came to
             weights = Path(folder)
@@ -134,17 +136,19 @@ def published_start(model: ModelParams, num_classes: int, root: Path) -> nn.Modu
 def _colluder(
     lock: OpenLock, params: Params, data: PreparedData, root: Path
 ) -> tuple[nn.Module, Transform] | None:
-    """Another lock that was folded from the same weights, trained and under another key."""
-    from seglock.models import load_model
+    """Another customer's network and plan: folded from what the lock was folded from, under the
+    demonstration key. None for a lock that was not."""
+    if lock.params.fold not in FOLDED:
+        return None
 
-    for name, other in params.locks.items() if lock.params.fold in FOLDED else ():
-        weights = root / MODELS / name / WEIGHTS
-        is_second = other.fold in FOLDED and other.block_size == lock.params.block_size
-        if is_second and other.key != lock.params.key and weights.is_file():
-            with contextlib.suppress(KeyRefusedError):  # whose key is not here colludes with nobody
-                transform = open_lock(name, params, root).transform()
-                return load_model(weights, params.model, data.num_classes), transform
-    return None
+    from seglock.models import build_model, load_initial_weights
+    from seglock.training import fold
+
+    network = build_model(params.model, data.num_classes)
+    load_initial_weights(network, root / WEIGHTS_FOLDER)
+    transform = replace(lock, key=demonstration_key()).transform()
+    fold(network, transform)
+    return network, transform
 
 
 def chosen(scene: Scene, only: Iterable[str] = ()) -> list[Attack | Analysis]:

@@ -13,6 +13,7 @@ from seglock.errors import ConfigError, ModelError
 from seglock.keys import KeyStore, PublicRecord, load_key
 from seglock.results.training import MODELS
 from seglock.stages.locks import WEIGHTS, OpenLock, open_lock, read_training
+from seglock.stages.package import WEAKNESS, describe
 
 if TYPE_CHECKING:
     import torch
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from seglock.data import PreparedData
     from seglock.transforms import Transform
 
-WEAKNESS = (
-    "A folded lock falls at once to `stem-match` where the plain first convolution is public, and "
-    "two customers' files, folded from one network, unfold each other."
-)
 _IMAGES = 4
 
 
@@ -60,7 +57,6 @@ def lock_model(
     from seglock.models import load_model, save_weights
     from seglock.serving.card import model_card
     from seglock.serving.package import write_package
-    from seglock.stages.package import describe
     from seglock.training import fold
     from seglock.transforms import identity
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seglock import __version__
-from seglock.config import BASELINE, Params, find_lock, inside_fault, load_params
+from seglock.config import BASELINE, FOLDED, Params, find_lock, inside_fault, load_params
 from seglock.errors import ReportError
 from seglock.results.attack import read_attacks
 from seglock.results.evaluation import EVALUATIONS, Evaluation
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 PACKAGES = Path("data/packages")
 CHAMPION = "champion"
+WEAKNESS = (
+    "A folded lock falls at once to `stem-match` where the plain first convolution is public, and "
+    "two customers' files, folded from one network, unfold each other."
+)
 _PREFIX = "seglock-"
 _NETWORK = {"name", "width", "norm", "zero_init_residual"}
 
@@ -47,7 +51,8 @@ def package_locks(
 
     locks: None for those of ``package.register``.
 
-    A version that keeps ``search.max_drop`` and ``search.max_regained`` becomes the ``champion``.
+    A version that keeps ``search.max_drop`` and ``search.max_regained`` becomes the ``champion``,
+    but for one that a key was folded into.
 
     Raises, before anything is written, what ``evaluate`` raises for a lock without a trained
     network or key; ReportError for one that was not evaluated, or evaluated with other weights;
@@ -79,13 +84,22 @@ def package_opened(
     about = describe(lock, params, training.weights_sha256, data)
     attacks = read_attacks(root, [lock.name])
     limits = LockLimits.of(params.search)
-    standing = judge(evaluation, read_evaluation(BASELINE, params, root), attacks, limits)
+    standing, remark = (
+        judge(evaluation, read_evaluation(BASELINE, params, root), attacks, limits),
+        "",
+    )
+    if lock.params.fold in FOLDED:
+        reasons, remark = (
+            (*standing.reasons, "Its key is folded in, which hides nothing."),
+            WEAKNESS,
+        )
+        standing = dataclasses.replace(standing, keeps=False, reasons=reasons)
     network = load_model(
         root / "data" / "models" / lock.name / WEIGHTS, params.model, data.num_classes
     )
     folder = root / PACKAGES / lock.name
     with sole_writer(root, "packages", lock.name):
-        card = model_card(about, evaluation, attacks, standing)
+        card = model_card(about, evaluation, attacks, standing, remark=remark)
         write_package(folder, network, about, card, onnx=onnx)
         version = None
         if register:

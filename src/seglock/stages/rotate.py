@@ -4,7 +4,7 @@ The network that anyone with the old key may have stays open to it. What changes
 from the locked weights, for a share of the epochs, under a new key, while images under the old one
 are to get one class everywhere, until it is worth no more than any other wrong key. Only then is
 anything of the project replaced. A lock with ``fold: only`` is folded again instead: in seconds,
-and the old key is a wrong one like any other.
+and the old key is a wrong one like any other, but tells the new one to who has the old file.
 """
 
 from __future__ import annotations
