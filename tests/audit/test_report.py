@@ -415,6 +415,15 @@ def test_plain_images_and_those_of_other_keys_are_no_finding(project: Path) -> N
     assert found(project) == []
 
 
+def test_a_folded_plan_is_said_to_be_in_its_weights(project: Path) -> None:
+    (project / "params.yaml").write_text(
+        "model: {initial_weights: baseline}\n"
+        "locks: {baseline: {steps: []}, folded: {steps: [np-2], fold: only}}\n"
+    )
+    said = "plan of folded: its weights beside the plain network's give it"
+    assert said in run_audit(project).skipped
+
+
 def test_images_that_the_public_key_gives_as_well_are_not_looked_for(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

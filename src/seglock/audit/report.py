@@ -23,9 +23,10 @@ than 8 bytes are looked for in parts of up to 4 kB only. A lock whose plan is th
 demonstration key has no images of its own to look for.
 
 Not found: keys that are not on this machine; parts of keys; plans as another block order or with
-other values between; anything encrypted, compressed or encoded in another way (base32, pickled
-lists, one sign a line); encrypted images in lossy pictures (JPEG), resized by a fraction, rotated,
-mixed with others, flat ones, augmented crops, and those of a dataset other than data/prepared.
+other values between, or folded into weights; anything encrypted, compressed or encoded in another
+way (base32, pickled lists, one sign a line); encrypted images in lossy pictures (JPEG), resized by
+a fraction, rotated, mixed with others, flat ones, augmented crops, and those of a dataset other
+than data/prepared.
 A clean audit is evidence, no proof.
 """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seglock.audit import AuditReport, Progress, exposures, search_project
-from seglock.config import PARAMS_FILE, Params, load_params
+from seglock.config import FOLDED, PARAMS_FILE, Params, load_params
 from seglock.errors import SeglockError, as_command
 from seglock.keys import demonstration_key
 from seglock.stages.locks import OpenLock
@@ -113,6 +113,8 @@ def _what_to_find(
         needles += plan_needles(transform, owner)
         needles.append(Needle("encrypted split", owner, (opened.encryption_nonce(),)))
         report.skipped += [f"plan of {name}: chance gives its {p}" for p in too_short(transform)]
+        if lock.fold in FOLDED:
+            report.skipped.append(f"plan of {name}: its weights beside the plain network's give it")
         if transform.same_plan(replace(opened, key=demonstration_key()).transform()):
             report.skipped.append(f"images of {name}: the public demonstration key gives the same")
             continue
