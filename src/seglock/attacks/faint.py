@@ -50,12 +50,18 @@ def natural(material: Material) -> NDArray[np.float64]:
 
 
 def read_faint(
-    facts: Facts, read: NDArray[np.float64], public: NDArray[np.float64], meter: Meter, seed: int
+    facts: Facts,
+    read: NDArray[np.float64],
+    public: NDArray[np.float64],
+    meter: Meter,
+    seed: int,
+    *,
+    colours: bool = True,
 ) -> Sequence[Plan]:
     """All plans that statistics (3, n, n) leave open beside those of plain blocks: at most 12.
 
     These are the mask and its complement, and every order of the colour channels of a permutation:
-    which of them it is statistics without brightness do not tell.
+    which of them it is statistics without brightness do not tell. colours: whether that is open.
     """
     rng = np.random.default_rng([seed, 4])
     order, turns = np.arange(facts.positions), [(0, 1, 2)]
@@ -69,7 +75,8 @@ def read_faint(
             return least > GOOD_MATCH and not meter.exhausted and next(more, None) is not None
 
         order, _ = match(mine, usual, rng, go_on)
-        turns = [(one, two, 3 - one - two) for one, two in permutations(range(3), 2)]
+        if colours:
+            turns = [(one, two, 3 - one - two) for one, two in permutations(range(3), 2)]
     negated = np.zeros(facts.positions, bool)
     if is_masked:
         negated = mask_by_votes(read, public[:, order][:, :, order])

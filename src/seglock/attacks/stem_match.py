@@ -71,11 +71,9 @@ def matched(
         found = settle([plan], judged, meter)
         if cosine > _SURE or meter.exhausted:
             return found.finding("signal")
-        mixed = read_faint(facts, _angles(own), _angles(public), meter, seed)
         # Of another order of colour channels there is none: the public columns have their own.
-        found = settle(
-            mixed[:: len(mixed) // (2 if facts.substitutes else 1)], judged, meter, found
-        )
+        mixed = read_faint(facts, _angles(own), _angles(public), meter, seed, colours=False)
+        found = settle(mixed, judged, meter, found)
     photos, smooth = natural(material), _smoothness(own)
     for expected in (partial(photos), photos):
         if found is None or not meter.exhausted:

@@ -137,7 +137,7 @@ def divergence(mean: Tensor, variance: Tensor, usual: Tensor, spread: Tensor) ->
 
 def permuted_layers(network: nn.Module, facts: Facts) -> list[nn.Module]:
     """The last modules of the layers whose maps the lock permutes."""
-    layers = layers_of(network)
+    layers = layers_of(network) if facts.features else {}
     return [layers[step.layer] for step in facts.features]
 
 
