@@ -100,7 +100,7 @@ def test_another_customers_file_and_key_give_the_plan_away(steps: tuple[str, ...
 def test_a_stem_that_is_drawn_anew_tells_neither_anything() -> None:
     made = replace(folded("np-2", "shf-2"), public=plain())
     network = copy.deepcopy(plain())
-    redraw_stem(network, 12)
+    redraw_stem(network, 2)
     assert not has_plan(made, best("stem-match", replace(made, network=network)))
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
-import math
+import traceback
 from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from timm.layers import Conv2dSame, StdConv2d
 from torch import Tensor, nn
 
 import seglock
@@ -30,17 +32,6 @@ NETWORKS = (
     "timm/convnext_atto",
 )
 CLASSES = 4
-
-
-class Conv2dSame(nn.Conv2d):
-    """As timm's of the same name: TensorFlow's padding."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        pads = []
-        for size, kernel, stride in zip(x.shape[:1:-1], self.kernel_size, self.stride, strict=True):
-            total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
-            pads += [total // 2, total - total // 2]
-        return super().forward(nn.functional.pad(x, pads))
 
 
 STEMS = {
@@ -116,10 +107,120 @@ def test_networks_are_equal_to_rounding_and_are_loaded_as_they_are(
     assert furthest(loaded, plain, lock, shown) == right
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["resnet18d", "regnety_002", "hrnet_w18_small", "densenet121", "tf_efficientnet_b0",
+     "inception_v3", "mobilenetv3_small_100", "poolformer_s12", "levit_128",
+     "vit_tiny_patch16_224"],
+)  # fmt: skip
+def test_the_stem_of_networks_is_found_and_folded(name: str) -> None:
+    with torch.device("meta"):
+        whole = timm.create_model(name)
+    stem, conv = find_stem(whole)
+    network = nn.Sequential(copy.deepcopy(conv).to_empty(device="cpu")).eval()
+    network[0].reset_parameters()
+    side = conv.stride[0]
+    lock, shown = compose([f"np-{side}", f"shf-{side}"], KEY), images(64)
+    with torch.inference_mode():
+        plain = network(identity().to_input(shown))
+    seglock.fold(network, lock)
+    assert furthest(network, plain, lock, shown) < 1e-5 * float(plain.abs().max())
+    convs = {n: m for n, m in whole.named_modules() if isinstance(m, nn.Conv2d)}
+    assert [n for n, m in convs.items() if m.in_channels == 3] == [stem]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("resnetv2_50x1_bit", "plain convolution, .* got stem.conv, a StdConv2d"),
+        ("nf_resnet26", "plain convolution, .* got stem.conv, a ScaledStdConv2d"),
+        ("dm_nfnet_f0", "plain convolution, .* got stem.conv1, a ScaledStdConv2dSame"),
+        ("repvgg_a0", "the only convolution of 3 channels, got stem.conv_kxk.conv, stem.conv_1x1"),
+        ("mobileone_s0", "the only convolution of 3 channels, got stem.conv_kxk.0.conv, stem"),
+        ("tresnet_m", "convolution of 3 channels"),
+    ],
+)
+def test_networks_whose_stem_would_be_folded_wrongly_are_refused(name: str, says: str) -> None:
+    with torch.device("meta"):
+        network = timm.create_model(name)
+    before = dict(network.named_modules())
+    with pytest.raises(ModelError, match=f"a stem that is folded must be .*{says}"):
+        seglock.fold(network, compose(["np-2", "shf-2"], KEY))
+    assert dict(network.named_modules()) == before
+
+
+class Branches(nn.Module):
+    """A decoder that is registered before what reads the image, and a stem with two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decoder = nn.Conv2d(8, 4, 1)
+        self.encoder = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1))
+        self.stem = self.encoder[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decoder(self.encoder(x) + self.stem(x))
+
+
+def test_a_stem_is_what_reads_the_image_under_each_of_its_names() -> None:
+    network, shown, lock = Branches().eval(), images(16), compose(["np-2", "shf-2"], KEY)
+    with torch.inference_mode():
+        plain = network(identity().to_input(shown))
+    seglock.fold(network, lock)
+    assert network.stem is network.encoder[0]
+    assert furthest(network, plain, lock, shown) < 1e-5
+
+
+def test_two_that_may_read_the_image_are_refused_unless_one_is_named() -> None:
+    network, lock = Branches(), compose(["shf-2"], KEY)
+    network.refined = nn.Conv2d(3, 3, 1)
+    with pytest.raises(ModelError, match=r"got encoder\.0, refined; .* its name as stem"):
+        seglock.fold(network, lock)
+    seglock.fold(network, lock, stem="encoder.0")
+    assert isinstance(network.stem, FoldedConv2d)
+
+
+def test_a_convolution_alone_is_no_network() -> None:
+    with pytest.raises(ModelError, match=r"got the convolution alone; put it into .*Sequential"):
+        seglock.fold(STEMS["3x3"](), compose(["shf-2"], KEY))
+
+
+def test_what_was_frozen_stays_so() -> None:
+    network = nn.Sequential(STEMS["7x7"]())
+    network[0].weight.requires_grad_(False)
+    seglock.fold(network, compose(["shf-2"], KEY))
+    assert [p.requires_grad for p in network.parameters()] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("network", "steps", "stem"),
+    [
+        (nn.Sequential(nn.Conv2d(3, 8, 4, 4)), ["np-2", "shf-2"], None),
+        (nn.Sequential(nn.Conv2d(3, 8, 2, 2)), ["np-2", "shf-2"], "1"),
+        (nn.Sequential(nn.Conv2d(3, 8, 2, 2), nn.Conv2d(3, 8, 2, 2)), ["np-2", "shf-2"], None),
+        (nn.Sequential(nn.Conv2d(3, 8, 2, 2)), ["np-2", "ffx-2"], None),
+        (nn.Sequential(FoldedConv2d(nn.Conv2d(3, 8, 2, 2))), ["np-2", "shf-2"], None),
+        (nn.Sequential(StdConv2d(3, 8, 2, 2)), ["np-2", "shf-2"], None),
+        (nn.Conv2d(3, 8, 2, 2), ["np-2", "shf-2"], None),
+        (nn.Sequential(nn.Conv2d(3, 8, 2, 2, device="meta")), ["np-2", "shf-2"], None),
+    ],
+)
+def test_no_traceback_of_a_refusal_holds_a_plan(
+    network: nn.Module, steps: list[str], stem: str | None
+) -> None:
+    lock = compose(steps, KEY)
+    with pytest.raises((ModelError, TransformError, NotImplementedError)) as caught:
+        seglock.fold(network, lock, stem=stem)
+    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    inner = [line for frame in list(told.stack)[1:] for line in (frame.locals or {}).items()]
+    assert inner
+    assert not [line for line in inner if "array(" in line[1] or line[0] in ("order", "signs")]
+
+
 def test_a_mean_of_a_half_needs_no_fourth_channel() -> None:
     network = nn.Sequential(STEMS["3x3"]())
     permutation, signs = compose(["np-2"], KEY).signed_permutation()
-    fold_stem(network, permutation, signs, (0.5,) * 3, (0.5,) * 3)
+    fold_stem(network, lambda: (permutation, signs), 2, (0.5,) * 3, (0.5,) * 3)
     assert network[0].in_channels == 3
     shown, twin = torch.rand(1, 3, 8, 8) - 0.5, copy.deepcopy(network)
     assert torch.equal(twin(shown), network(shown))
@@ -130,8 +231,8 @@ def test_columns_are_of_positions_whatever_the_kernel() -> None:
     before = columns(network[0])
     assert before.shape == (8, 4, 4, 12)
     lock = compose(["shf-2"], KEY)
-    permutation, signs = lock.signed_permutation()
-    fold_stem(network, permutation, signs, (0.5,) * 3, (0.5,) * 3)
+    permutation, _ = lock.signed_permutation()
+    fold_stem(network, lock.signed_permutation, 2, (0.5,) * 3, (0.5,) * 3)
     assert torch.allclose(columns(network[0]), before[..., permutation].float().double())
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ from seglock.steps import CHANNELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_INSTEAD = "train a lock from these weights instead: steps and initial_weights in params.yaml"
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,7 @@ class Window:
                 "a stem that is folded must be a convolution of 3 channels and one group, the same "
                 "in both directions, padded with zeros",
                 got=str(conv),
-                fix="train a lock from these weights instead: steps and initial_weights in "
-                "params.yaml",
+                fix=_INSTEAD,
             )
         if side < 2:
             raise ModelError(
@@ -72,13 +73,19 @@ class Window:
 
 def _zeros(conv: nn.Conv2d, reach: int) -> tuple[int, int] | None:
     """The zeros before and behind an image of whole blocks; None where they are none, or differ."""
-    if type(conv).__name__ == "Conv2dSame":  # timm's, which pads as TensorFlow does
+    if _is_same(conv):
         total = max(reach - conv.stride[0], 0)
         return total // 2, total - total // 2
     padding = (0, 0) if conv.padding == "valid" else conv.padding
     if isinstance(padding, str) or len(set(padding)) > 1 or conv.padding_mode != "zeros":
         return None
     return padding[0], padding[0]
+
+
+def _is_same(conv: nn.Conv2d) -> bool:
+    """Whether a convolution is timm's that pads as TensorFlow does."""
+    kind = type(conv)
+    return kind.__name__ == "Conv2dSame" and kind.__module__.startswith("timm.")
 
 
 class FoldedConv2d(nn.Conv2d):
@@ -110,12 +117,12 @@ class FoldedConv2d(nn.Conv2d):
 
 
 def find_stem(network: nn.Module, name: str | None = None) -> tuple[str, nn.Conv2d]:
-    """The first convolution of a network, or the one called ``name``.
+    """The first convolution of a network that may read images, or the one called ``name``.
 
     Raises ModelError where there is none, naming those that there are.
     """
     known = {n: m for n, m in network.named_modules() if isinstance(m, nn.Conv2d)}
-    found = name or next(iter(known), "")
+    found = name or next(iter([*_readers(network), *known]), "")
     if found not in known:
         raise ModelError(
             "a stem must be a 2d convolution of the network",
@@ -123,6 +130,16 @@ def find_stem(network: nn.Module, name: str | None = None) -> tuple[str, nn.Conv
             fix=nearest_name(found, known) if known else "use a network that has one",
         )
     return found, known[found]
+
+
+def _readers(network: nn.Module) -> list[str]:
+    """The convolutions that may read images: of three channels, or folded."""
+    return [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, FoldedConv2d)
+        or (isinstance(module, nn.Conv2d) and module.in_channels == CHANNELS)
+    ]
 
 
 def columns(conv: nn.Conv2d) -> Tensor:
@@ -143,29 +160,32 @@ def columns(conv: nn.Conv2d) -> Tensor:
 
 def fold_stem(
     network: nn.Module,
-    permutation: NDArray[Any],
-    signs: NDArray[Any],
+    plan: Callable[[], tuple[NDArray[Any], NDArray[Any]]],
+    block_size: int,
     mean: Sequence[float],
     std: Sequence[float],
     *,
     stem: str | None = None,
 ) -> None:
-    """Fold what is done to blocks into a network's first convolution, or the one called ``stem``.
+    """Fold what is done to blocks into the one convolution that reads images, called ``stem``
+    where others have three channels, too.
 
     Afterwards the network gives for encrypted images what it gave for plain ones, to rounding.
 
-    permutation, signs: (n,), value i of an encrypted block is ``x[permutation[i]]``, or 255 minus
-    that where ``signs[i]`` is -1. mean, std: of the inputs by channel, for values scaled to 0..1.
+    plan: asked when all else is right, since a traceback may be shown with its locals; gives
+    permutation and signs, (n,): value i of an encrypted block is ``x[permutation[i]]``, or 255
+    minus that where ``signs[i]`` is -1. block_size: in pixels. mean, std: of the inputs by
+    channel, for values scaled to 0..1.
 
-    Raises ModelError, with nothing changed, where the stem steps by other blocks, or cannot be
-    folded, or is folded already.
+    Raises ModelError, with nothing changed, where it steps by other blocks, cannot be folded or is
+    folded already, and where others may read images.
     """
-    name, conv = find_stem(network, stem)
-    window = _foldable(name, conv, len(permutation))
+    conv, window = _foldable(network, block_size, stem)
     scale = torch.tensor(std, dtype=torch.float64).repeat(window.side**2)
     shift = 0.5 - torch.tensor(mean, dtype=torch.float64).repeat(window.side**2)
-    order, sign = torch.from_numpy(permutation.astype("int64")), torch.from_numpy(signs).double()
     own = columns(conv) / scale
+    permutation, signs = plan()
+    order, sign = torch.from_numpy(permutation.astype("int64")), torch.from_numpy(signs).double()
     moved = own[..., order] * sign
     missing = own @ shift - moved @ shift
     folded = FoldedConv2d(conv, CHANNELS + bool(missing.any()))
@@ -180,36 +200,58 @@ def fold_stem(
         folded.weight.copy_(weight)
         if conv.bias is not None and folded.bias is not None:
             folded.bias.copy_(conv.bias)
-    _replace(network, name, folded.train(conv.training))
+    _replace(network, conv, folded)
 
 
-def redraw_stem(network: nn.Module, positions: int) -> None:
-    """Give a network a fresh first convolution over whole blocks of so many positions: one that
-    tells nothing of the plain one, under any plan.
+def redraw_stem(network: nn.Module, block_size: int) -> None:
+    """Give a network a fresh stem over whole blocks of this side: one that tells nothing of the
+    plain one, under any plan.
 
     Raises ModelError, with nothing changed, as `fold_stem` does.
     """
-    name, conv = find_stem(network)
-    _foldable(name, conv, positions)
-    _replace(network, name, FoldedConv2d(conv).train(conv.training))
+    conv, _ = _foldable(network, block_size)
+    _replace(network, conv, FoldedConv2d(conv))
 
 
-def _foldable(name: str, conv: nn.Conv2d, positions: int) -> Window:
-    """The window of a stem that steps by blocks of so many positions."""
+def _foldable(
+    network: nn.Module, block_size: int, stem: str | None = None
+) -> tuple[nn.Conv2d, Window]:
+    """The stem in whose place another can be put, over blocks of this side, and its window."""
+    name, conv = find_stem(network, stem)
+    readers = _readers(network)
+    if not name:
+        raise ModelError(
+            "a stem that is folded must be a part of a network",
+            got="the convolution alone",
+            fix="put it into a torch.nn.Sequential",
+        )
+    if stem is None and len(readers) > 1:
+        raise ModelError(
+            "a stem that is folded must be the only convolution of 3 channels",
+            got=", ".join(readers),
+            fix=f"{_INSTEAD}; or, where only one of them reads the image, seglock.fold with its "
+            "name as stem",
+        )
     if isinstance(conv, FoldedConv2d):
         raise ModelError(
             "a network can be folded once",
             got=f"{name}, which has been",
             fix="fold the plain network's weights again, under the new key",
         )
+    if type(conv) is not nn.Conv2d and not _is_same(conv):
+        raise ModelError(
+            "a stem that is folded must be a plain convolution, which uses its weights as they are",
+            got=f"{name}, a {type(conv).__name__}",
+            fix=_INSTEAD,
+        )
     window = Window.of(conv)
-    if CHANNELS * window.side**2 != positions:
+    if window.side != block_size:
         raise ModelError(
             f"{name} steps by blocks of M = {window.side}, and only such can be folded into it",
-            got=f"M = {math.isqrt(positions // CHANNELS)}",
+            got=f"M = {block_size}",
             fix=f"use steps such as shf-{window.side}",
         )
-    return window
+    return conv, window
 
 
 def fit_stem(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
@@ -221,9 +263,16 @@ def fit_stem(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             return
         folded = FoldedConv2d(conv, held.shape[1])
         if folded.weight.shape == held.shape:
-            _replace(network, name, folded.train(conv.training))
+            _replace(network, conv, folded)
 
 
-def _replace(network: nn.Module, name: str, module: nn.Module) -> None:
-    parent, _, leaf = name.rpartition(".")
-    setattr(network.get_submodule(parent), leaf, module)
+def _replace(network: nn.Module, conv: nn.Conv2d, folded: FoldedConv2d) -> None:
+    """Put a folded stem in a plain one's place, under each of its names, as trainable as that."""
+    folded.train(conv.training)
+    folded.weight.requires_grad_(conv.weight.requires_grad)
+    if conv.bias is not None and folded.bias is not None:
+        folded.bias.requires_grad_(conv.bias.requires_grad)
+    every = [n for n, m in network.named_modules(remove_duplicate=False) if m is conv]
+    for name in every:
+        parent, _, leaf = name.rpartition(".")
+        setattr(network.get_submodule(parent), leaf, folded)

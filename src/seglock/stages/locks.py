@@ -88,7 +88,7 @@ class OpenLock:
         if self.params.fold == "redrawn":
             from seglock.models import redraw_stem
 
-            return partial(redraw_stem, positions=self.params.parsed_steps[0].positions)
+            return partial(redraw_stem, block_size=self.params.parsed_steps[0].block_size)
         from seglock.training import fold
 
         return partial(fold, lock=self.transform())

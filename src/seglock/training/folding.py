@@ -33,9 +33,10 @@ def fold(network: nn.Module, lock: Transform, *, stem: str | None = None) -> Non
     """Fold a lock of SHF and NP steps into a network's first convolution, in seconds.
 
     Afterwards the network gives for ``lock.to_input(images)`` what it gave for plain ones,
-    normalised alike: to rounding, borders included. Any torch module will do whose first
-    convolution, or the one called ``stem``, has three channels and steps by blocks of the lock's
-    side.
+    normalised alike: to rounding, borders included. Any torch module will do whose only
+    convolution of three channels steps by blocks of the lock's side; where there are several,
+    ``stem`` names one. The image must reach nothing else in the network, and that convolution
+    nothing but the image, which cannot be seen here: compare the logits once.
 
     **Where the plain first convolution is public, the plan is read off at once, and who has two
     networks that were folded from one reads the plan of each from the other's.**
@@ -57,8 +58,9 @@ def fold(network: nn.Module, lock: Transform, *, stem: str | None = None) -> Non
         >>> torch.allclose(network(lock.to_input(images)), plain, atol=1e-5)
         True
     """
-    permutation, signs = lock.signed_permutation()
-    fold_stem(network, permutation, signs, *lock.normalisation, stem=stem)
+    fold_stem(
+        network, lock.signed_permutation, lock.block_size, *lock.normalisation, stem=stem
+    )  # fmt: skip
 
 
 def fold_only(job: TrainJob) -> TrainResult:
