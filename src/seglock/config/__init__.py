@@ -12,7 +12,7 @@ from seglock.config.load import (
 from seglock.config.packaging import inside_fault
 from seglock.config.profile import load_profile, merge_profile, merge_values
 from seglock.config.refusal import RefusedShares, RefuseParams
-from seglock.config.rules import BASELINE, require_batch
+from seglock.config.rules import BASELINE, require_batch, step_faults
 from seglock.config.schema import (
     NETWORKS,
     AttackParams,
@@ -68,4 +68,5 @@ __all__ = [
     "override",
     "require_batch",
     "set_lock_key",
+    "step_faults",
 ]

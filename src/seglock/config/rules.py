@@ -221,7 +221,7 @@ def lock_faults(locks: Mapping[str, Values], image_side: int | None) -> list[str
             faults.append(
                 f"locks.{name}: the lock named baseline has no steps, every other has some"
             )
-        faults += [f"locks.{name}: {fault}" for fault in _faults_of_steps(lock, image_side)]
+        faults += [f"locks.{name}: {fault}" for fault in step_faults(lock, image_side)]
     faults += _key_faults({str(lock["key"]) for lock in locks.values() if "key" in lock})
     return list(dict.fromkeys(faults))
 
@@ -244,7 +244,12 @@ def order_faults(steps: Iterable[object]) -> list[str]:
     return [str(fault) for fault in sequence_faults(readable(steps))]
 
 
-def _faults_of_steps(lock: Values, image_side: int | None) -> list[str]:
+def step_faults(lock: Values, image_side: int | None) -> list[str]:
+    """What is wrong with the steps of a lock, as far as their names can be read.
+
+    >>> len(step_faults({"steps": ["np-3"]}, 16)), step_faults({"steps": ["np-4"]}, 16)
+    (1, [])
+    """
     names = list(lock["steps"])
     steps = readable(names)
     faults = order_faults(names)
