@@ -17,7 +17,13 @@ from seglock.config import ModelParams, timm_names
 from seglock.errors import ModelError
 from seglock.evaluation import reestimate_batch_norm
 from seglock.files import read_json
-from seglock.models import build_model, fetch_weights, load_initial_weights, timm_fcn
+from seglock.models import (
+    build_model,
+    fetch_weights,
+    load_initial_weights,
+    read_weights,
+    timm_fcn,
+)
 from seglock.models.norm import synchronised
 from seglock.normalisation import IMAGENET, Normalisation
 
@@ -90,6 +96,16 @@ def test_a_network_starts_from_them_but_for_its_classifier(weights: Path) -> Non
         network(inputs)
         whole(inputs)
     assert torch.equal(*seen)
+
+
+def test_the_name_that_says_which_weights_finds_the_package_too(
+    tmp_path: Path, weights: Path
+) -> None:
+    told: list[str] = []
+    fetch_weights(params(f"{LITE}.in1k", "imagenet"), tmp_path, tell=told.append)
+    tagged, bare = (read_weights(at / "weights.safetensors") for at in (tmp_path, weights))
+    assert all(torch.equal(tensor, bare[name]) for name, tensor in tagged.items())
+    assert (told, tagged.keys()) == ([], bare.keys())
 
 
 def test_features_are_an_eighth_of_the_image() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from seglock.attacks.blocks import block_grid, grid_images
 from seglock.attacks.protocol import Facts
 from seglock.attacks.soft_plan import inputs_under, soft_plan
 from seglock.config import RefuseParams
+from seglock.errors import TransformError
 from seglock.keys import demonstration_key
 from seglock.normalisation import IMAGENET, Normalisation
 from seglock.transforms import (
@@ -36,6 +39,27 @@ def test_around_mid_grey_np_is_a_change_of_sign(seed: int, block: int, fraction:
     plain = identity(HALF).to_input(images)
     signs = torch.from_numpy(np.where(touched, -1.0, 1.0)).float()
     assert torch.equal(lock.to_input(images), signs * plain)
+
+
+@pytest.mark.parametrize("steps", [[], ["np-4"]])
+def test_a_plain_pair_is_as_good(steps: list[str]) -> None:
+    lock = compose(steps, KEY, normalisation=((0.5,) * 3, (0.5,) * 3))
+    assert lock.normalisation == HALF
+    assert torch.equal(
+        lock.to_input(IMAGES), compose(steps, KEY, normalisation=HALF).to_input(IMAGES)
+    )
+
+
+@pytest.mark.parametrize(
+    "by",
+    [
+        ((0.5,) * 3,), ((0.5,) * 3, (0.5,) * 2), ((0.5,) * 3, (0.5, 0.5, 0.0)), (0.5, 0.5), None,
+        ((0.5, 0.5, float("nan")), (0.5,) * 3), ("abc", "abc"),
+    ],
+)  # fmt: skip
+def test_anything_else_is_refused_at_once(by: Any) -> None:
+    with pytest.raises(TransformError, match="normalisation must be 3 means and 3 standard dev"):
+        compose(["np-4"], KEY, normalisation=by)
 
 
 @pytest.mark.parametrize("steps", LOCKS, ids="+".join)

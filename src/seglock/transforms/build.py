@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 from seglock.errors import TransformError
 from seglock.normalisation import IMAGENET, Normalisation
 from seglock.steps import FeatureStep, Step, check_sequence, split_steps
-from seglock.transforms.checks import check_ffx_divisor, check_ffx_password, check_step
+from seglock.transforms.checks import (
+    check_ffx_divisor,
+    check_ffx_password,
+    check_normalisation,
+    check_step,
+)
 from seglock.transforms.features import plan_features
 from seglock.transforms.plan import Plan, identity_plan
 from seglock.transforms.sequence import plan_sequence
@@ -27,7 +32,7 @@ def build_transform(
     fraction: float | None = None,
     ffx_password: FfxPassword | None = None,
     ffx_divisor: int | None = None,
-    normalisation: Normalisation = IMAGENET,
+    normalisation: tuple[Sequence[float], Sequence[float]] = IMAGENET,
 ) -> Transform:
     """One step of the paper (section 2.4) under a key.
 
@@ -39,10 +44,11 @@ def build_transform(
             positions; default the paper's: all for SHF, half for NP and FFX.
         ffx_password: ``from_key`` (default) or ``fixed``, a public one as in the paper.
         ffx_divisor: what FFX values are divided by for the network; default the table's maximum.
-        normalisation: what the network's inputs are normalised by; default ImageNet's.
+        normalisation: what the network's inputs are normalised by, mean and standard deviation
+            by channel; default ImageNet's.
 
     Raises:
-        TransformError: an unknown method, or a block size or fraction out of range.
+        TransformError: an unknown method, or a block size, fraction or normalisation out of range.
 
     Examples:
         >>> from seglock.keys import demonstration_key
@@ -58,7 +64,7 @@ def compose(
     key: SecretKey | None,
     ffx_password: FfxPassword | None = None,
     ffx_divisor: int | None = None,
-    normalisation: Normalisation = IMAGENET,
+    normalisation: tuple[Sequence[float], Sequence[float]] = IMAGENET,
     channels: Mapping[str, int] | None = None,
 ) -> Transform:
     """Several steps as one transform, applied from left to right in a single pass.
@@ -76,7 +82,7 @@ def compose(
     Raises:
         ConfigError: a step's name that cannot be read, or a layer that is not among ``channels``.
         TransformError: an order that the formula does not allow (the message names one that it
-            does), or steps without a key.
+            does), steps without a key, or a normalisation that is none.
 
     Examples:
         >>> from seglock.keys import demonstration_key
@@ -85,11 +91,12 @@ def compose(
     """
     password = check_ffx_password(ffx_password)
     check_ffx_divisor(ffx_divisor)
+    by = check_normalisation(normalisation)
     if isinstance(steps, str):
         raise TransformError("steps must be a list of steps", got=repr(steps), fix=f"[{steps!r}]")
     images, features = split_steps(steps)
     if not images and not features:
-        return identity(normalisation)
+        return identity(by)
     check_sequence([*images, *features])
     if key is None:
         raise TransformError(
@@ -99,7 +106,7 @@ def compose(
         )
     plan = plan_sequence(images, key, password, features)
     inside = plan_features(features, images, key, password, channels)
-    return Transform(tuple(images), for_network(plan, ffx_divisor, normalisation), password, inside)
+    return Transform(tuple(images), for_network(plan, ffx_divisor, by), password, inside)
 
 
 def under(key: SecretKey, right: Transform) -> Transform:
@@ -120,10 +127,10 @@ def for_network(plan: Plan, ffx_divisor: int | None, normalisation: Normalisatio
     return replace(plan, divisor=divisor, normalisation=normalisation)
 
 
-def identity(normalisation: Normalisation = IMAGENET) -> Transform:
+def identity(normalisation: tuple[Sequence[float], Sequence[float]] = IMAGENET) -> Transform:
     """The transform of the unlocked input: it encrypts nothing, and normalises all the same.
 
     >>> identity()
     Transform([])
     """
-    return Transform((), for_network(identity_plan(1), None, normalisation))
+    return Transform((), for_network(identity_plan(1), None, check_normalisation(normalisation)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, cast, get_args
 
@@ -12,6 +14,7 @@ import numpy as np
 from seglock.errors import TransformError
 from seglock.methods import METHODS, FfxPassword
 from seglock.methods.ffx import FROM_KEY
+from seglock.normalisation import Normalisation
 from seglock.steps import CHANNELS, Step, check_block_divides
 
 _FINEST = 10**7  # a float holds any fraction k/n exactly enough up to this n
@@ -98,6 +101,19 @@ def check_ffx_divisor(ffx_divisor: int | None) -> None:
             got=repr(ffx_divisor),
             fix="leave it out for the table's maximum, or use 999, the largest FFX value",
         )
+
+
+def check_normalisation(by: tuple[Sequence[float], Sequence[float]]) -> Normalisation:
+    """A mean and a standard deviation by channel, from any pair of them."""
+    with contextlib.suppress(TypeError, ValueError):
+        mean, std = ((float(red), float(green), float(blue)) for red, green, blue in by)
+        if min(std) > 0 and all(map(math.isfinite, mean + std)):
+            return Normalisation(mean, std)
+    raise TransformError(
+        "normalisation must be 3 means and 3 standard deviations above 0",
+        got=repr(by),
+        fix="write for example ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))",
+    )
 
 
 def check_ffx_password(ffx_password: str | None) -> FfxPassword:
