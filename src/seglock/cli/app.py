@@ -13,9 +13,8 @@ from seglock.cli.attack import attack_command
 from seglock.cli.audit import audit_command
 from seglock.cli.doctor import doctor_command
 from seglock.cli.encrypt import decrypt_command, encrypt_command
-from seglock.cli.fold import lock_command
 from seglock.cli.init import init_command
-from seglock.cli.lock import evaluate_command, train_command
+from seglock.cli.lock import lock_command
 from seglock.cli.package import package_command
 from seglock.cli.playground import playground_command
 from seglock.cli.predict import predict_command
@@ -25,6 +24,7 @@ from seglock.cli.rotate import rotate_command
 from seglock.cli.search import search_command
 from seglock.cli.serve import serve_command
 from seglock.cli.terminal import INTERRUPTED, STOPPED
+from seglock.cli.train import evaluate_command, train_command
 
 PIPELINE = "The pipeline's stages (dvc repro runs them)"
 USE = "Use a locked model"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seglock.cli.lock import LockOption, Locks, lock_names, stages_of
+from seglock.cli.locks import LockOption, Locks, lock_names, stages_of
 from seglock.cli.project import made_by
 from seglock.cli.terminal import number, print_table, progress_bars
 from seglock.threads import give_way

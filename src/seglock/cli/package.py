@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from seglock.cli.lock import LockOption, lock_names, stages_of
+from seglock.cli.locks import LockOption, lock_names, stages_of
 from seglock.cli.project import made_by
 
 

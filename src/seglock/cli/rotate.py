@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from seglock.cli.lock import LockOption, Locks, lock_names, stages_of
+from seglock.cli.locks import LockOption, Locks, lock_names, stages_of
 from seglock.cli.project import made_by
 from seglock.threads import give_way
 
