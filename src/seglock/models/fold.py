@@ -269,10 +269,8 @@ def fit_stem(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 def _replace(network: nn.Module, conv: nn.Conv2d, folded: FoldedConv2d) -> None:
     """Put a folded stem in a plain one's place, under each of its names, as trainable as that."""
     folded.train(conv.training)
-    folded.weight.requires_grad_(conv.weight.requires_grad)
-    if conv.bias is not None and folded.bias is not None:
-        folded.bias.requires_grad_(conv.bias.requires_grad)
-    every = [n for n, m in network.named_modules(remove_duplicate=False) if m is conv]
-    for name in every:
+    for new, old in zip(folded.parameters(), conv.parameters(), strict=True):
+        new.requires_grad_(old.requires_grad)
+    for name in [n for n, m in network.named_modules(remove_duplicate=False) if m is conv]:
         parent, _, leaf = name.rpartition(".")
         setattr(network.get_submodule(parent), leaf, folded)

@@ -84,21 +84,16 @@ def package_opened(
     about = describe(lock, params, training.weights_sha256, data)
     attacks = read_attacks(root, [lock.name])
     limits = LockLimits.of(params.search)
-    standing, remark = (
-        judge(evaluation, read_evaluation(BASELINE, params, root), attacks, limits),
-        "",
-    )
-    if lock.params.fold in FOLDED:
-        reasons, remark = (
-            (*standing.reasons, "Its key is folded in, which hides nothing."),
-            WEAKNESS,
-        )
+    standing = judge(evaluation, read_evaluation(BASELINE, params, root), attacks, limits)
+    if folded := lock.params.fold in FOLDED:
+        reasons = (*standing.reasons, "Its key is folded in, which hides nothing.")
         standing = dataclasses.replace(standing, keeps=False, reasons=reasons)
     network = load_model(
         root / "data" / "models" / lock.name / WEIGHTS, params.model, data.num_classes
     )
     folder = root / PACKAGES / lock.name
     with sole_writer(root, "packages", lock.name):
+        remark = WEAKNESS if folded else ""
         card = model_card(about, evaluation, attacks, standing, remark=remark)
         write_package(folder, network, about, card, onnx=onnx)
         version = None

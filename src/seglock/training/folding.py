@@ -58,9 +58,7 @@ def fold(network: nn.Module, lock: Transform, *, stem: str | None = None) -> Non
         >>> torch.allclose(network(lock.to_input(images)), plain, atol=1e-5)
         True
     """
-    fold_stem(
-        network, lock.signed_permutation, lock.block_size, *lock.normalisation, stem=stem
-    )  # fmt: skip
+    fold_stem(network, lock.signed_permutation, lock.block_size, *lock.normalisation, stem=stem)
 
 
 def fold_only(job: TrainJob) -> TrainResult:

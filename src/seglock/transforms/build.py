@@ -91,12 +91,12 @@ def compose(
     """
     password = check_ffx_password(ffx_password)
     check_ffx_divisor(ffx_divisor)
-    by = check_normalisation(normalisation)
     if isinstance(steps, str):
         raise TransformError("steps must be a list of steps", got=repr(steps), fix=f"[{steps!r}]")
     images, features = split_steps(steps)
     if not images and not features:
-        return identity(by)
+        return identity(normalisation)
+    by = check_normalisation(normalisation)  # before there is a plan for a traceback to show
     check_sequence([*images, *features])
     if key is None:
         raise TransformError(
